@@ -1,0 +1,44 @@
+"""Claims: one sentence, one bound, one cell that asserts it. The list is `notebooks/claims.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).parents[1] / "notebooks" / "claims.toml"
+BOUNDS = {
+    "equals": lambda value, bound: value == bound,
+    "at_least": lambda value, bound: value >= bound,
+    "at_most": lambda value, bound: value <= bound,
+}
+
+
+@cache
+def claims() -> dict[str, dict]:
+    """Every claim of the series by id, as written in claims.toml."""
+    return {c["id"]: c for c in tomllib.loads(FILE.read_text(encoding="utf-8"))["claim"]}
+
+
+def claim(name: str, measured) -> None:
+    """Assert that `measured` (number or bool) is within the bound of claim `name`, and print it.
+
+    KeyError for an id that is not in claims.toml; AssertionError, with the sentence, the value and
+    the bound, when it does not hold.
+    """
+    if name not in claims():
+        raise KeyError(f"{name!r} is not in {FILE.name}; there are {', '.join(claims())}")
+    entry = claims()[name]
+    value = measured.item() if hasattr(measured, "item") else measured
+    bounds = {k: entry[k] for k in BOUNDS if k in entry}
+    shown = ", ".join(f"{k.replace('_', ' ')} {_show(v)}" for k, v in bounds.items())
+    result = f"{entry['says']}\n  measured {_show(value)}, must be {shown}"
+    if not all(BOUNDS[k](value, v) for k, v in bounds.items()):
+        raise AssertionError(f"does not hold: {result}")
+    print(f"✓ {result} · {entry['seeds']} · {entry['inputs']}")
+
+
+def _show(value):
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

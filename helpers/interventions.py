@@ -1,0 +1,155 @@
+"""Ablate and patch: each intervention proves that it changed something.
+
+Every function returns a function from tokens to logits at y0..y7, which the evaluations in
+`helpers.training` take in place of a model. `model` is a TransformerBridge or a `Zoo`.
+
+Zero, mean and resample ablation differ in what the rest of the model gets to read: nothing, the
+average, or an honest value from another sequence (Heimersheim & Nanda 2024, "How to use and
+interpret activation patching"; Chan et al. 2022, "Causal scrubbing").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from helpers import task as T
+from helpers.model import HOOKS, Zoo, get_kind, logits
+
+PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
+HOW = ("zero", "mean", "resample")
+
+
+class NothingChanged(RuntimeError):
+    """An intervention left the value, or everything downstream of it, exactly as it was."""
+
+
+def intervene(model, edits: dict, effect: bool = True):
+    """Run `model` with `edits` on any tokens: name of `HOOKS` -> function (value, tokens) -> value.
+
+    Raises NothingChanged when an edit returns what it was given, or when the logits of the first
+    batch are bit for bit those of the untouched model. `effect=False` allows both, for controls.
+    """
+    for name in edits:
+        if name not in HOOKS:
+            raise ValueError(f"no place {name!r} to intervene at; there are {', '.join(HOOKS)}")
+    checked = not effect
+
+    @torch.no_grad()
+    def run(tokens):
+        nonlocal checked
+        fired = set()
+
+        def counted(name, edit):
+            def apply(value):
+                fired.add(name)
+                new = edit(value, tokens)
+                if not checked and torch.equal(new, value):
+                    raise NothingChanged(f"the edit of {name!r} returned the value unchanged")
+                return new
+
+            return apply
+
+        out = logits(model, tokens, {n: counted(n, e) for n, e in edits.items()})
+        if missing := set(edits) - fired:
+            raise NothingChanged(f"this model has no {', '.join(sorted(missing))}")
+        if not checked and torch.equal(out, logits(model, tokens)):
+            raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits")
+        checked = True
+        return out
+
+    return run
+
+
+@torch.no_grad()
+def record(model, name: str, tokens: torch.Tensor) -> torch.Tensor:
+    """The value at `name` of `HOOKS` for `tokens` `[batch, 17]`: `[(models,) batch, 8, ...]`."""
+    if name not in HOOKS:
+        raise ValueError(f"no place {name!r} to read; there are {', '.join(HOOKS)}")
+    seen = []
+    logits(model, tokens, {name: lambda value: seen.append(value) or value})
+    if not seen:
+        raise NothingChanged(f"this model has no {name}")
+    return seen[0]
+
+
+def mean_of(model, name: str, sequences: torch.Tensor | None = None, chunk: int = 4096):
+    """The mean of `name` over `sequences` (default: all 65,536), position by position.
+
+    `[8, ...]`, or `[models, 1, 8, ...]` for a zoo, so that it broadcasts over a batch.
+    """
+    sequences = _all(model) if sequences is None else sequences
+    step = max(256, chunk // (len(model) if isinstance(model, Zoo) else 1))
+    total = 0
+    for start in range(0, len(sequences), step):
+        value = record(model, name, sequences[start : start + step])
+        total = total + value.sum(-3, keepdim=isinstance(model, Zoo))
+    return total / len(sequences)
+
+
+def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, seed: int = 0):
+    """Silence a part: what it writes becomes zero, its mean, or its value on another sequence.
+
+    part: "attention", "mlp", or a name of `HOOKS`. `positions` (0..7 for y0..y7) and `neurons`
+    (for "post") limit it. Means are over all 65,536 sequences, position by position. Resampling
+    pairs every sequence with another one by a fixed shuffle of all of them drawn from `seed`.
+    """
+    if part not in PARTS and part not in HOOKS:
+        raise ValueError(f"no part {part!r}; there are {', '.join([*PARTS, *HOOKS])}")
+    if how not in HOW:
+        raise ValueError(f"no ablation {how!r}; there are {', '.join(HOW)}")
+    name = PARTS.get(part, part)
+    mean = mean_of(model, name) if how == "mean" else None
+    partner = _partners(model, seed) if how == "resample" else None
+
+    def edit(value, tokens):
+        if how == "zero":
+            new = torch.zeros_like(value)
+        elif how == "mean":
+            new = mean.expand_as(value)
+        else:
+            new = record(model, name, partner(tokens))
+        return _only(value, new, positions, neurons)
+
+    return intervene(model, {name: edit})
+
+
+def set_pattern(model, pattern: torch.Tensor, effect: bool = True):
+    """Replace the attention pattern by `pattern` `[8, 16]` (queries y0..y7, keys BOS..y6)."""
+    pattern = torch.as_tensor(pattern, dtype=torch.float64)
+    return intervene(model, {"pattern": lambda v, _: pattern.expand_as(v).clone()}, effect)
+
+
+def ideal_pattern() -> torch.Tensor:
+    """The pattern of the clean story: y_i looks at its source x_{7-i} and nowhere else. `[8, 16]`."""
+    pattern = torch.zeros(T.LENGTH, 16, dtype=torch.float64)
+    for i in range(T.LENGTH):
+        pattern[i, T.LENGTH - i] = 1  # x_{7-i} stands at position 8-i, behind BOS
+    return pattern
+
+
+def _only(value, new, positions, neurons):
+    """`new` at the chosen positions and neurons, `value` elsewhere."""
+    mask = torch.ones_like(value, dtype=torch.bool)
+    for axis, keep in ((-2, positions), (-1, neurons)):
+        if keep is not None:
+            chosen = torch.zeros(value.shape[axis], dtype=torch.bool)
+            chosen[list(keep)] = True
+            mask &= chosen.view(*[-1 if a == axis else 1 for a in range(-value.dim(), 0)])
+    return torch.where(mask, new, value)
+
+
+def _all(model) -> torch.Tensor:
+    return T.full_sequences(task=_task(model))
+
+
+def _task(model) -> str:
+    return get_kind(model.kind).task if isinstance(model, Zoo) else "reverse_plus_one"
+
+
+def _partners(model, seed):
+    """A function tokens `[batch, 17]` -> the sequences they are paired with."""
+    everything = _all(model)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(T.N_SEQUENCES))
+    place = T.DIGITS ** torch.arange(T.LENGTH - 1, -1, -1)
+    return lambda tokens: everything[order[(tokens[:, 1:9] * place).sum(1)]]

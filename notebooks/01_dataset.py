@@ -1,0 +1,299 @@
+# %% [markdown] tags=["badge"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/YOUR_ACCOUNT/from-zero-to-interpretability/blob/main/notebooks/01_dataset.ipynb)
+
+# %% [markdown]
+# # 1 · The task and its dataset
+#
+# A language model is hard to understand because nobody knows the rules of its task. So this series
+# starts with a task whose rules fit into one line, and whose inputs can all be listed.
+#
+# **You will**
+# - see what it means to predict the next token, on a sequence of our own;
+# - see what a linear model can do and what it cannot, and write down a prediction for the end;
+# - build all 65,536 sequences and split them so that the split means something;
+# - measure the two scores that a model has to beat.
+#
+# **Time:** about 20 minutes. **You should know:** Python, and what a PyTorch tensor is.
+# **Before this:** nothing. **Next:** `02_transformer`.
+
+# %% tags=["setup"]
+import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
+sys.path[:0] = ["..", "series"]
+if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
+    raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
+import helpers.colab; helpers.colab.install_missing()
+
+# %%
+import itertools
+
+import torch
+
+from helpers import plotting as P
+from helpers import task as T
+from helpers.claims import claim
+
+# %% [markdown]
+# ## The task in one line
+#
+# Take eight digits between 0 and 3. Write them backwards, and add 1 to each, where 3 + 1 is 0 again.
+# That last rule is called *addition modulo 4*, written **mod 4**. By hand:
+
+# %%
+x = [0, 1, 2, 3, 2, 0, 3, 1]
+backwards = x[::-1]
+y = [(digit + 1) % 4 for digit in backwards]
+print("x         ", x)
+print("backwards ", backwards)
+print("plus 1    ", y)
+
+# %% [markdown]
+# The same in a formula: $y_i = (x_{7-i} + 1) \bmod 4$. We call $x_{7-i}$ the **source** of $y_i$. The function
+# `targets` in `helpers/task.py` does this for many sequences at once:
+
+# %%
+print(T.targets(x).tolist())
+claim("worked-example", T.targets(x).tolist() == y)
+
+# %% [markdown]
+# ## Predicting the next token
+#
+# A **token** is one entry of a sequence: for a language model a piece of a word, for us a digit. The
+# list of all tokens is the **vocabulary**. Ours has five: 0, 1, 2, 3, and a token that only marks the
+# beginning, **BOS** (*begin of sequence*, number 4). One whole sequence is BOS, the eight inputs
+# $x_0 … x_7$ and the eight outputs $y_0 … y_7$:
+
+# %%
+sequence = [T.BOS] + x + y
+print(sequence)
+
+# %% [markdown]
+# An **autoregressive** model reads such a sequence from left to right. At each place it gives one
+# probability to each token that could come next. It sees what stands to the left, its **context**, and
+# nothing else. To write a text, it picks a token, adds it to the context, and goes on. Here are the
+# last predictions that our sequence asks for:
+
+# %%
+for end in range(9, 17):
+    context = "".join(str(token) for token in sequence[1:end])
+    print(f"BOS {context:<16} → {sequence[end]}   ({T.OUTPUT_NAMES[end - 9]})")
+
+# %% [markdown]
+# **A question before the next cell:** at which of the 16 places can the next token be known at all?
+# A digit drawn at random cannot be foreseen. We count: over all sequences, how often is the best
+# possible guess right, given the context?
+
+# %%
+everything = T.full_sequences()  # built step by step further down
+
+
+def best_possible(position):
+    """Share of sequences whose next token the best guess from the context gets right."""
+    _, group = everything[:, : position + 1].unique(dim=0, return_inverse=True)
+    counts = torch.zeros(group.max() + 1, 5).index_put_(
+        (group, everything[:, position + 1]), torch.tensor(1.0), accumulate=True
+    )
+    return (counts.max(1).values.sum() / len(everything)).item()
+
+
+best = [best_possible(position) for position in range(16)]
+
+# %%
+P.show(
+    P.bars(best, x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict",
+           y_title="best possible accuracy", title="What can be known from the context"),
+    says="The inputs x0 to x7 can only be guessed, with one chance in four. The outputs y0 to y7 "
+    "can be known with certainty.",
+)  # fmt: skip
+
+# %%
+claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
+
+# %% [markdown]
+# This is why the model will be trained on the last eight tokens only. Nothing could be learnt from the others.
+
+# %% [markdown]
+# ## What is hard about it?
+#
+# A **linear** model multiplies its input by a matrix and adds a constant. It cannot learn everything.
+# The smallest famous example is **XOR**: the answer is 1 when exactly one of two bits is 1. Here is the
+# best linear fit (least squares):
+
+# %%
+bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).double()
+xor = torch.tensor([0, 1, 1, 0]).double()
+with_constant = torch.cat([bits, torch.ones(4, 1)], dim=1)
+fit = torch.linalg.lstsq(with_constant, xor[:, None]).solution
+linear_guess = (with_constant @ fit)[:, 0]
+
+# %%
+P.show(
+    P.bars({"XOR": xor, "best linear fit": linear_guess}, x=["0 0", "0 1", "1 0", "1 1"],
+           x_title="the two bits", y_title="value", title="XOR and the best linear fit"),
+    says="XOR is 0, 1, 1, 0. The best linear fit is one half for all four inputs: it has learnt nothing.",
+)  # fmt: skip
+
+# %%
+claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
+
+# %% [markdown]
+# <details><summary>Why no line can do it</summary>
+#
+# A linear function $f$ satisfies $f(0,0) + f(1,1) = f(0,1) + f(1,0)$: both sides are the same sum. To separate
+# XOR with a threshold $t$, the left values would both have to be below $t$ and the right ones both above.
+# Then the left sum is below $2t$, the right sum above it, and they cannot be equal.
+# </details>
+#
+# Our task has two halves. **Reversal** moves tokens to other places and leaves their values alone.
+# **+1 mod 4** changes the value and leaves the place alone. Is one of them like XOR? First +1 mod 4 on the
+# digits as *numbers*:
+
+# %%
+digits = torch.arange(4).double()
+plus_one = (digits + 1) % 4
+design = torch.stack([digits, torch.ones(4).double()], dim=1)
+fit = torch.linalg.lstsq(design, plus_one[:, None]).solution
+print("wanted    ", plus_one.tolist())
+print("linear fit", P.numbers((design @ fit)[:, 0], 2))
+claim("plus-one-not-linear-on-numbers", ((design @ fit)[:, 0] - plus_one).abs().max())
+
+# %% [markdown]
+# No line fits: the step from 3 back to 0 is in the way. But a transformer never sees the number 3. It sees
+# **one-hot** tokens: a vector of zeros with a single 1 at the place of the token. The same fit again,
+# from one-hot to one-hot:
+
+# %%
+one_hot = torch.eye(4).double()
+wanted = one_hot[(torch.arange(4) + 1) % 4]
+matrix = torch.linalg.lstsq(one_hot, wanted).solution
+
+# %%
+P.show(
+    P.heatmap(matrix, x=["0", "1", "2", "3"], y=["0", "1", "2", "3"], x_title="output token",
+              y_title="input token", title="+1 mod 4 as a matrix on one-hot tokens"),
+    says="A 4 by 4 matrix with a single 1 in each row: 0 goes to 1, 1 to 2, 2 to 3 and 3 to 0.",
+)  # fmt: skip
+
+# %%
+claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max())
+
+# %% [markdown]
+# On one-hot tokens +1 mod 4 is a *permutation matrix*: it is linear, and it is exact.
+#
+# A transformer has an attention layer, which moves things between places, and an **MLP** (*multi-layer
+# perceptron*), which is its non-linear part. The natural story, which you will find in many tutorials,
+# is: attention does the reversal, the MLP does the +1.
+#
+# **Write down what you think before you go on.** Could a transformer *without* an MLP learn this task? We
+# set our own answer here and keep it until `06_ablation`, where 32 such models are trained.
+
+# %%
+the_task_needs_an_mlp = True  # the natural story. Yours?
+
+# %% [markdown]
+# ## All the sequences
+#
+# There are $4^8$ inputs. That is few enough to list them all, so nothing we say later has to be a sample.
+
+# %%
+inputs = torch.tensor(list(itertools.product(range(4), repeat=8)))
+print(tuple(inputs.shape), "first:", inputs[0].tolist(), "last:", inputs[-1].tolist())
+
+# %%
+outputs = (inputs.flip(1) + 1) % 4
+bos = torch.full((len(inputs), 1), T.BOS)
+sequences = torch.cat([bos, inputs, outputs], dim=1)
+print(tuple(sequences.shape))
+print(sequences[12345].tolist())
+
+# %% [markdown]
+# `T.full_sequences()` builds the same. The later notebooks use it:
+
+# %%
+claim("all-sequences", torch.equal(sequences, T.full_sequences()) and len(sequences.unique(dim=0)))
+
+# %% [markdown]
+# ## A split that means something
+#
+# We train on 60,000 sequences and hold out 5,536: the **hold-out** shows whether the model has learnt the
+# rule or only the sequences it saw. The simplest code takes the last 5,536 rows of the list. But the
+# list is sorted like a dictionary. What is in its tail?
+
+# %%
+sliced = sequences[60_000:]
+print("first held-out sequence:", sliced[0].tolist())
+for token in range(4):
+    print(f"x0 = {token}: {(sliced[:, 1] == token).sum().item():5d} sequences")
+
+# %% [markdown]
+# Every one of them begins with 3, so every one of them ends with $y_7 = 0$. Such a hold-out asks the
+# same last question 5,536 times. Shuffled first, with a fixed seed so that everybody gets the same order:
+
+# %%
+train_set, holdout = T.split(sequences)
+shares = {
+    "last rows of the list": [(sliced[:, 1] == t).double().mean().item() for t in range(4)],
+    "shuffled": [(holdout[:, 1] == t).double().mean().item() for t in range(4)],
+}
+P.show(
+    P.bars(shares, x=["0", "1", "2", "3"], x_title="first input x0", y_title="share of the hold-out",
+           title="The first token in two hold-outs", reference={"all sequences": 0.25}),
+    says="In the last rows of the sorted list x0 is always 3. In the shuffled hold-out each token has "
+    "about a quarter.",
+)  # fmt: skip
+
+# %%
+claim("slice-starts-with-3", (sliced[:, 1] == 3).sum())
+claim("shuffle-is-balanced", max(abs(share - 0.25) for share in shares["shuffled"]))
+
+# %% [markdown]
+# Nothing is lost and nothing is in both halves:
+
+# %%
+together = torch.cat([train_set, holdout]).unique(dim=0)
+print(len(train_set), "+", len(holdout), "=", len(together), "different sequences")
+claim("split-is-a-partition", len(together))
+
+# %% [markdown]
+# ## Two scores to beat
+#
+# **Chance** is one in four. A slightly cleverer model ignores its input and always says the same: for each
+# output position, the token that is right most often. How good is this *best constant* on our two hold-outs?
+
+# %%
+def best_constant(data):
+    """Accuracy at y0..y7 of the best answer that does not look at the input."""
+    counts = torch.stack([(data[:, 9:] == token).double().mean(0) for token in range(4)])
+    return counts.max(0).values
+
+
+constants = {
+    "last rows of the list": best_constant(sliced),
+    "shuffled": best_constant(holdout),
+}
+P.show(
+    P.bars(constants, y_title="accuracy of the best constant", title="Answering without looking",
+           reference={"chance": 0.25}),
+    says="On the shuffled hold-out a constant gets a quarter right everywhere. On the last rows of the "
+    "list it gets y7 always right and y6 two times in three.",
+)  # fmt: skip
+
+# %%
+for name, value in constants.items():
+    print(f"{name:22} {value.mean().item():.1%}")
+claim("best-constant-shuffled", constants["shuffled"].mean())
+claim("best-constant-sliced", constants["last rows of the list"].mean())
+
+# %% [markdown]
+# A model that has learnt nothing can look a good deal better than chance on a hold-out that was cut
+# carelessly. We keep this in mind for `06_ablation`, where parts of a model are switched off and we
+# ask how much is left.
+#
+# ## What you have
+#
+# - You have seen next-token prediction on our own sequence, and that only the outputs can be learnt.
+# - You have seen what a linear model cannot do (XOR), and that +1 mod 4 on one-hot tokens is not such a case.
+#   A prediction is written down: does the task need an MLP?
+# - You have built all 65,536 sequences and a split that was really shuffled.
+# - You have two scores to beat: chance and the best constant, both one in four.
+#
+# **Open:** which machine can learn this? **Next:** `02_transformer` takes one apart and computes it by hand.

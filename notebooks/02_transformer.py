@@ -1,0 +1,308 @@
+# %% [markdown] tags=["badge"]
+# badge
+
+# %% [markdown]
+# # 2 · A transformer, computed by hand
+#
+# Nothing in a transformer is hidden. Ours has 360 numbers, and one forward pass is a few matrix products
+# that you can write yourself and compare with the library, digit by digit.
+#
+# **You will**
+# - see the architecture as one picture, and count where its parameters are;
+# - compute every part in a few lines of torch, each equal to what the library computes;
+# - let the model write its answer token by token;
+# - see everything that attention can ever read, drawn whole on a sphere.
+#
+# **Time:** about 25 minutes. **You should know:** matrix products, and what a softmax is.
+# **Before this:** `01_dataset`. **Next:** `03_training`.
+
+# %% tags=["setup"]
+pass
+
+# %%
+import torch
+
+from helpers import plotting as P
+from helpers import task as T
+from helpers.claims import claim
+from helpers.model import CONFIG, load_trained
+
+torch.set_grad_enabled(False)  # we only look; nothing is trained here
+model = load_trained()
+
+# %% [markdown]
+# The weights are those that `03_training` will find. Any others would do here, but with these the answer at the
+# end is right.
+#
+# ## The picture
+#
+# Read it from the bottom upwards. A vector of `d_model` = 4 numbers for each token runs along the middle: the
+# **residual stream**. Attention and the MLP each read the stream, compute something, and *add* it.
+
+# %%
+P.show(
+    P.diagram(
+        {
+            "tokens": (0, 0, P.GREY),
+            "embed + position": (0, 1, P.SKY),
+            "LN": (1, 2, P.GREY),
+            "attention": (2, 2.5, P.BLUE),
+            "+": (0, 3, "#222"),
+            "LN ": (1, 4, P.GREY),
+            "MLP": (2, 4.5, P.ORANGE),
+            "+ ": (0, 5, "#222"),
+            "LN  ": (0, 6, P.GREY),
+            "unembed": (0, 7, P.GREEN),
+            "softmax": (0, 8, P.GREEN),
+        },
+        [
+            ("tokens", "embed + position", ""), ("embed + position", "+", "residual stream"),
+            ("embed + position", "LN", ""), ("LN", "attention", ""), ("attention", "+", "adds"),
+            ("+", "+ ", "residual stream"), ("+", "LN ", ""), ("LN ", "MLP", ""),
+            ("MLP", "+ ", "adds"), ("+ ", "LN  ", ""), ("LN  ", "unembed", ""),
+            ("unembed", "softmax", "logits"),
+        ],
+        title="The transformer of this series: one layer, one head", height=640, width=560,
+    ),
+    says="From bottom to top: tokens, embedding plus position, then the residual stream. Attention "
+    "reads it through a layer norm and adds its output; the MLP does the same; a last layer norm, the "
+    "unembedding and a softmax give the probabilities.",
+)  # fmt: skip
+
+# %%
+for name, value in CONFIG.items():
+    print(f"{name:20} {value}")
+
+# %% [markdown]
+# <details><summary>If you come from an older tutorial: HookedTransformer and its names</summary>
+#
+# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`. What older texts call… is now…
+#
+# | older | here |
+# |---|---|
+# | `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)` |
+# | `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)` |
+# | `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy |
+# | `model.unembed.b_U` | stays zero: a native model trains no unembedding bias |
+# | edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern` |
+# | edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it |
+# | `cache["pattern", 0]`, `run_with_hooks(...)` | the same |
+# </details>
+#
+# ## Where the parameters are
+
+# %%
+rows = [(name.replace("_original_component.", ""), tuple(p.shape), p.numel())
+        for name, p in model.named_parameters()]  # fmt: skip
+total = sum(count for _, _, count in rows)
+P.table([*rows, ("total", "", total)], ["parameter", "shape", "numbers"])
+
+# %%
+claim("parameters", total)
+
+# %% [markdown]
+# Seventeen positions times four numbers and the two MLP matrices make up more than half. Attention, the part that
+# is most talked about, has 80.
+#
+# ## In: embedding and position
+#
+# The library runs the model and keeps every intermediate value in a **cache**. We take one sequence, the one of
+# `01_dataset`, and leave its last token away: nothing comes after it.
+
+# %%
+tokens = T.full_sequences([0, 1, 2, 3, 2, 0, 3, 1])[:, :16]
+logits, cache = model.run_with_cache(tokens)
+print("tokens", tuple(tokens.shape), " logits", tuple(logits.shape))
+
+# %% [markdown]
+# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each
+# place. Their sum is where the residual stream begins.
+
+
+# %%
+def largest_difference(mine, library):
+    """Largest absolute difference between our values and the library's."""
+    assert mine.shape == library.shape, f"{tuple(mine.shape)} is not {tuple(library.shape)}"
+    return (mine - library).abs().max().item()
+
+
+resid_pre = model.W_E[tokens] + model.W_pos[:16]
+print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
+claim("hand-embedding", largest_difference(resid_pre, cache["resid_pre", 0]))
+
+# %% [markdown]
+# ## Layer norm
+#
+# **Layer norm** (LN) makes the four numbers comparable: subtract their mean, divide by their standard deviation, then
+# apply a learnt weight and bias to each.
+
+
+# %%
+def layer_norm(x, part):
+    centred = x - x.mean(-1, keepdim=True)
+    scale = (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+    return centred / scale * part.weight + part.bias
+
+
+normed = layer_norm(resid_pre, model.blocks[0].ln1)
+claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"]))
+
+# %% [markdown]
+# ## Attention
+#
+# Each position makes three vectors from what it reads. Its **query** says what it looks for, its **key** what it
+# offers to be found by, its **value** what it hands over when it is found.
+
+# %%
+attention = model.blocks[0].attn
+q = normed @ attention.W_Q[0] + attention.b_Q[0]
+k = normed @ attention.W_K[0] + attention.b_K[0]
+v = normed @ attention.W_V[0] + attention.b_V[0]
+print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
+
+# %% [markdown]
+# The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with
+# the width. No position may look at what comes after it: those scores are set to $-\infty$ (the **causal mask**). A
+# softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
+
+# %%
+scores = q @ k.mT / CONFIG["d_head"] ** 0.5
+future = torch.ones(16, 16, dtype=torch.bool).triu(1)
+pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
+claim("hand-pattern", largest_difference(pattern, cache["pattern", 0][:, 0]))
+
+# %%
+P.show(
+    P.heatmap(pattern[0], x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight",
+              title="The whole attention pattern for one sequence",
+              y_title="query: the position that looks"),
+    says="A lower triangle: no position looks ahead. Most of the weight in the rows from x7 on, where "
+    "the outputs are predicted, lies on an anti-diagonal of the inputs.",
+)  # fmt: skip
+
+# %% [markdown]
+# Mind the rows: at the position of $x_7$ the model has just read the last input and predicts $y_0$; at the position of
+# $y_0$ it predicts $y_1$. From `04_attention` on we name such a row after what it *predicts*.
+#
+# Each position collects the values by these weights (the library calls the result **z**), and $W_O$ writes it back
+# into the stream.
+
+# %%
+z = pattern @ v
+attn_out = z @ attention.W_O[0] + attention.b_O
+claim("hand-attention", largest_difference(attn_out, cache["attn_out", 0]))
+resid_mid = resid_pre + attn_out
+print("resid_mid", tuple(resid_mid.shape))
+
+# %% [markdown]
+# ## The MLP
+#
+# Sixteen **neurons**: each takes a weighted sum of what it reads, and passes it on only when it is positive (**ReLU**).
+# Then each adds its own direction to the stream. Positions do not see each other here.
+
+# %%
+mlp = model.blocks[0].mlp
+before_relu = layer_norm(resid_mid, model.blocks[0].ln2) @ model.W_in[0] + model.b_in[0]
+post = before_relu.clamp(min=0)
+mlp_out = post @ model.W_out[0] + model.b_out[0]
+print("neurons", tuple(post.shape), "= [batch, position, d_mlp]")
+claim("hand-mlp", largest_difference(mlp_out, cache["mlp_out", 0]))
+
+# %% [markdown]
+# ## Out: unembedding and softmax
+#
+# One more layer norm, then $W_U$ gives a number for each token: the **logits**. A softmax makes them probabilities.
+
+# %%
+resid_post = resid_mid + mlp_out
+my_logits = layer_norm(resid_post, model.ln_final) @ model.W_U
+claim("hand-logits", largest_difference(my_logits, logits))
+
+# %%
+probabilities = my_logits.softmax(-1)[0, 8:]
+P.show(
+    P.heatmap(probabilities, x=["0", "1", "2", "3", "BOS"], x_title="next token", top=1,
+              y_title="output position", text=True, unit="probability",
+              title="Probabilities at the eight output positions"),
+    says="One dark cell in each row: from y0 to y7 the most probable tokens are 2, 0, 1, 3, 0, 3, 2, 1.",
+)  # fmt: skip
+
+# %%
+print("most probable:", probabilities.argmax(-1).tolist())
+print("wanted:       ", T.targets([0, 1, 2, 3, 2, 0, 3, 1]).tolist())
+claim("hand-answer", torch.equal(probabilities.argmax(-1), T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
+
+# %% [markdown]
+# This was one whole forward pass. Nothing else happens in a transformer; a large one does it with more layers, more
+# heads and longer vectors.
+#
+# ## The model writes
+#
+# So far the model read the right outputs and predicted the next. Used on its own, it gets BOS and the inputs only and
+# reads *its own* answers. A mistake would then lead to others.
+
+# %%
+text = torch.tensor([[T.BOS, 0, 1, 2, 3, 2, 0, 3, 1]])
+for _ in range(8):
+    following = model(text)[0, -1].argmax()
+    text = torch.cat([text, following.view(1, 1)], dim=1)
+    print(text[0, 9:].tolist())
+claim("writes-the-answer", torch.equal(text[0, 9:], T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
+
+# %% [markdown]
+# ## A gift: everything attention can read, in one picture
+#
+# Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone. Then it fixes their length. What
+# is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of
+# two components, but all of it.
+#
+# **Before the next cell:** the input of attention depends on the token and on its position, nothing else. How many
+# different points can there be?
+
+# %%
+digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
+bos = model.W_E[T.BOS] + model.W_pos[0]  # BOS stands at position 0 only
+points = torch.cat([digits.flatten(0, 1), bos[None]])
+centred = points - points.mean(-1, keepdim=True)
+normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+print("different points:", len(normalised))
+print("rank:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
+lengths = normalised.norm(dim=-1)
+print(f"lengths: {lengths.min().item():.4f} to {lengths.max().item():.4f}")
+
+# %%
+claim("sphere-rank", torch.linalg.matrix_rank(normalised, atol=1e-8))
+claim("sphere-length", (lengths - 2).abs().max())
+
+# %%
+on_sphere = P.to_3d(normalised)  # [61, 3]: coordinates in the three dimensions that are left
+groups = {f"token {t}": on_sphere[:60].reshape(15, 4, 3)[:, t] for t in range(4)}
+groups["BOS"] = on_sphere[60:]
+P.show(
+    P.scatter3d(groups, colours=dict(zip(groups, P.TOKEN_COLOURS)),
+                labels={f"token {t}": T.POSITION_NAMES[1:] for t in range(4)},
+                title="All 61 points that attention can read (turn it)"),
+    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, and BOS. Points "
+    "of the same position and points of the same token lie near each other.",
+)  # fmt: skip
+
+# %% [markdown]
+# <details><summary>What did you see?</summary>
+#
+# Where the four points of one position lie close together, the position dominates; where the colours lie apart, the token
+# does. Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value
+# of that token. `04_attention` asks how it does both.
+# </details>
+#
+# Is +1 mod 4 hard for such a machine? `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens. The way
+# through attention, $W_E W_V W_O W_U$, is a product of matrices: a linear map from tokens to logits. So there is a path in
+# this picture that *could* do the +1 without any neuron. Whether it does is an experiment (`05_mlp`, `06_ablation`).
+#
+# ## What you have
+#
+# - You have the architecture as a picture, and 360 parameters counted.
+# - You have computed every part in a few lines, each equal to the library's value.
+# - You have let the model write its answer.
+# - You have seen all 61 points that attention can read.
+#
+# **Open:** where do these 360 numbers come from? **Next:** `03_training`.

@@ -1,0 +1,240 @@
+# %% [markdown] tags=["badge"]
+# badge
+
+# %% [markdown]
+# # 3 · Training
+#
+# Three hundred and sixty random numbers know nothing. A few hundred small corrections later they solve the task on every
+# input there is. This notebook does that before your eyes, in a few seconds.
+#
+# **You will**
+# - write the training loop in full and watch it run;
+# - see the positions being learnt one after another;
+# - check the result on the hold-out and on all 65,536 sequences;
+# - see a seed that fails, and what failure looks like.
+#
+# **Time:** about 20 minutes. **You should know:** what a gradient is, and roughly what an optimiser does.
+# **Before this:** `02_transformer`. **Next:** `04_attention`.
+
+# %% tags=["setup"]
+pass
+
+# %%
+import math
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from helpers import plotting as P
+from helpers import task as T
+from helpers.claims import claim
+from helpers.model import WEIGHTS, build, load_trained, read_weights, save
+from helpers.training import RECIPE, batches, by_position, n_right, train
+
+SEED = 0  # fixed before the first run; try others
+SAVE = False  # True: the model trained here becomes the one that 04, 05 and 06 load
+sequences = T.full_sequences()
+train_set, holdout = T.split(sequences)
+
+# %% [markdown]
+# ## What is made smaller
+#
+# The **loss** is the mean of $-\log p$, where $p$ is the probability that the model gave to the right token: the
+# *cross-entropy*. It is taken over the last eight tokens only, for the others cannot be known. A model that
+# answers one quarter to each digit has a loss of $\ln 4$. And a model that has just been made?
+
+# %%
+model = build("article", seed=SEED)
+logits = model(sequences[:1000, :16])[:, 8:].detach()
+fresh = F.cross_entropy(logits.flatten(0, 1), sequences[:1000, 9:].flatten()).item()
+print(f"fresh model {fresh:.4f}   ln 4 = {math.log(4):.4f}   ln 5 = {math.log(5):.4f}")
+claim("fresh-loss", abs(fresh - math.log(5)))
+
+# %% [markdown]
+# It starts a little above, at $\ln 5$: it does not know yet that BOS never comes. The recipe:
+
+# %%
+print(RECIPE)
+print("steps at most:", RECIPE.max_steps)
+
+# %% [markdown]
+# - **AdamW**, the usual optimiser, with a rate that falls along a cosine;
+# - gradients longer than `clip` are shortened to it, so that one bad batch cannot throw the model away;
+# - it stops when `patience` *training* batches in a row had no wrong token. The hold-out is not looked at until the end:
+#   a set that decides when to stop is no hold-out any more.
+#
+# <details><summary>Why float64, numpy's random numbers and the CPU?</summary>
+#
+# A model this small costs almost nothing in double precision, and its rounding then differs so little between processors
+# that everybody gets the same digits. The initial weights and the order of the batches come from numpy's generator, which
+# gives the same numbers everywhere. A GPU would work (`build("article", device="cuda")`, and `batch.to("cuda")` in the
+# loop), but it starts each of these tiny operations more slowly than a CPU finishes it, and it sums in another order.
+# </details>
+#
+# ## The loop
+#
+# **Before you run it:** will the loss fall smoothly, or in steps? Which output will be learnt first?
+
+# %%
+optimizer = torch.optim.AdamW(
+    model.parameters(), lr=RECIPE.lr, betas=RECIPE.betas, weight_decay=RECIPE.weight_decay
+)
+losses, accuracies, perfect_in_a_row = [], [], 0
+
+# %% tags=["nbval-ignore-output"]
+for step, batch in enumerate(tqdm(batches(train_set, SEED), total=RECIPE.max_steps)):
+    logits, wanted = model(batch[:, :16])[:, 8:], batch[:, 9:]
+    loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE.clip)
+    optimizer.param_groups[0]["lr"] = RECIPE.lr_at(step)
+    optimizer.step()
+
+    right = (logits.argmax(-1) == wanted).double().mean(0)
+    losses.append(loss.item())
+    accuracies.append(right.tolist())
+    perfect_in_a_row = perfect_in_a_row + 1 if right.min() == 1 else 0
+    if perfect_in_a_row == RECIPE.patience:
+        break
+
+# %%
+print(f"stopped after {len(losses)} steps, {len(losses) * RECIPE.batch:,} sequences seen")
+P.show(
+    P.lines(range(len(losses)), {"loss": losses}, x_title="step", y_title="loss (nats per token)",
+            title="The loss while training", reference={"ln 4: guessing": math.log(4)}),
+    says="The loss stays near ln 4 at first, then falls in several steps, and ends close to zero.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## One position after another
+#
+# The same steps, seen output by output: the share of right tokens in each batch (smoothed over 15 steps).
+
+# %%
+smooth = torch.tensor(accuracies).unfold(0, 15, 1).mean(-1)  # [steps, 8]
+P.show(
+    P.lines(range(7, 7 + len(smooth)), dict(zip(T.OUTPUT_NAMES, smooth.T)), x_title="step", digits=3,
+            y_title="accuracy in the batch", title="Accuracy of each output while training",
+            reference={"chance": 0.25}),
+    says="All eight outputs start at one quarter. They rise one after another, at different steps, "
+    "until all are at one.",
+)  # fmt: skip
+
+# %%
+known = (smooth > 0.9).int().argmax(0) + 7  # first step at which nine of ten are right
+order = sorted(zip(known.tolist(), T.OUTPUT_NAMES))
+print("above 90 %:", ",  ".join(f"{name} at {step}" for step, name in order))
+claim("learnt-one-after-another", order[-1][0] - order[0][0])
+
+# %% [markdown]
+# <details><summary>What did you see?</summary>
+#
+# Each fall of the loss is one position finding its source. Before, its attention is spread and it guesses; as soon as a
+# little more weight lies on the right token, the gradient makes it more, and it snaps into place. With another seed the
+# order is another.
+# </details>
+#
+# ## Is it right?
+#
+# Now the hold-out, for the first time, and then every sequence there is. A sequence counts only when all eight tokens
+# are right.
+
+# %%
+on_holdout, everywhere = n_right(model, holdout), n_right(model, sequences)
+print(f"hold-out  {on_holdout:6,} of {len(holdout):,}")
+print(f"all       {everywhere:6,} of {len(sequences):,}")
+claim("trained-exact-holdout", on_holdout)
+claim("trained-exact", everywhere)
+
+# %% [markdown]
+# We call such a model **exact**. It read only a part of the sequences, and each of them seldom more than once, so it
+# cannot have learnt them by heart: there is a rule in these 360 numbers. The next notebooks look for it.
+#
+# ## The same loop for many models
+#
+# `helpers/training.py` holds the same loop with one more axis in front, so that many seeds train at once. Does it find
+# the same weights?
+
+# %%
+SAME_STEPS = 50
+ours = build("article", seed=SEED)
+optimizer = torch.optim.AdamW(ours.parameters(), lr=RECIPE.lr, betas=RECIPE.betas, weight_decay=0)
+for step, batch in zip(range(SAME_STEPS), batches(train_set, SEED)):
+    optimizer.zero_grad()
+    out = ours(batch[:, :16])[:, 8:]
+    F.cross_entropy(out.flatten(0, 1), batch[:, 9:].flatten()).backward()
+    torch.nn.utils.clip_grad_norm_(ours.parameters(), RECIPE.clip)
+    optimizer.param_groups[0]["lr"] = RECIPE.lr_at(step)
+    optimizer.step()
+
+# %%
+theirs, _ = train("article", [SEED, SEED + 1], max_steps=SAME_STEPS)
+apart = max((value - theirs.weights[name][0]).abs().max().item()
+            for name, value in read_weights(ours).items())  # fmt: skip
+claim("loop-equals-helpers", apart)
+
+# %% [markdown]
+# ## A seed that fails
+#
+# Not every start ends well. We train seed FAILING, and stop at the last step of the recipe if nothing else does.
+
+# %%
+FAILED = FAILING
+stuck, history = train("article", [FAILED])
+print("steps:", history["steps"].item(), " criterion met:", history["stopped"].item())
+print(f"right on {n_right(stuck, sequences).item():,} of 65,536")
+
+# %%
+course = history["accuracy"][:, 0].unfold(0, 15, 15).mean(-1)
+P.show(
+    P.lines(range(7, 7 + 15 * len(course), 15), dict(zip(T.OUTPUT_NAMES, course.T)), x_title="step",
+            digits=3, y_title="accuracy in the batch", title=f"Seed {FAILED}: stuck",
+            reference={"chance": 0.25}),
+    says="Several outputs are learnt and stay, the others settle on a level between a quarter and one "
+    "and never leave it.",
+)  # fmt: skip
+
+# %%
+P.show(
+    P.bars(by_position(stuck, sequences)[0], y_title="accuracy on all sequences",
+           title=f"Seed {FAILED} at the end, output by output", reference={"chance": 0.25}),
+    says="Some outputs are right every time; the others are right only for part of the sequences.",
+)  # fmt: skip
+
+# %%
+claim("failing-seed-fails", n_right(stuck, sequences))
+
+# %% [markdown]
+# <details><summary>What did you see?</summary>
+#
+# The outputs that fail never found a place of their own to look: their attention is shared between sources, and the
+# gradient that could separate them has become too small. More steps do not help; another start does. This is why the series
+# will say "on k of n seeds" wherever it says something about training.
+# </details>
+#
+# ## Saved for later
+#
+# With `SAVE = True` at the top, the model trained here is written to `helpers/weights/`, with a note beside it: its
+# configuration, seed, recipe, library versions and a checksum. Whoever runs this notebook unchanged gets the same
+# weights as the ones that are stored:
+
+# %%
+if SAVE:
+    info = {"kind": "article", "seed": SEED, "recipe": vars(RECIPE), "steps": len(losses),
+            "n_right": everywhere.item()}  # fmt: skip
+    save(WEIGHTS / "article.safetensors", read_weights(model), info)
+stored = read_weights(load_trained())
+apart = max((value - stored[name]).abs().max().item() for name, value in read_weights(model).items())
+claim("saved-is-this-one", apart)
+
+# %% [markdown]
+# ## What you have
+#
+# - You have written the loop and watched it run.
+# - You have seen the outputs being learnt one after another.
+# - You have a model that is right on all 65,536 sequences.
+# - You have seen a seed that is stuck for good.
+#
+# **Open:** *how* does the model do it? **Next:** `04_attention` looks at where it looks.

@@ -1,0 +1,143 @@
+"""Make the notebooks from their sources: `python notebooks/build.py [NAME ...]`.
+
+For each NN_name.py: to .ipynb, executed, cleaned. People edit the .py; the .ipynb is what they read.
+Figures are saved as plotly data and, where a Chromium is found for kaleido, as PNG beside it, so
+that a static page shows them too. `--sources` stops before execution (the tests use it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError
+
+FOLDER = Path(__file__).resolve().parent
+PROJECT = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ADDRESS = PROJECT["urls"]["repository"]
+SOURCES = sorted(FOLDER.glob("0*_*.py"))
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+# The two cells that are the same in all six notebooks, by tag. The address stands in pyproject.toml.
+SETUP = f'''import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
+sys.path[:0] = ["..", "series"]
+if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "{ADDRESS}", "series"]).returncode:
+    raise SystemExit("The series could not be fetched from {ADDRESS}: check the address and the network.")
+import helpers.colab; helpers.colab.install_missing()'''
+
+
+def badge(name: str) -> str:
+    """The Colab badge of a notebook."""
+    page = ADDRESS.removeprefix("https://github.com/")
+    return (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{page}/blob/main/notebooks/{name}.ipynb)"
+    )
+
+
+def stamp(source: Path) -> str:
+    """The text of a source with its set-up cell and badge as they should be."""
+    notebook = jupytext.read(source)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "setup" in tags:
+            cell.source = SETUP
+        if "badge" in tags:
+            cell.source = badge(source.stem)
+    notebook.metadata = {}
+    notebook.metadata["jupytext"] = {"text_representation": {"extension": ".py", "format_name": "percent"},
+                                     "notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}
+    return jupytext.writes(notebook, fmt="py:percent")
+
+
+def from_source(source: Path) -> nbformat.NotebookNode:
+    """The notebook of a percent-format .py, without outputs; cell ids count the cells."""
+    notebook = jupytext.reads(stamp(source), fmt="py:percent")
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{source.stem[:2]}-{number:03d}"
+    return notebook
+
+
+def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
+    """Run all cells in place. A cell that feeds an Output widget can stall nbclient: try again."""
+    for left in reversed(range(tries)):
+        client = NotebookClient(
+            notebook, timeout=timeout, resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+        )  # fmt: skip
+        try:
+            client.execute()
+            break
+        except CellTimeoutError:
+            if not left:
+                raise
+            print(f"stalled, {left} tries left", file=sys.stderr)
+    notebook.metadata.pop("widgets", None)  # GitHub refuses notebooks with widget state
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            last = outputs[-1] if outputs else {}
+            if output.output_type == "stream" and last.get("name") == output.name:
+                last["text"] += output.text  # one stream, however the kernel cut it
+            else:
+                outputs.append(output)
+            for data in (output.get("data", {}),):
+                data.pop("application/vnd.jupyter.widget-view+json", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in outputs if o.get("data") != {}]
+
+
+def set_renderer() -> None:
+    """Ask for PNGs beside the plotly data when kaleido can make them."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or os.environ.get("BROWSER_PATH")
+    try:
+        import kaleido  # noqa: F401
+    except ImportError:
+        browser = None
+    if browser:
+        os.environ.setdefault("BROWSER_PATH", browser)
+        os.environ["PLOTLY_RENDERER"] = "plotly_mimetype+png"
+    else:
+        os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+        print(
+            "no Chromium or no kaleido found: figures are saved without PNG, so a static page "
+            "will show their captions only",
+            file=sys.stderr,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="such as 01_dataset; default: all six")
+    parser.add_argument("--sources", action="store_true", help="do not execute")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="folder for the .ipynb")
+    options = parser.parse_args()
+    known = {source.stem: source for source in SOURCES}
+    for name in options.names:
+        if name not in known:
+            parser.error(f"no notebook {name!r}; there are {', '.join(known)}")
+    set_renderer()
+    for name in options.names or known:
+        text = stamp(known[name])
+        if text != known[name].read_text(encoding="utf-8"):
+            known[name].write_text(text, encoding="utf-8")
+        notebook = from_source(known[name])
+        if not options.sources:
+            execute(notebook, FOLDER)
+        target = options.into / f"{name}.ipynb"
+        nbformat.write(notebook, target)
+        print(f"{target.name}: {target.stat().st_size // 1024} KiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
