@@ -31,7 +31,9 @@ def claim(name: str, measured) -> None:
     entry = claims()[name]
     value = measured.item() if hasattr(measured, "item") else measured
     bounds = {k: entry[k] for k in BOUNDS if k in entry}
-    shown = ", ".join(f"{k.replace('_', ' ')} {_show(v)}" for k, v in bounds.items())
+    shown = ", ".join(
+        (f"{k.replace('_', ' ')} " if k != "equals" else "") + _show(v) for k, v in bounds.items()
+    )
     result = f"{entry['says']}\n  measured {_show(value)}, must be {shown}"
     if not all(BOUNDS[k](value, v) for k, v in bounds.items()):
         raise AssertionError(f"does not hold: {result}")

@@ -24,8 +24,11 @@ class NothingChanged(RuntimeError):
     """An intervention left the value, or everything downstream of it, exactly as it was."""
 
 
-def intervene(model, edits: dict, effect: bool = True):
-    """Run `model` with `edits` on any tokens: name of `HOOKS` -> function (value, tokens) -> value.
+def intervene(model, edits: dict, effect: bool = True, prepare=None):
+    """Run `model` with `edits` on any tokens: name of `HOOKS` -> function (value, given) -> value.
+
+    `given` is the tokens `[batch, 17]`, or what `prepare(tokens)` made of them before the run (an
+    edit cannot itself run the model, whose hooks are then in place).
 
     Raises NothingChanged when an edit returns what it was given, or when the logits of the first
     batch are bit for bit those of the untouched model. `effect=False` allows both, for controls.
@@ -38,12 +41,12 @@ def intervene(model, edits: dict, effect: bool = True):
     @torch.no_grad()
     def run(tokens):
         nonlocal checked
-        fired = set()
+        fired, given = set(), tokens if prepare is None else prepare(tokens)
 
         def counted(name, edit):
             def apply(value):
                 fired.add(name)
-                new = edit(value, tokens)
+                new = edit(value, given)
                 if not checked and torch.equal(new, value):
                     raise NothingChanged(f"the edit of {name!r} returned the value unchanged")
                 return new
@@ -100,18 +103,21 @@ def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, se
         raise ValueError(f"no ablation {how!r}; there are {', '.join(HOW)}")
     name = PARTS.get(part, part)
     mean = mean_of(model, name) if how == "mean" else None
-    partner = _partners(model, seed) if how == "resample" else None
+    prepare = None
+    if how == "resample":
+        partner = _partners(model, seed)
+        prepare = lambda tokens: record(model, name, partner(tokens))
 
-    def edit(value, tokens):
+    def edit(value, given):
         if how == "zero":
             new = torch.zeros_like(value)
         elif how == "mean":
             new = mean.expand_as(value)
         else:
-            new = record(model, name, partner(tokens))
+            new = given
         return _only(value, new, positions, neurons)
 
-    return intervene(model, {name: edit})
+    return intervene(model, {name: edit}, prepare=prepare)
 
 
 def set_pattern(model, pattern: torch.Tensor, effect: bool = True):

@@ -369,7 +369,9 @@ def load_zoo(kind: str = "article", path=WEIGHTS / "zoo.safetensors") -> Zoo:
     get_kind(kind)
     tensors, info = load(path)
     if kind not in info.get("kinds", {}):
-        raise ValueError(f"{path}: no models of kind {kind!r}; there are {', '.join(info['kinds'])}")
+        raise ValueError(
+            f"{path}: no models of kind {kind!r}; there are {', '.join(info['kinds'])}"
+        )
     prefix = f"{kind}/"
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     _check_shapes({k: v[0] for k, v in weights.items()}, kind, path)

@@ -230,8 +230,8 @@ def table(rows, header):
     """Rows as an HTML table with a header: text that a screen reader can walk through."""
     from IPython.display import HTML
 
-    cell = lambda tag, v: f"<{tag} style='text-align:right'>{html.escape(str(v))}</{tag}>"  # noqa: E731
-    line = lambda tag, row: "<tr>" + "".join(cell(tag, v) for v in row) + "</tr>"  # noqa: E731
+    cell = lambda tag, v: f"<{tag} style='text-align:right'>{html.escape(str(v))}</{tag}>"
+    line = lambda tag, row: "<tr>" + "".join(cell(tag, v) for v in row) + "</tr>"
     body = "".join(line("td", row) for row in rows)
     return HTML(f"<table><thead>{line('th', header)}</thead><tbody>{body}</tbody></table>")
 
@@ -247,5 +247,3 @@ def circuitsvis(view, key: str):
     from IPython.display import HTML
 
     return HTML(re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view)))
-
-

@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# badge
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/YOUR_ACCOUNT/from-zero-to-interpretability/blob/main/notebooks/02_transformer.ipynb)
 
 # %% [markdown]
 # # 2 · A transformer, computed by hand
@@ -17,7 +17,13 @@
 # **Before this:** `01_dataset`. **Next:** `03_training`.
 
 # %% tags=["setup"]
-pass
+import importlib.util
+import subprocess
+import sys  # does nothing where the series is at hand, as in JupyterLab
+sys.path[:0] = ["..", "series"]
+if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
+    raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
+import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import torch

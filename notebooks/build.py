@@ -52,8 +52,11 @@ def stamp(source: Path) -> str:
         if "badge" in tags:
             cell.source = badge(source.stem)
     notebook.metadata = {}
-    notebook.metadata["jupytext"] = {"text_representation": {"extension": ".py", "format_name": "percent"},
-                                     "notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}
+    notebook.metadata["jupytext"] = {
+        "text_representation": {"extension": ".py", "format_name": "percent"},
+        "notebook_metadata_filter": "-all",
+        "cell_metadata_filter": "tags,-all",
+    }
     return jupytext.writes(notebook, fmt="py:percent")
 
 
@@ -99,7 +102,9 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
 
 def set_renderer() -> None:
     """Ask for PNGs beside the plotly data when kaleido can make them."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or os.environ.get("BROWSER_PATH")
+    browser = (
+        shutil.which("chromium") or shutil.which("google-chrome") or os.environ.get("BROWSER_PATH")
+    )
     try:
         import kaleido  # noqa: F401
     except ImportError:
