@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from helpers import task as T
-from helpers.model import HOOKS, Zoo, get_kind, logits
+from helpers.model import HOOKS, Zoo, get_kind, has, logits
 
 PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
 HOW = ("zero", "mean", "resample")
@@ -34,8 +34,7 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
     batch are bit for bit those of the untouched model. `effect=False` allows both, for controls.
     """
     for name in edits:
-        if name not in HOOKS:
-            raise ValueError(f"no place {name!r} to intervene at; there are {', '.join(HOOKS)}")
+        _check(model, name)
     checked = not effect
 
     @torch.no_grad()
@@ -55,7 +54,7 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
 
         out = logits(model, tokens, {n: counted(n, e) for n, e in edits.items()})
         if missing := set(edits) - fired:
-            raise NothingChanged(f"this model has no {', '.join(sorted(missing))}")
+            raise NothingChanged(f"the model never came by {', '.join(sorted(missing))}")
         if not checked and torch.equal(out, logits(model, tokens)):
             raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits")
         checked = True
@@ -67,12 +66,9 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
 @torch.no_grad()
 def record(model, name: str, tokens: torch.Tensor) -> torch.Tensor:
     """The value at `name` of `HOOKS` for `tokens` `[batch, 17]`: `[(models,) batch, 8, ...]`."""
-    if name not in HOOKS:
-        raise ValueError(f"no place {name!r} to read; there are {', '.join(HOOKS)}")
+    _check(model, name)
     seen = []
     logits(model, tokens, {name: lambda value: seen.append(value) or value})
-    if not seen:
-        raise NothingChanged(f"this model has no {name}")
     return seen[0]
 
 
@@ -143,6 +139,14 @@ def _only(value, new, positions, neurons):
             chosen[list(keep)] = True
             mask &= chosen.view(*[-1 if a == axis else 1 for a in range(-value.dim(), 0)])
     return torch.where(mask, new, value)
+
+
+def _check(model, name):
+    """ValueError unless `name` is a place of `HOOKS` that this model has."""
+    if name not in HOOKS:
+        raise ValueError(f"no place {name!r} in a model; there are {', '.join(HOOKS)}")
+    if not has(model, name):
+        raise ValueError(f"this model has no {name}: it was built without that part")
 
 
 def _all(model) -> torch.Tensor:

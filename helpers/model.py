@@ -210,6 +210,13 @@ def unembed(resid, weights):
     return _linear(layernorm(resid, weights, "ln_final"), weights, "unembed")
 
 
+def has(model, name: str) -> bool:
+    """Whether `model` (TransformerBridge or Zoo) has the place `name` of `HOOKS`."""
+    if isinstance(model, Zoo):
+        return name not in ("post", "mlp_out") or "blocks.0.mlp.in.weight" in model.weights
+    return HOOKS[name] in model.hook_dict
+
+
 def logits(model, tokens: torch.Tensor, edits=None) -> torch.Tensor:
     """Logits at y0..y7 of a TransformerBridge (`[batch, 8, vocab]`) or a Zoo (one more axis first).
 

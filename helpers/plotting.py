@@ -25,17 +25,19 @@ DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9c
 
 pio.templates["series"] = go.layout.Template(
     layout=dict(
-        colorway=[BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY],
+        colorway=[BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY, "#111111"],
         font=dict(family="system-ui, sans-serif", size=14, color="#222"),
         paper_bgcolor="#fff",
         plot_bgcolor="#fff",
-        margin=dict(l=70, r=30, t=60, b=60),
+        margin=dict(l=70, r=30, t=80, b=60),
         height=380,
         width=720,
-        title=dict(x=0, xref="paper", font=dict(size=16)),
+        title=dict(x=0.01, y=0.97, yanchor="top", font=dict(size=16)),
         xaxis=dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False),
-        yaxis=dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False),
-        legend=dict(orientation="h", y=-0.2, x=0),
+        yaxis=dict(
+            showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True
+        ),
+        legend=dict(orientation="h", y=1.02, yanchor="bottom", x=1, xanchor="right"),
     )
 )
 LOOK = "series"
@@ -88,6 +90,10 @@ def bars(ys, *, x=OUTPUT_NAMES, title, y_title, x_title="output position", refer
     figure = go.Figure()
     for name, y in ys.items():
         figure.add_bar(x=list(x), y=numbers(y), name=name)
+    heights = np.concatenate([np.asarray(y, dtype=float).ravel() for y in ys.values()])
+    if heights.min() >= 0 and heights.max() <= 1:
+        figure.update_yaxes(range=[0, 1.05])  # shares: the same height means the same everywhere
+    figure.update_xaxes(type="category")
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
     return figure.update_layout(
@@ -99,8 +105,9 @@ def bars(ys, *, x=OUTPUT_NAMES, title, y_title, x_title="output position", refer
 def _reference(figure, name, value):
     figure.add_hline(
         y=float(value), line=dict(dash="dash", color=GREY), annotation_text=name,
-        annotation_position="top left", annotation_font_color=GREY,
+        annotation_position="right", annotation_font_color=GREY,
     )  # fmt: skip
+    figure.update_layout(margin_r=40 + 8 * len(name))
 
 
 def heatmap(
@@ -173,7 +180,8 @@ def scatter3d(groups: dict, *, title, colours=None, labels=None, arrows=None, si
         )  # fmt: skip
     axis = dict(showbackground=False, gridcolor="#ddd", zerolinecolor="#bbb")
     return figure.update_layout(
-        title=title, template=LOOK, height=560, width=720, margin=dict(l=0, r=0, t=60, b=0),
+        title=title, template=LOOK, height=560, width=720, margin=dict(l=0, r=0, t=60, b=40),
+        legend=dict(y=-0.02, yanchor="top", x=0, xanchor="left"),
         scene=dict(
             xaxis=dict(title="u₁", **axis), yaxis=dict(title="u₂", **axis),
             zaxis=dict(title="u₃", **axis), aspectmode="data",
@@ -199,14 +207,17 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
     )
 
 
-def diagram(boxes: dict, arrows, *, title, width=720, height=420):
-    """Boxes `{name: (x, y, colour)}` and arrows `[(from, to, label)]`: x to the right, y upwards."""
+def diagram(boxes: dict, arrows, *, title, width=720, height=420, gap=24):
+    """Boxes `{name: (x, y, colour)}` and arrows `[(from, to, label)]`: x to the right, y upwards.
+
+    `gap` is the room in pixels that arrows leave around the middle of a box.
+    """
     figure = go.Figure()
     for start, end, label in arrows:
         (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
         figure.add_annotation(
             x=x1, y=y1, ax=x0, ay=y0, xref="x", yref="y", axref="x", ayref="y", arrowhead=2,
-            arrowwidth=1.6, arrowcolor="#555", text="", standoff=20, startstandoff=20,
+            arrowwidth=1.6, arrowcolor="#555", text="", standoff=gap, startstandoff=gap,
         )  # fmt: skip
         if label:
             figure.add_annotation(

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,17 @@ import torch
 import torch.nn.functional as F
 
 from helpers import task as T
-from helpers.model import Zoo, forward, get_kind, initial_weights, load, logits, save
+from helpers.model import (
+    KINDS,
+    WEIGHTS,
+    Zoo,
+    forward,
+    get_kind,
+    initial_weights,
+    load,
+    logits,
+    save,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,3 +278,32 @@ def _train_shard(kind, seeds, recipe, max_steps, folder):
         tensors = {f"weights/{k}": v for k, v in zoo.weights.items()}
         save(path, tensors | {f"history/{k}": v for k, v in history.items()}, what)
     return zoo.weights, history
+
+
+# ---------------------------------------------------------------- the zoo
+
+
+def make_zoo(path=WEIGHTS / "zoo.safetensors", seeds=range(32), folder=None) -> None:
+    """Train `seeds` of every kind by its recipe and write them to `path`, failed ones included.
+
+    The note records, for each kind and seed: steps, whether the criterion was met, how many of the
+    65,536 sequences are right, and the first losses, by which a test retraces the runs.
+    """
+    tensors, kinds = {}, {}
+    for kind in KINDS:
+        zoo, history = sweep(kind, seeds, folder=folder)
+        tensors |= {f"{kind}/{name}": value for name, value in zoo.weights.items()}
+        kinds[kind] = zoo.info | {
+            "seeds": zoo.seeds,
+            "recipe": dataclasses.asdict(recipe_of(kind)),
+            "model": dataclasses.asdict(get_kind(kind)),
+            "first_losses": [
+                [round(v, 10) for v in row] for row in history["loss"][:20].T.tolist()
+            ],
+        }
+        print(f"{kind}: {sum(n == T.N_SEQUENCES for n in zoo.info['n_right'])} exact", flush=True)
+    save(path, tensors, {"kinds": kinds})
+
+
+if __name__ == "__main__":
+    make_zoo(folder=sys.argv[1] if len(sys.argv) > 1 else None)

@@ -17,9 +17,7 @@
 # **Before this:** `01_dataset`. **Next:** `03_training`.
 
 # %% tags=["setup"]
-import importlib.util
-import subprocess
-import sys  # does nothing where the series is at hand, as in JupyterLab
+import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
@@ -182,8 +180,8 @@ P.show(
     P.heatmap(pattern[0], x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight",
               title="The whole attention pattern for one sequence",
               y_title="query: the position that looks"),
-    says="A lower triangle: no position looks ahead. Most of the weight in the rows from x7 on, where "
-    "the outputs are predicted, lies on an anti-diagonal of the inputs.",
+    says="A lower triangle: no position looks ahead. In the rows where outputs are predicted, from x7 on, most of "
+    "the weight lies on an anti-diagonal of the inputs. The row of x7 itself is an exception.",
 )  # fmt: skip
 
 # %% [markdown]

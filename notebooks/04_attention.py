@@ -17,9 +17,7 @@
 # **Before this:** `03_training`. **Next:** `05_mlp`.
 
 # %% tags=["setup"]
-import importlib.util
-import subprocess
-import sys  # does nothing where the series is at hand, as in JupyterLab
+import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")

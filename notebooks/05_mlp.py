@@ -17,9 +17,7 @@
 # **Before this:** `04_attention`. **Next:** `06_ablation`.
 
 # %% tags=["setup"]
-import importlib.util
-import subprocess
-import sys  # does nothing where the series is at hand, as in JupyterLab
+import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
@@ -138,7 +136,7 @@ P.show(
     P.heatmap(ov, x=digits, y=digits, signed=True, text=True, x_title="logit of the next token",
               y_title="token attended to", title="The OV circuit of the four digits", unit="logit"),
     says="The four rows look like one another, up to a factor and a sign: all attention can do is to push along one "
-    "direction, far one way for token 2 and far the other way for token 3.",
+    "direction, far one way for token 1, far the other way for token 2, and less far for 3 and 0.",
 )  # fmt: skip
 
 # %%
@@ -176,12 +174,12 @@ def sphere(stream, title, says):
 
 
 sphere(before, "Before the MLP (turn it)",
-       "Before the MLP the points of the four answers lie along one arc on the sphere, in four groups.")  # fmt: skip
+       "Before the MLP the colours lie in bands on the sphere, but many points are nearer to the arrow of another "
+       "answer than to their own.")  # fmt: skip
 
 # %%
 sphere(after, "After the MLP (turn it)",
-       "After the MLP the same four groups lie further round, each on its own side of the borders between the "
-       "four reading directions.")  # fmt: skip
+       "After the MLP the points have moved, and each lies on the side of its own answer's arrow.")  # fmt: skip
 
 # %% [markdown]
 # ## What the MLP adds

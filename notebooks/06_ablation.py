@@ -17,9 +17,7 @@
 # **Before this:** `05_mlp`.
 
 # %% tags=["setup"]
-import importlib.util
-import subprocess
-import sys  # does nothing where the series is at hand, as in JupyterLab
+import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
@@ -197,23 +195,23 @@ claim("control-does-nothing", control.min())
 P.show(
     P.diagram(
         {
-            "source token x₇₋ᵢ": (0, 0, P.GREY),
-            "attention: finds it (04)": (1.3, 0, P.BLUE),
-            "OV: a place on a line (05)": (2.6, 0, P.BLUE),
-            "MLP: a constant push (05, 06)": (2.6, 1, P.ORANGE),
-            "sphere: four regions (05)": (3.9, 0, P.GREEN),
-            "answer yᵢ": (5, 0, P.GREEN),
-            "position i": (1.3, 1, P.SKY),
+            "source<br>x₇₋ᵢ": (0, 0, P.GREY),
+            "attention:<br>finds it (04)": (1, 0, P.BLUE),
+            "OV: a place<br>on a line (05)": (2, 0, P.BLUE),
+            "MLP: a constant<br>push (05, 06)": (2, 1, P.ORANGE),
+            "sphere: four<br>regions (05)": (3, 0, P.GREEN),
+            "answer<br>yᵢ": (4, 0, P.GREEN),
+            "position<br>i": (1, 1, P.SKY),
         },
         [
-            ("source token x₇₋ᵢ", "attention: finds it (04)", ""),
-            ("position i", "attention: finds it (04)", ""),
-            ("attention: finds it (04)", "OV: a place on a line (05)", ""),
-            ("OV: a place on a line (05)", "sphere: four regions (05)", ""),
-            ("MLP: a constant push (05, 06)", "sphere: four regions (05)", ""),
-            ("sphere: four regions (05)", "answer yᵢ", ""),
+            ("source<br>x₇₋ᵢ", "attention:<br>finds it (04)", ""),
+            ("position<br>i", "attention:<br>finds it (04)", ""),
+            ("attention:<br>finds it (04)", "OV: a place<br>on a line (05)", ""),
+            ("OV: a place<br>on a line (05)", "sphere: four<br>regions (05)", ""),
+            ("MLP: a constant<br>push (05, 06)", "sphere: four<br>regions (05)", ""),
+            ("sphere: four<br>regions (05)", "answer<br>yᵢ", ""),
         ],
-        title="How seed 0 does it", width=900, height=300,
+        title="How seed 0 does it", width=900, height=340, gap=62,
     ),
     says="Attention finds the source by its position. The OV circuit writes the token as a place on a line, already in the "
     "order that the new token needs. The MLP adds a constant push. The last layer norm puts the result on a sphere with four "

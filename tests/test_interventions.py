@@ -18,8 +18,9 @@ def model():
 def test_identity_and_unreached_edits_raise(model):
     with pytest.raises(I.NothingChanged, match="returned the value unchanged"):
         I.intervene(model, {"z": lambda v, _: v})(SAMPLE)
-    with pytest.raises(I.NothingChanged, match="has no mlp_out"):
-        I.ablate(M.build("no_mlp"), "mlp")(SAMPLE)
+    for without in (M.build("no_mlp"), M.as_zoo(M.build("no_mlp"), "no_mlp")):
+        with pytest.raises(ValueError, match="has no mlp_out"):
+            I.ablate(without, "mlp")
     with pytest.raises(I.NothingChanged, match="did not reach the logits"):
         silent = dict(M.read_weights(model))
         silent["blocks.0.mlp.out.weight"] = torch.zeros_like(silent["blocks.0.mlp.out.weight"])
