@@ -60,6 +60,9 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
         checked = True
         return out
 
+    run.n_models = (
+        len(model) if isinstance(model, Zoo) else 1
+    )  # evaluations size their chunks by it
     return run
 
 

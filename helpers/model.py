@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from helpers import task as T
 
@@ -182,21 +181,27 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
     def at(name, value):
         return edits[name](value) if name in edits else value
 
-    n = len(weights["embed.weight"])
-    tokens = tokens[..., :16].expand(n, *tokens.shape[-2:-1], 16)
-    one_hot = F.one_hot(tokens, T.VOCAB).to(weights["embed.weight"].dtype)
-    embed = torch.bmm(one_hot.flatten(1, 2), weights["embed.weight"]).view(*tokens.shape, -1)
-    resid_pre = embed + weights["pos_embed.weight"][:, None, :16]
+    # With one layer, what attention reads depends on position and token only: 16 * 5 rows are
+    # computed once and picked, instead of 16 for every sequence.
+    embed, pos = weights["embed.weight"], weights["pos_embed.weight"]
+    table = (pos[:, :16, None] + embed[:, None]).flatten(1, 2)  # [models, 16 * vocab, d_model]
+    row = tokens[..., :16] + T.VOCAB * torch.arange(16, device=tokens.device)
 
-    normed = layernorm(resid_pre, weights, "blocks.0.ln1")
-    q = _linear(normed[:, :, OUT], weights, "blocks.0.attn.q")
-    k = _linear(normed, weights, "blocks.0.attn.k")
-    v = _linear(normed, weights, "blocks.0.attn.v")
+    def pick(rows, table):
+        if rows.dim() == 2:
+            return table[:, rows]
+        index = rows.flatten(1)[..., None].expand(-1, -1, table.shape[-1])
+        return table.gather(1, index).view(*rows.shape, -1)
+
+    normed = layernorm(table, weights, "blocks.0.ln1")
+    q = pick(row[..., OUT], _linear(normed, weights, "blocks.0.attn.q"))
+    k = pick(row, _linear(normed, weights, "blocks.0.attn.k"))
+    v = pick(row, _linear(normed, weights, "blocks.0.attn.v"))
     future = torch.ones(16, 16, dtype=torch.bool, device=q.device).triu(1)[OUT]
     scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future, -math.inf)
     pattern = at("pattern", scores.softmax(-1))
     z = at("z", pattern @ v)
-    resid_mid = resid_pre[:, :, OUT] + at("attn_out", _linear(z, weights, "blocks.0.attn.o"))
+    resid_mid = pick(row[..., OUT], table) + at("attn_out", _linear(z, weights, "blocks.0.attn.o"))
     resid_post = resid_mid
     if "blocks.0.mlp.in.weight" in weights:
         pre = _linear(layernorm(resid_mid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")

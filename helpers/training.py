@@ -184,7 +184,7 @@ def right(model, sequences: torch.Tensor, chunk: int = 4096) -> torch.Tensor:
     `model` is a TransformerBridge, a `Zoo`, or any function from tokens to logits at y0..y7, such
     as what `helpers.interventions` returns.
     """
-    many = len(model) if isinstance(model, Zoo) else 1
+    many = len(model) if isinstance(model, Zoo) else getattr(model, "n_models", 1)
     step = max(256, chunk // many)
     parts = []
     for start in range(0, len(sequences), step):
