@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
@@ -26,13 +28,10 @@ def install_missing() -> list[str]:
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     specs = [line for line in lines if line.startswith(tuple(missing))]
     command = [sys.executable, "-m", "pip", "install", "-q", *specs]
-    keep = _installed()
-    constraints = Path("series-keep.txt")
-    constraints.write_text("\n".join(f"{n}=={v}" for n, v in keep.items()), encoding="utf-8")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "keep.txt"
+        constraints.write_text("\n".join(_installed()), encoding="utf-8")
         done = subprocess.run([*command, "-c", str(constraints)], capture_output=True, text=True)
-    finally:
-        constraints.unlink()
     if done.returncode:
         raise RuntimeError(
             f"pip could not add {', '.join(specs)} without replacing a package of this machine. "
@@ -51,7 +50,7 @@ def _has(name: str) -> bool:
     return True
 
 
-def _installed() -> dict[str, str]:
-    """Versions of the packages that a running kernel may have loaded already."""
-    names = ("torch", "numpy", "plotly", "ipywidgets", "ipython", "pandas")
-    return {name: version(name) for name in names if _has(name)}
+def _installed() -> list[str]:
+    """`name==version` of every package here: a running kernel may have loaded any of them."""
+    found = {d.metadata["Name"]: d.version for d in distributions()}
+    return [f"{n}=={v}" for n, v in found.items() if n and re.fullmatch(r"[\w.+!]+", v or "")]

@@ -350,7 +350,7 @@ class Explorer(W.VBox):
 
     def __init__(self, draw, controls: dict, rows=None):
         self.draw, self.controls, self.waiting = draw, controls, None
-        self.figure = W.Output(layout=W.Layout(height=f"{HEIGHT + 20}px", overflow="hidden"))
+        self.figure = W.Output(layout=W.Layout(height=f"{HEIGHT + 20}px", overflow="auto hidden"))
         self.alert, self.caption = W.HTML(), W.HTML()
         for control in controls.values():
             control.observe(self.ask, "value")

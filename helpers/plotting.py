@@ -107,7 +107,7 @@ def _reference(figure, name, value):
         y=float(value), line=dict(dash="dash", color=GREY), annotation_text=name,
         annotation_position="right", annotation_font_color=GREY,
     )  # fmt: skip
-    figure.update_layout(margin_r=40 + 8 * len(name))
+    figure.update_layout(margin_r=max(figure.layout.margin.r or 0, 40 + 8 * len(name)))
 
 
 def heatmap(

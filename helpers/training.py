@@ -32,6 +32,10 @@ from helpers.model import (
     save,
 )
 
+# The tensors here are so small that a second thread costs more than it brings, above all on a busy
+# machine. Two processes, as in `sweep`, use two cores.
+torch.set_num_threads(1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -266,14 +270,9 @@ def _train_shard(kind, seeds, recipe, max_steps, folder):
                 part, _, rest = name.partition("/")
                 split[part][rest] = value
             return split["weights"], split["history"]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a shard is one process's work; two shards share two cores
-    try:
-        zoo, history = train(kind, seeds, recipe, max_steps)
-        sequences = T.full_sequences(task=get_kind(kind).task)
-        history["n_right"] = n_right(zoo, sequences)
-    finally:
-        torch.set_num_threads(threads)
+    sequences = T.full_sequences(task=get_kind(kind).task)
+    zoo, history = train(kind, seeds, recipe, max_steps, sequences=sequences)
+    history["n_right"] = n_right(zoo, sequences)
     if path is not None:
         tensors = {f"weights/{k}": v for k, v in zoo.weights.items()}
         save(path, tensors | {f"history/{k}": v for k, v in history.items()}, what)

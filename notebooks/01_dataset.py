@@ -21,13 +21,15 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import itertools
 
 import torch
 
+from helpers import exercises as X
+from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
@@ -287,7 +289,73 @@ claim("best-constant-sliced", constants["last rows of the list"].mean())
 # A model that has learnt nothing can look a good deal better than chance on a hold-out that was cut
 # carelessly. We keep this in mind for `06_ablation`, where parts of a model are switched off and we
 # ask how much is left.
+
+# %% [markdown]
+# ## Explore
 #
+# The figure shows one input: the source token of each output, the target, and two answers that miss a part of the rule or
+# do not look. With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
+# Can you find an input on which the constant is right everywhere? One on which reversing is not needed?
+
+# %%
+P.show(*E.task_figure())
+
+# %% tags=["nbval-ignore-output"]
+E.explore_task()
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
+# gone wrong. Nothing later depends on these cells.
+
+# %% [markdown]
+# ### Exercise: the rule in code
+#
+# *★☆☆ easy, about 5 minutes.* Write the rule of the task for a list of eight digits. Give back a list.
+
+# %%
+def my_targets(x):
+    """The eight right outputs for the eight digits x."""
+    return ...
+
+
+X.check("01-targets", my_targets)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_targets(x):
+#     return [(digit + 1) % 4 for digit in reversed(x)]
+# ```
+#
+# First the order, then the value. The two steps can be exchanged: neither looks at what the other changes.
+# </details>
+
+# %% [markdown]
+# ### Exercise: a rule with a gap
+#
+# *★★☆ medium, about 5 minutes.* Somebody reverses correctly and adds 1, but forgets the mod: after 3 comes 4, which is never right. **Predict:** on what share of
+# the 65,536 sequences are *all eight* tokens right? Give a number between 0 and 1.
+
+# %%
+my_share = ...
+
+X.check("01-forgotten-mod", my_share)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# my_share = (3 / 4) ** 8
+# ```
+#
+# A sequence survives when it holds no 3 at all. Each of the eight digits is one of 0, 1, 2 in three cases out of four, and
+# the digits do not depend on each other. So a mistake in one token of four spoils nine sequences of ten.
+# </details>
+
+# %% [markdown]
 # ## What you have
 #
 # - You have seen next-token prediction on our own sequence, and that only the outputs can be learnt.

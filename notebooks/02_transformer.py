@@ -21,11 +21,13 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import torch
 
+from helpers import exercises as X
+from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
@@ -301,7 +303,77 @@ P.show(
 # Is +1 mod 4 hard for such a machine? `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens. The way
 # through attention, $W_E W_V W_O W_U$, is a product of matrices: a linear map from tokens to logits. So there is a path in
 # this picture that *could* do the +1 without any neuron. Whether it does is an experiment (`05_mlp`, `06_ablation`).
+
+# %% [markdown]
+# ## Explore
 #
+# One forward pass has eighteen stops, from the embedding to the probabilities. The figure shows one of them. With a running
+# kernel, the slider steps through all of them; other tokens can be typed. Watch where the rows begin to differ from one input to another, and
+# at which stop the eight last rows know their answers.
+
+# %%
+P.show(*E.forward_figure(model))
+
+# %% tags=["nbval-ignore-output"]
+E.explore_forward(model)
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
+# gone wrong. Nothing later depends on these cells.
+
+# %% [markdown]
+# ### Exercise: a model without its MLP
+#
+# *★☆☆ easy, about 5 minutes.* Take the whole MLP away, with everything that belongs to it. **Predict:** how many parameters are left? (The table of
+# parameters above helps.)
+
+# %%
+my_count = ...
+
+X.check("02-parameters", my_count)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# W_in, b_in, W_out, b_out = 4 * 16, 16, 16 * 4, 4
+# layer_norm_of_mlp = 4 + 4
+# my_count = 360 - (W_in + b_in + W_out + b_out) - layer_norm_of_mlp
+# ```
+#
+# The layer norm in front of the MLP is easily forgotten. Without an MLP nobody reads what it makes.
+# </details>
+
+# %% [markdown]
+# ### Exercise: the attention pattern
+#
+# *★★☆ medium, about 10 minutes.* Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax. Give back
+# `[position, position]`, one row for each query. The check tries other sizes than ours.
+
+# %%
+def my_pattern(q, k):
+    """Weights [query, key]; each row sums to 1 and does not look ahead."""
+    return ...
+
+
+X.check("02-pattern", my_pattern)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_pattern(q, k):
+#     scores = q @ k.T / q.shape[-1] ** 0.5
+#     ahead = torch.ones(len(q), len(k), dtype=torch.bool).triu(1)
+#     return scores.masked_fill(ahead, -torch.inf).softmax(-1)
+# ```
+#
+# The mask comes before the softmax. Setting weights to zero afterwards would leave rows that do not sum to 1.
+# </details>
+
+# %% [markdown]
 # ## What you have
 #
 # - You have the architecture as a picture, and 360 parameters counted.

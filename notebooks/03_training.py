@@ -21,7 +21,7 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import math
@@ -30,6 +30,8 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
+from helpers import exercises as X
+from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
@@ -256,6 +258,98 @@ if SAVE:
 stored = read_weights(load_trained())
 apart = max((value - stored[name]).abs().max().item() for name, value in read_weights(model).items())
 claim("saved-is-this-one", apart)
+
+# %% [markdown]
+# ## Explore
+#
+# Train other models: choose the kind, the seed and the learning rate, press *Train*, and stop when you have seen enough. The figure is
+# the run from above, and the explorer starts from it. Three things to try: seed 7, a rate ten times smaller, and `no_mlp`. (In Colab
+# the *Stop* button cannot be heard while Python runs: interrupt the kernel instead.)
+
+# %%
+P.show(*E.training_figure("article", SEED, RECIPE.lr, losses, accuracies))
+
+# %% tags=["nbval-ignore-output"]
+E.explore_training(losses, accuracies)
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
+# gone wrong. Nothing later depends on these cells.
+
+# %% [markdown]
+# ### Exercise: half of the answer
+#
+# *★☆☆ easy, about 5 minutes.* A model is sure that the answer is 0 or 1, or that it is 2 or 3, and it is never wrong about that. Between the two it guesses. **Predict:** what is its loss,
+# in nats per token? (Three digits are enough.)
+
+# %%
+my_loss_value = ...
+
+X.check("03-half-known", my_loss_value)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# my_loss_value = -math.log(1 / 2)
+# ```
+#
+# The right token always has the probability one half. The loss is the logarithm of two, half of that of a guess among four. Look
+# for a slope of the loss curve that pauses near it.
+# </details>
+
+# %% [markdown]
+# ### Exercise: the loss of the last eight tokens
+#
+# *★★☆ medium, about 10 minutes.* Write the loss of the training loop without `cross_entropy`: the mean of $-\log p$ of the right tokens, over $y_0 … y_7$ only. `logits` is
+# `[batch, 16, 5]`, `tokens` is `[batch, 17]`. Careful with the places: at position 8 the model predicts the token at position 9.
+
+# %%
+def my_loss(logits, tokens):
+    """One number: the mean loss in nats per output token."""
+    return ...
+
+
+X.check("03-loss", my_loss)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_loss(logits, tokens):
+#     log_p = logits[:, 8:].log_softmax(-1)
+#     of_the_right_token = log_p.gather(-1, tokens[:, 9:, None])
+#     return -of_the_right_token.mean()
+# ```
+#
+# `gather` picks from each row of logarithms the one of the right token. `cross_entropy` does both steps at once.
+# </details>
+
+# %% [markdown]
+# ### Exercise: the falling rate
+#
+# *★★☆ medium, about 5 minutes.* The learning rate falls along half a turn of a cosine, from `top` at step 0 to zero at step `total`. Write it.
+
+# %%
+def my_rate(step, total, top):
+    """The learning rate at this step."""
+    return ...
+
+
+X.check("03-rate", my_rate)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_rate(step, total, top):
+#     return top * (1 + math.cos(math.pi * step / total)) / 2
+# ```
+#
+# The cosine goes from 1 to -1 while its angle goes from 0 to pi. Adding 1 and halving makes that 1 to 0.
+# </details>
 
 # %% [markdown]
 # ## What you have

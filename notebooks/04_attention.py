@@ -11,9 +11,10 @@
 # - run the model with a cache and draw where each output looks;
 # - find which rows are on the reverse diagonal, and which are not;
 # - replace the pattern by the ideal one, and by its own mean, and count what is still right;
-# - see one output say something by looking *away*.
+# - see one output say something by looking *away*;
+# - ask the same of 32 seeds, and of 32 others with another start.
 #
-# **Time:** about 30 minutes. **You should know:** query, key, value and pattern (`02_transformer`).
+# **Time:** about 40 minutes. **You should know:** query, key, value and pattern (`02_transformer`).
 # **Before this:** `03_training`. **Next:** `05_mlp`.
 
 # %% tags=["setup"]
@@ -21,17 +22,19 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import torch
 from circuitsvis.attention import attention_heads
 
+from helpers import exercises as X
+from helpers import explorers as E
 from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
-from helpers.model import load_trained
+from helpers.model import load_trained, load_zoo
 from helpers.training import by_position, n_right
 
 torch.set_grad_enabled(False)
@@ -224,7 +227,235 @@ for token, share in enumerate(wrong):
     print(f"x7 = {token}: y0 wrong on {share:.1%}")
 claim("forced-y0-fails-by-value", max(wrong) - min(wrong))
 
-# ZOO-04
+# %% [markdown]
+# ## Two closer looks
+#
+# **Weight is not message.** A position can get much weight and hand over almost nothing. The **value-weighted** pattern multiplies each
+# weight by the length of what that key's value would write through $W_O$ (Kobayashi et al. 2020). Does the picture change?
+
+# %%
+_, cache = model.run_with_cache(sequences[::257, :16])
+written = cache["v", 0][:, :, 0] @ model.blocks[0].attn.W_O[0]  # [batch, key, d_model]
+size = written.norm(dim=-1)
+weighted = (cache["pattern", 0][:, 0, 8:] * size[:, None]).mean(0)
+P.show(
+    P.heatmap(weighted[:, :9], x=["BOS", *T.INPUT_NAMES], text=True, unit="length",
+              title="Value-weighted pattern, mean over 256 sequences"),
+    says="The diagonal stays. What BOS gets is nearly gone, for BOS has little to say; the largest entry is what y0 takes from x7.",
+)  # fmt: skip
+
+# %%
+print("length of what each key would write, mean:", P.numbers(size.mean(0), 1)[:9])
+claim("bos-writes-little", size[:, 0].mean() / size[:, 1:9].mean())
+
+# %% [markdown]
+# **Why does the row of $y_0$ look away?** With one layer, query and key depend on token and position only. So the scores are a *table*, and
+# the table holds the reason. Here are the scores that the query at $x_7$ gives to each key, for each of its four tokens, averaged over the
+# token that may stand at the key (the score of $x_7$ to itself is exact):
+
+# %%
+stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position x0..x7, d_model]
+bos = (model.W_E[T.BOS] + model.W_pos[0])[None, None]
+attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
+query = ln1(stream[:, -1]) @ attention.W_Q[0] + attention.b_Q[0]  # [token of x7, d_head]
+key = lambda s: ln1(s) @ attention.W_K[0] + attention.b_K[0]
+scores = torch.einsum("qd,tpd->qtp", query, key(stream)) / 2  # sqrt(d_head) = 2
+to_bos = torch.einsum("qd,tpd->q", query, key(bos)) / 2
+rows = torch.cat([to_bos[:, None], scores[:, :, :7].mean(1), scores.diagonal(dim1=0, dim2=1)[-1][:, None]], 1)
+
+# %%
+P.show(
+    P.heatmap(rows - rows.mean(1, keepdim=True), x=["BOS", *T.INPUT_NAMES], y=[f"x7 = {t}" for t in range(4)], signed=True,
+              text=True, y_title="token at the query", unit="score", title="Scores of the query that predicts y0"),
+    says="With 0 or 2 at x7 the query scores x7 far above BOS. With 1 or 3 it scores x7 a little below BOS.",
+)  # fmt: skip
+
+# %%
+gap = rows[:, 8] - rows[:, 0]
+print("score of x7 minus score of BOS, for x7 = 0, 1, 2, 3:", P.numbers(gap, 1))
+claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
+
+# %% [markdown]
+# ## And the other seeds?
+#
+# One model is an anecdote. The same recipe was run with 32 seeds, and the models that failed were kept. How many are exact? We do not
+# trust the note beside the file; we count again.
+
+# %%
+zoo = load_zoo("article")
+exact = zoo.where(n_right(zoo, sequences) == T.N_SEQUENCES)
+print(f"exact: {len(exact)} of {len(zoo)} seeds")
+claim("zoo-exact", len(exact))
+claim("zoo-record-is-true", torch.equal(zoo.exact, torch.tensor([s in exact.seeds for s in zoo.seeds])))
+
+# %% [markdown]
+# Their mean patterns, sorted by how clean they are (mean weight on the source; the number behind each seed):
+
+# %%
+patterns = I.mean_of(exact, "pattern")[:, 0]  # [models, 8, 16]
+clean = torch.stack([patterns[:, i, 8 - i] for i in range(8)], 1)  # [models, output]
+order = clean.mean(1).argsort(descending=True).tolist()
+P.show(
+    P.gallery(patterns[order][:, :, 1:9], [f"{exact.seeds[i]}: {clean[i].mean():.2f}" for i in order],
+              title="Mean patterns of the exact seeds (rows y0 to y7, columns x0 to x7)"),
+    says="Twenty-eight small patterns. All show a reverse diagonal; the cleanest show nothing else. What differs most is the first row.",
+)  # fmt: skip
+
+# %% [markdown]
+# Now the three questions, to all of them. **Predict:** how many of these models stay right on every input under the ideal reversal? With
+# their pattern frozen at its mean? And in how many does $y_0$ survive when attention is silent?
+
+# %%
+def ask(models, patterns):
+    """Accuracy at y0..y7 of each model [models, 8] under the three interventions, all sequences."""
+    frozen = I.intervene(models, {"pattern": lambda v, _: patterns[:, None].expand_as(v)})
+    return {
+        "ideal reversal": by_position(I.set_pattern(models, I.ideal_pattern()), sequences),
+        "frozen pattern": by_position(frozen, sequences),
+        "silent attention": by_position(I.ablate(models, "attention", "mean"), sequences),
+    }
+
+
+answers = ask(exact, patterns)
+
+# %%
+P.show(
+    P.strips({name: value.mean(1) for name, value in answers.items()}, y_title="accuracy, all sequences",
+             title="Three interventions, one dot for each exact seed",
+             reference={"y0 right, others guess": predicted_silent, "chance": 0.25}),
+    says="Under the ideal reversal every seed keeps more than 85 percent, with a frozen pattern more than 80; the best keep all. "
+    "With silent attention nearly all seeds are near one quarter, and three are at the upper dashed line.",
+)  # fmt: skip
+
+# %%
+keeps_y0 = (answers["silent attention"][:, 0] > 0.99).sum().item()
+stays_ideal, stays_frozen = ((answers[n].min(1).values == 1).sum().item() for n in ("ideal reversal", "frozen pattern"))
+print(f"of {len(exact)} exact seeds: {stays_ideal} stay exact under the ideal reversal, {stays_frozen} with a frozen pattern,")
+print(f"y0 survives silent attention in {keeps_y0}; "
+      f"weight from y0 to x7 below 0.02 in {(clean[:, 0] < 0.02).sum()}, above 0.85 in {(clean[:, 0] > 0.85).sum()}")
+claim("zoo-ideal", stays_ideal)
+claim("zoo-frozen", stays_frozen)
+claim("zoo-silent-y0", keeps_y0)
+
+# %% [markdown]
+# A picture that does not even look at the source can belong to a model that uses attention for $y_0$. Do the two go together?
+
+# %%
+looks = clean[:, 0] > 0.5
+uses = answers["silent attention"][:, 0] < 0.99
+rows = [[name, (looks[mask]).sum().item(), (~looks[mask]).sum().item()]
+        for name, mask in (("y0 needs attention", uses), ("y0 does without", ~uses))]  # fmt: skip
+P.table(rows, ["", "looks at x7 (over one half)", "does not"])
+
+# %%
+claim("zoo-no-idle-looker", (looks & ~uses).sum())
+
+# %% [markdown]
+# ## Does the start decide?
+#
+# These models started from small weights (std 0.05). Thirty-two more were started at the library's default (std 0.4), with the same recipe.
+# **Predict:** the same algorithm, or another?
+
+# %%
+default = load_zoo("article_default_init")
+default = default.where(n_right(default, sequences) == T.N_SEQUENCES)
+default_patterns = I.mean_of(default, "pattern")[:, 0]
+default_answers = ask(default, default_patterns)
+default_ideal, default_frozen = (
+    (default_answers[n].min(1).values == 1).sum().item() for n in ("ideal reversal", "frozen pattern")
+)
+
+# %%
+P.table(
+    [["exact seeds, of 32", len(exact), len(default)],
+     ["stay exact under the ideal reversal", stays_ideal, default_ideal],
+     ["stay exact with a frozen pattern", stays_frozen, default_frozen],
+     ["mean weight on the source", f"{clean.mean():.2f}",
+      f"{torch.stack([default_patterns[:, i, 8 - i] for i in range(8)]).mean():.2f}"]],
+    ["", "small start", "library's start"],
+)  # fmt: skip
+
+# %%
+claim("start-decides-exact", len(default))
+claim("start-ideal-gap", abs(stays_ideal / len(exact) - default_ideal / len(default)))
+
+# %% [markdown]
+# The start decides how often training succeeds. Whether it also decides *which* algorithm is found, these figures do not show: more of one kind stay exact
+# under the ideal reversal, more of the other with a frozen pattern, and with so few models either may be chance.
+
+# %% [markdown]
+# ## Explore
+#
+# A weight says how much a head looks at a key. It does not say how much it *writes* because of that: the value may be long or short. So
+# the right panel multiplies each weight by the norm (the length) of what that key writes into the stream, through $W_V$ and $W_O$ (Kobayashi et al. 2020). With a
+# running kernel, change one token and watch both. Change $x_7$ first: which row moves? Does it write much when it looks at BOS?
+
+# %%
+P.show(*E.attention_figure(model))
+
+# %% tags=["nbval-ignore-output"]
+E.explore_attention(model)
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
+# gone wrong. Nothing later depends on these cells.
+
+# %% [markdown]
+# ### Exercise: the pattern of the clean story
+#
+# *★☆☆ easy, about 5 minutes.* Build the ideal pattern `[8, 16]`: row $i$ belongs to $y_i$, the columns are the positions 0 to 15, and each row has a single 1, at the
+# source of $y_i$. Mind where BOS stands.
+
+# %%
+def my_ideal_pattern():
+    """Weights [8, 16]."""
+    return ...
+
+
+X.check("04-ideal-pattern", my_ideal_pattern)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_ideal_pattern():
+#     pattern = torch.zeros(8, 16)
+#     for i in range(8):
+#         pattern[i, 8 - i] = 1
+#     return pattern
+# ```
+#
+# The source is $x_{7-i}$, and BOS moves every input one place to the right: position 8 - i.
+# </details>
+
+# %% [markdown]
+# ### Exercise: weight times norm
+#
+# *★★☆ medium, about 10 minutes.* Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`. Each entry is the norm of what
+# this key adds to the stream of this query.
+
+# %%
+def my_value_weighted(pattern, values, W_O):
+    """Norms [query, key]."""
+    return ...
+
+
+X.check("04-value-weighted", my_value_weighted)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_value_weighted(pattern, values, W_O):
+#     written = values @ W_O
+#     return pattern * written.norm(dim=-1)
+# ```
+#
+# A weight is never negative, so the norm of weight times vector is weight times norm. The norms belong to the keys, and the keys are the
+# last axis of the pattern: torch lines them up by itself.
+# </details>
 
 # %% [markdown]
 # ## What you have
@@ -233,5 +464,6 @@ claim("forced-y0-fails-by-value", max(wrong) - min(wrong))
 # - You have found the rows that are on the reverse diagonal and those that are not.
 # - You have replaced the pattern: the ideal reversal is enough for y1 to y7 of this model, and not for y0.
 # - You have seen an output say something by looking away.
+# - You have asked 64 models, and can say "k of n".
 #
 # **Open:** attention brings the source. Who adds 1? **Next:** `05_mlp`.

@@ -11,9 +11,10 @@
 # - read the stream before and after the MLP, in the right way and in a common wrong way;
 # - count over all sequences what each reading gets right;
 # - find how much of the +1 is already in attention;
-# - see what the sixteen neurons do, and draw their work whole.
+# - see what the sixteen neurons do, and draw their work whole;
+# - split the logits into what each part wrote, and ask the other seeds.
 #
-# **Time:** about 30 minutes. **You should know:** residual stream, layer norm and logits (`02_transformer`).
+# **Time:** about 40 minutes. **You should know:** residual stream, layer norm and logits (`02_transformer`).
 # **Before this:** `04_attention`. **Next:** `06_ablation`.
 
 # %% tags=["setup"]
@@ -21,16 +22,18 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
 import torch
 
+from helpers import exercises as X
+from helpers import explorers as E
 from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
-from helpers.model import load_trained
+from helpers.model import load_trained, load_zoo
 from helpers.training import by_position, n_right
 
 torch.set_grad_enabled(False)
@@ -244,7 +247,160 @@ claim("neurons-never-fire", silent_neurons)
 claim("y6-mlp-is-constant", fires[6].max())
 claim("some-neuron-matters", min(without))
 
-# ZOO-05
+# %% [markdown]
+# ## Who writes the right answer?
+#
+# The logits are linear in the stream once the last layer norm's divisor is known. So they split, exactly, into what the
+# embedding, the position, attention and the MLP wrote: **direct logit attribution**.
+
+# %%
+parts = {
+    "embedding": model.W_E[sequences[:, 8:16]],
+    "position": model.W_pos[8:16].expand(len(sequences), 8, 4),
+    "attention": cache["attn_out", 0][:, 8:],
+    "mlp": mlp_out,
+}
+scale = (after.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+
+
+def attribution(part):
+    """What `part` [..., d_model] adds to the logits, the last divisor taken as it was."""
+    return ((part - part.mean(-1, keepdim=True)) / scale * model.ln_final.weight) @ model.W_U
+
+
+added = {name: attribution(part) for name, part in parts.items()}
+constant_part = model.ln_final.bias @ model.W_U
+total = sum(added.values()) + constant_part
+claim("attribution-sums", (total - logit_lens(after)).abs().max())
+
+# %% [markdown]
+# What each part adds to the *right* logit, compared with the average of the four digits:
+
+# %%
+def for_the_right(values):
+    """Mean over all sequences of (right logit - mean of the digits' logits), by output: [8]."""
+    return (values.gather(-1, answers[..., None])[..., 0] - values[..., :4].mean(-1)).mean(0)
+
+
+P.show(
+    P.bars({name: for_the_right(value) for name, value in added.items()}, y_title="logit",
+           title="Direct logit attribution to the right answer"),
+    says="At every output attention adds by far the most to the right logit, between 12 and 22. The MLP adds 1 to 6. The "
+    "embedding adds almost nothing, and the position sometimes speaks against.",
+)  # fmt: skip
+
+# %%
+shares = {name: for_the_right(value).mean().item() for name, value in added.items()}
+for name, value in shares.items():
+    print(f"{name:10} {value:+.2f}")
+claim("attention-adds-most", shares["attention"] / sum(shares.values()))
+
+# %% [markdown]
+# ## Over 32 seeds
+#
+# Is "attention does the +1" a fact about seed 0? For every exact seed: how often does the stream before the MLP give the right answer, and how
+# often the un-incremented source? **Predict** before you look.
+
+# %%
+def before_the_mlp(kind):
+    """Shares of (right, source token) read before the MLP, for each exact seed: two [models]."""
+    zoo = load_zoo(kind)
+    zoo = zoo.where(zoo.exact)
+    silent = I.intervene(zoo, {"mlp_out": lambda v, _: torch.zeros_like(v)})  # then the lens reads resid_mid
+    hits = torch.zeros(2, len(zoo))
+    for part in sequences.split(2048):
+        says = silent(part).argmax(-1)
+        hits += torch.stack([(says == part[:, 9:]).sum((1, 2)), (says == part[:, 1:9].flip(1)).sum((1, 2))])
+    return zoo.seeds, hits / (8 * len(sequences))
+
+
+seeds, (right_small, source_small) = before_the_mlp("article")
+default_seeds, (right_default, source_default) = before_the_mlp("article_default_init")
+
+# %%
+P.show(
+    P.strips({"right, small start": right_small, "source, small start": source_small,
+              "right, library's start": right_default, "source, library's start": source_default},
+             y_title="share of all tokens", title="Read before the MLP, one dot for each exact seed",
+             reference={"chance": 0.25}),
+    says="From a small start the right answer is read for a quarter to nine tenths of the tokens, the source for none to a "
+    "quarter. From the library's start the right answer for a quarter to three quarters, the source for none to a half.",
+)  # fmt: skip
+
+# %%
+for name, value in {"right, small start": right_small, "source, small start": source_small,
+                    "right, library's start": right_default, "source, library's start": source_default}.items():  # fmt: skip
+    print(f"{name:24} {value.min():.0%} to {value.max():.0%}, median {value.median():.0%} ({len(value)} seeds)")
+both = torch.cat([source_small, source_default])
+claim("zoo-source-before-mlp", both.max())
+claim("zoo-right-before-mlp", (right_small > 0.5).sum())
+
+# %% [markdown]
+# ## Explore
+#
+# What a sequence looks like at one output can be told in three words: which **output** it is, its **source token**, and the **own token**, the one that
+# stands at the place where the output is predicted ($x_7$ for $y_0$, else the output before). The figure shows one such case: the probabilities read before and after the MLP, in the mean over
+# all sequences of that case. With a running kernel, slide along the cases. Where is the MLP needed? Does the own token ever matter?
+
+# %%
+P.show(*E.case_figure(model))
+
+# %% tags=["nbval-ignore-output"]
+E.explore_cases(model)
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
+# gone wrong. Nothing later depends on these cells.
+
+# %% [markdown]
+# ### Exercise: how many cases?
+#
+# *★☆☆ easy, about 5 minutes.* A case is an output, its source token and its own token. **Predict:** how many different cases occur in all 65,536 sequences?
+# Mind $y_0$.
+
+# %%
+my_cases = ...
+
+X.check("05-cases", my_cases)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# y0 = 4
+# the_others = 7 * 4 * 4
+# my_cases = y0 + the_others
+# ```
+#
+# $y_0$ is predicted at the place of its source, so both tokens are the same one. Elsewhere all pairs occur.
+# </details>
+
+# %% [markdown]
+# ### Exercise: the OV circuit
+#
+# *★★☆ medium, about 10 minutes.* Which logits does attending to a token raise? Leave the layer norms and biases out, and write the table `[token, logit]` from the rows `E` `[token, d_model]`
+# that are read, and the matrices `W_V`, `W_O`, `W_U`.
+
+# %%
+def my_ov(E, W_V, W_O, W_U):
+    """Logits [token attended to, next token]."""
+    return ...
+
+
+X.check("05-ov", my_ov)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_ov(E, W_V, W_O, W_U):
+#     return E @ W_V @ W_O @ W_U
+# ```
+#
+# Read from left to right: what is read, what is handed over, what is written, which logits that raises.
+# </details>
 
 # %% [markdown]
 # ## What you have
@@ -252,6 +408,7 @@ claim("some-neuron-matters", min(without))
 # - You have read the stream before and after the MLP, with the logit lens and with the shortcut.
 # - You have counted: before the MLP the source token is hardly ever there, the right answer often.
 # - You have found that attention writes along one direction, and that it carries the +1.
+# - You have split the logits exactly, and asked the other seeds.
 # - You have seen that in this model the MLP can be replaced by a constant for each output, nearly without loss.
 #
 # **Open:** what does taking a part away really show? **Next:** `06_ablation`.

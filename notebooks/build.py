@@ -8,14 +8,18 @@ that a static page shows them too. `--sources` stops before execution (the tests
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import shutil
 import sys
 import tomllib
+import warnings
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import jupytext
 import nbformat
+import plotly.io as pio
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 
@@ -30,7 +34,7 @@ SETUP = f'''import importlib.util, subprocess, sys  # does nothing where the ser
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "{ADDRESS}", "series"]).returncode:
     raise SystemExit("The series could not be fetched from {ADDRESS}: check the address and the network.")
-import helpers.colab; helpers.colab.install_missing()'''
+importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()'''
 
 
 def badge(name: str) -> str:
@@ -100,25 +104,55 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
             cell.outputs = [o for o in outputs if o.get("data") != {}]
 
 
-def set_renderer() -> None:
-    """Ask for PNGs beside the plotly data when kaleido can make them."""
-    browser = (
-        shutil.which("chromium") or shutil.which("google-chrome") or os.environ.get("BROWSER_PATH")
+def keep_picture(notebook, path: Path) -> None:
+    """Write the PNG of the finished circuit, which opens README, from the executed 06_ablation."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            figure = data.get("application/vnd.plotly.v1+json", {}).get("layout", {})
+            if "image/png" in data and figure["title"].get("text") == "How seed 0 does it":
+                path.write_bytes(base64.b64decode(data["image/png"]))
+
+
+@contextmanager
+def browser():
+    """Yield a function plotly figure (as a dict) -> PNG bytes, with one Chromium for all; or None.
+
+    None, with a message, when there is no kaleido or no Chromium to draw with.
+    """
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
+    found = os.environ.get("BROWSER_PATH") or found
     try:
-        import kaleido  # noqa: F401
+        import kaleido
     except ImportError:
-        browser = None
-    if browser:
-        os.environ.setdefault("BROWSER_PATH", browser)
-        os.environ["PLOTLY_RENDERER"] = "plotly_mimetype+png"
-    else:
-        os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+        found = None
+    if found is None:
         print(
             "no Chromium or no kaleido found: figures are saved without PNG, so a static page "
             "will show their captions only",
             file=sys.stderr,
         )
+        yield None
+        return
+    os.environ["BROWSER_PATH"] = found
+    warnings.filterwarnings("ignore", "The kopts argument")  # said once for every figure
+    kaleido.start_sync_server(silence_warnings=True)
+    try:
+        yield lambda figure: pio.to_image(figure, format="png", validate=False)
+    finally:
+        kaleido.stop_sync_server(silence_warnings=True)
+
+
+def add_pngs(notebook, draw) -> None:
+    """Put a PNG beside the plotly data of every figure, for pages without scripts."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            figure = output.get("data", {}).get("application/vnd.plotly.v1+json")
+            if figure:
+                plain = {k: figure[k] for k in ("data", "layout")}
+                output.data["image/png"] = base64.b64encode(draw(plain)).decode()
 
 
 def main() -> None:
@@ -131,7 +165,14 @@ def main() -> None:
     for name in options.names:
         if name not in known:
             parser.error(f"no notebook {name!r}; there are {', '.join(known)}")
-    set_renderer()
+    # The figures' data only, whatever the caller's settings: what the tests compare.
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    with nullcontext() if options.sources else browser() as draw:
+        make(options, known, draw)
+
+
+def make(options, known: dict, draw) -> None:
+    """Stamp, execute and write the chosen notebooks."""
     for name in options.names or known:
         text = stamp(known[name])
         if text != known[name].read_text(encoding="utf-8"):
@@ -139,6 +180,9 @@ def main() -> None:
         notebook = from_source(known[name])
         if not options.sources:
             execute(notebook, FOLDER)
+            if draw is not None:
+                add_pngs(notebook, draw)
+            keep_picture(notebook, options.into / "circuit.png")
         target = options.into / f"{name}.ipynb"
         nbformat.write(notebook, target)
         print(f"{target.name}: {target.stat().st_size // 1024} KiB", flush=True)

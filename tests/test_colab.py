@@ -1,0 +1,126 @@
+"""A single notebook on a machine like Colab: older packages, no series, nothing beside the file.
+
+The set-up cell is left as it is. git is told to read its address from a local repository, made of
+the work tree as it is now; pip really installs what is missing. Skipped, with the reason, where no
+package registry can be reached.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+sys.path.insert(0, str(FOLDER))
+import build  # noqa: E402
+
+# What Colab had in August 2026 of what the notebooks use, and what runs a notebook without a page.
+THERE = ["torch>=2.6,<2.14", "numpy>=2.0,<2.5", "plotly==5.24.1", "ipywidgets==7.7.1", "tqdm",
+         "pandas", "joblib", "safetensors", "ipykernel", "nbclient"]  # fmt: skip
+
+
+def run(*command, **options):
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, **options)
+
+
+def freeze(python):
+    return set(run(python, "-m", "pip", "freeze").stdout.splitlines())
+
+
+def redirected(target):
+    """An environment in which git reads the address of the series from `target`."""
+    hidden = ("PYTHONPATH", "PLOTLY_RENDERER", "JUPYTER_PATH")
+    return {k: v for k, v in os.environ.items() if k not in hidden} | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{target}.insteadOf",
+        "GIT_CONFIG_VALUE_0": build.ADDRESS,
+    }
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """The python of a fresh environment with Colab's older packages and without the series."""
+    folder = tmp_path_factory.mktemp("machine")
+    run(sys.executable, "-m", "venv", folder, check=True)
+    python = folder / "bin" / "python"
+    done = run(python, "-m", "pip", "install", "-q", "--retries", "1", *THERE)
+    if done.returncode:
+        no_network = ("NewConnectionError", "No matching distribution", "Name or service not known")
+        if any(words in done.stderr for words in no_network):
+            pytest.skip(f"pip cannot reach a registry: {done.stderr.strip()[-300:]}")
+        pytest.fail(done.stderr)
+    yield python
+    shutil.rmtree(folder)  # 2 GB
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The address of a repository with the work tree as it is, changes included."""
+    folder = tmp_path_factory.mktemp("published")
+    tree, bare = folder / "tree", folder / "series.git"
+    ignore = shutil.ignore_patterns(
+        "__pycache__", ".git", ".venv", ".*_cache", ".ipynb_checkpoints", "test-artefacts"
+    )
+    shutil.copytree(ROOT, tree, ignore=ignore)
+    git = ["git", "-C", tree, "-c", "user.name=series", "-c", "user.email=series@example.org"]
+    run("git", "init", "-q", tree, check=True)
+    run(*git, "add", "--all", check=True)
+    run(*git, "commit", "-q", "-m", "as it is", check=True)
+    run("git", "clone", "-q", "--bare", tree, bare, check=True)
+    return bare.as_uri()
+
+
+@pytest.mark.parametrize("name", ["01_dataset", "04_attention"])
+def test_single_notebook_runs_and_replaces_nothing(name, machine, published, tmp_path):
+    folder = tmp_path / "content"  # no helpers here, and none in the folder above
+    folder.mkdir()
+    path = folder / f"{name}.ipynb"
+    shutil.copy(FOLDER / path.name, path)
+    before = freeze(machine)
+    assert len(before) > 20
+    done = run(
+        machine, "-m", "jupyter", "execute", path.name, "--inplace", "--timeout=600",
+        cwd=folder, env=redirected(published),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert all(c.execution_count for c in code if c.source)
+    assert (folder / "series" / "helpers").is_dir(), "the series was not fetched"
+    assert sorted(p.name for p in folder.iterdir()) == [path.name, "series"]
+    after = freeze(machine)
+    assert before <= after, f"replaced: {before - after}"
+    assert any(line.startswith("transformer-lens==4.3") for line in after)
+    figures = [o for c in code for o in c.outputs if "application/vnd.plotly" in str(o.get("data"))]
+    assert len(figures) >= 3
+
+
+# -S: without any installed package, so without the series
+BARE = [sys.executable, "-S", "-c", build.SETUP]
+
+
+def test_a_fetch_that_fails_says_so_in_a_sentence(tmp_path):
+    nowhere = (tmp_path / "nowhere.git").as_uri()
+    done = run(*BARE, cwd=tmp_path, env=redirected(nowhere))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"The series could not be fetched from {build.ADDRESS}")
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_set_up_cell_does_nothing_where_the_series_is_at_hand():
+    """It starts no program, so neither git nor pip, and writes nothing."""
+    watch = """import sys
+def hook(event, args):
+    started = event in ("subprocess.Popen", "os.system", "os.posix_spawn", "os.fork")
+    written = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+    assert not started and not written, (event, args)
+sys.dont_write_bytecode = True
+sys.addaudithook(hook)
+"""
+    done = run(sys.executable, "-c", watch + build.SETUP, cwd=FOLDER)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
