@@ -181,7 +181,7 @@ def scatter3d(groups: dict, *, title, colours=None, labels=None, arrows=None, si
     axis = dict(showbackground=False, gridcolor="#ddd", zerolinecolor="#bbb")
     return figure.update_layout(
         title=title, template=LOOK, height=560, width=720, margin=dict(l=0, r=0, t=60, b=40),
-        legend=dict(y=-0.02, yanchor="top", x=0, xanchor="left"),
+        legend=dict(y=-0.02, yanchor="top", x=0, xanchor="left", itemsizing="constant"),
         scene=dict(
             xaxis=dict(title="u₁", **axis), yaxis=dict(title="u₂", **axis),
             zaxis=dict(title="u₃", **axis), aspectmode="data",
@@ -199,7 +199,8 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
             x=numbers(i + 0.5 * ((order * 0.618) % 1 - 0.5)), y=values, mode="markers", name=name,
             marker=dict(size=7, opacity=0.75), text=list(names or []) or None,
         )  # fmt: skip
-    figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=list(groups), showgrid=False)
+    ticks = [name.replace(", ", ",<br>") for name in groups]
+    figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=ticks, showgrid=False)
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
     return figure.update_layout(

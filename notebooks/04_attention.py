@@ -131,6 +131,8 @@ claim("y0-row-is-not-clean", source_weight[0])
 
 # %%
 predicted_ideal = 1.0
+
+# %%
 ideal = by_position(I.set_pattern(model, I.ideal_pattern()), sequences)
 print(f"predicted {predicted_ideal:.1%}, measured {ideal.mean():.2%}")
 
@@ -140,6 +142,8 @@ print(f"predicted {predicted_ideal:.1%}, measured {ideal.mean():.2%}")
 
 # %%
 predicted_frozen = 1.0
+
+# %%
 frozen = by_position(I.set_pattern(model, mean), sequences)
 print(f"predicted {predicted_frozen:.1%}, measured {frozen.mean():.2%}")
 
@@ -167,6 +171,8 @@ claim("frozen-keeps-the-others", frozen[[1, 2, 3, 4, 5, 7]].min())
 # %%
 can_see_its_source = 1  # y0
 predicted_silent = (can_see_its_source + 7 / 4) / 8
+
+# %%
 silent = by_position(I.ablate(model, "attention", how="mean"), sequences)
 print(f"predicted {predicted_silent:.3%}, measured {silent.mean():.3%}")
 
@@ -303,7 +309,10 @@ P.show(
 
 # %% [markdown]
 # Now the three questions, to all of them. **Predict:** how many of these models stay right on every input under the ideal reversal? With
-# their pattern frozen at its mean? And in how many does $y_0$ survive when attention is silent?
+# their pattern frozen at its mean? And in how many does $y_0$ survive when attention is silent? The clean story says: all, all, all.
+
+# %%
+predicted_zoo = {"ideal reversal": len(exact), "frozen pattern": len(exact), "y0 survives": len(exact)}
 
 # %%
 def ask(models, patterns):
@@ -330,6 +339,7 @@ P.show(
 # %%
 keeps_y0 = (answers["silent attention"][:, 0] > 0.99).sum().item()
 stays_ideal, stays_frozen = ((answers[n].min(1).values == 1).sum().item() for n in ("ideal reversal", "frozen pattern"))
+print(f"predicted: {predicted_zoo}")
 print(f"of {len(exact)} exact seeds: {stays_ideal} stay exact under the ideal reversal, {stays_frozen} with a frozen pattern,")
 print(f"y0 survives silent attention in {keeps_y0}; "
       f"weight from y0 to x7 below 0.02 in {(clean[:, 0] < 0.02).sum()}, above 0.85 in {(clean[:, 0] > 0.85).sum()}")
@@ -353,7 +363,7 @@ claim("zoo-no-idle-looker", (looks & ~uses).sum())
 # %% [markdown]
 # ## Does the start decide?
 #
-# These models started from small weights (std 0.05). Thirty-two more were started at the library's default (std 0.4), with the same recipe.
+# These models started from small weights. Thirty-two more were started at the library's default, eight times as large, with the same recipe.
 # **Predict:** the same algorithm, or another?
 
 # %%

@@ -77,6 +77,8 @@ P.table(rows, ["output", "source", "right", "before: p(0) p(1) p(2) p(3)", "says
 
 # %%
 predicted = {"source token": 1.0, "right answer": 0.0}  # the natural story
+
+# %%
 answers, sources = sequences[:, 9:], sequences[:, 1:9].flip(1)
 says_before, says_after = logit_lens(before).argmax(-1), logit_lens(after).argmax(-1)
 measured = {
@@ -125,33 +127,34 @@ claim("shortcut-differs", differ)
 
 # %%
 stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
-read = model.blocks[0].ln1(stream).mean(1)
+bos = (model.W_E[T.BOS] + model.W_pos[0])[None]  # BOS stands at position 0 only
+read = torch.cat([model.blocks[0].ln1(stream).mean(1), model.blocks[0].ln1(bos)])
 attention = model.blocks[0].attn
 written = (read @ attention.W_V[0] + attention.b_V[0]) @ attention.W_O[0]
 centred = written - written.mean(-1, keepdim=True)
 ov = (centred * model.ln_final.weight) @ model.W_U
-ov = ov[:, :4] - ov[:, :4].mean(1, keepdim=True)
-ov = ov - ov.mean(0)  # against the average token
+ov = ov - ov[:, :4].mean(1, keepdim=True)
+ov = ov - ov[:4].mean(0)  # against the average digit
 
 # %%
-digits = ["0", "1", "2", "3"]
+tokens = ["0", "1", "2", "3", "BOS"]
 P.show(
-    P.heatmap(ov, x=digits, y=digits, signed=True, text=True, x_title="logit of the next token",
-              y_title="token attended to", title="The OV circuit of the four digits", unit="logit"),
-    says="The four rows look like one another, up to a factor and a sign: all attention can do is to push along one "
-    "direction, far one way for token 1, far the other way for token 2, and less far for 3 and 0.",
+    P.heatmap(ov, x=tokens, y=tokens, signed=True, text=True, x_title="logit of the next token",
+              y_title="token attended to", title="The OV circuit, token to token", unit="logit"),
+    says="The rows look like one another, up to a factor and a sign: all attention can do is to push along one "
+    "direction, far one way for token 1, far the other way for token 2, and less far for 3, 0 and BOS.",
 )  # fmt: skip
 
 # %%
-singular = torch.linalg.svdvals(written - written.mean(0))
+singular = torch.linalg.svdvals(written[:4] - written[:4].mean(0))
 print("sizes of its directions:", [f"{s:.2f}" for s in singular.tolist()])
 claim("ov-is-one-direction", singular[0].square() / singular.square().sum())
 
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# The table is not the permutation matrix of `01_dataset`. It is close to rank one: what attention writes lies on a *line*. The four tokens are
-# four places on it. A stream that moves along a line can still give four answers, since the last layer norm puts it on a sphere: a line
+# The table is not the permutation matrix of `01_dataset`. It is close to rank one: what attention writes lies on a *line*. The four digits are
+# four places on it, in the order 2, 0, 3, 1. A stream that moves along a line can still give four answers, since the last layer norm puts it on a sphere: a line
 # added to a fixed vector becomes an arc, and an arc can pass through four regions.
 # </details>
 #
@@ -193,6 +196,8 @@ sphere(after, "After the MLP (turn it)",
 # %%
 mlp_out = cache["mlp_out", 0][:, 8:]
 predicted_constant = 0.25
+
+# %%
 constant = by_position(I.ablate(model, "mlp", how="mean"), sequences)
 one_for_all = mlp_out.mean((0, 1))
 single = by_position(I.intervene(model, {"mlp_out": lambda v, _: one_for_all.expand_as(v)}), sequences)
@@ -238,6 +243,16 @@ P.show(
     P.bars(without, x=[str(n) for n in range(16)], x_title="neuron set to zero",
            y_title="accuracy, all sequences", title="What happens without each neuron"),
     says="Accuracy falls clearly without neuron 5 or neuron 10, a little without neuron 8, and not at all without any other.",
+)  # fmt: skip
+
+# %%
+active = [n for n in range(16) if fires[:, n].max() > 0]
+out = model.W_out[0][active]
+pushes = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
+P.show(
+    P.heatmap(pushes[:, :4], x=["0", "1", "2", "3"], y=[f"neuron {n}" for n in active], signed=True, text=True,
+              x_title="logit of the next token", y_title="", unit="logit", title="What each firing neuron writes"),
+    says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 for 3 and against 2.",
 )  # fmt: skip
 
 # %%

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import re
 import shutil
 import sys
 import tomllib
@@ -62,6 +63,11 @@ def stamp(source: Path) -> str:
         "cell_metadata_filter": "tags,-all",
     }
     return jupytext.writes(notebook, fmt="py:percent")
+
+
+def stamp_readme(text: str) -> str:
+    """README with the badges of its table as they should be."""
+    return re.sub(r"\[!\[Open in Colab\]\S*?/(\w+)\.ipynb\)", lambda m: badge(m[1]), text)
 
 
 def from_source(source: Path) -> nbformat.NotebookNode:
@@ -173,6 +179,8 @@ def main() -> None:
 
 def make(options, known: dict, draw) -> None:
     """Stamp, execute and write the chosen notebooks."""
+    readme = FOLDER.parent / "README.md"
+    readme.write_text(stamp_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
     for name in options.names or known:
         text = stamp(known[name])
         if text != known[name].read_text(encoding="utf-8"):

@@ -215,6 +215,12 @@ def test_runs_with_the_network_cut_off(name):
 # ---------------------------------------------------------------- the page around them
 
 
+def test_readmes_badges_are_stamped():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert build.stamp_readme(text) == text
+    assert all(build.badge(name) in text for name in NAMES)
+
+
 def test_readme_names_the_command_that_ci_runs():
     command = [
         line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "pytest" in line
