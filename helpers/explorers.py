@@ -28,6 +28,7 @@ from helpers.training import RECIPE, Recipe, by_position, n_right, recipe_of, tr
 
 EXAMPLE = "01232031"  # the worked example of notebook 01
 TOKEN_NAMES = ["0", "1", "2", "3", "BOS"]
+ALL = -1  # the choice "all outputs"; a drop-down shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
 # Colab neither shows what a thread draws nor hears a button while Python runs.
 COLAB = "google.colab" in sys.modules
@@ -321,7 +322,7 @@ def _beside(title, names, *figures):
         both.update_traces(colorbar=dict(x=right + 0.01, thickness=12),
                            selector=dict(type="heatmap"), row=1, col=column)  # fmt: skip
     return both.update_layout(
-        title=title, template=P.LOOK, height=HEIGHT, width=900, showlegend=False, margin_t=90
+        title=title, template=P.LOOK, height=HEIGHT, width=720, showlegend=False, margin_t=90
     )
 
 
@@ -472,14 +473,18 @@ def explore_ablation(model) -> Explorer:
         part=_choice("switch off", PARTS, "mlp"),
         how=_choice("replace by", I.HOW, "zero"),
         neuron=_named(W.IntSlider, "neuron", value=0, min=0, max=15),
-        position=_choice("at", [("all outputs", None), *zip(T.OUTPUT_NAMES, range(8))], None),
+        position=_choice("at", [("all outputs", ALL), *zip(T.OUTPUT_NAMES, range(8))], ALL),
         everything=_choice("count on", [("hold-out", False), ("all 65,536 (slow)", True)], False),
         tokens=_token_text(),
     )
     controls["neuron"].disabled = True
     toggle = lambda change: setattr(controls["neuron"], "disabled", change.new != "one neuron")
     controls["part"].observe(toggle, "value")
-    return Explorer(lambda **values: ablation_figure(zoo, **values), controls)
+
+    def draw(position, **values):
+        return ablation_figure(zoo, position=None if position == ALL else position, **values)
+
+    return Explorer(draw, controls)
 
 
 def explore_training(losses=(), accuracies=()) -> Explorer:

@@ -200,7 +200,10 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
             marker=dict(size=7, opacity=0.75), text=list(names or []) or None,
         )  # fmt: skip
     ticks = [name.replace(", ", ",<br>") for name in groups]
-    figure.update_xaxes(tickvals=list(range(len(groups))), ticktext=ticks, showgrid=False)
+    places = list(range(len(groups)))
+    figure.update_xaxes(
+        tickvals=places, ticktext=ticks, showgrid=False, tickangle=0, automargin=True
+    )
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
     return figure.update_layout(
