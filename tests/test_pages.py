@@ -235,7 +235,7 @@ def files_with_text():
     for path in sorted(ROOT.rglob("*")):
         inside = path.relative_to(ROOT).parts
         made = skip.intersection(inside) or any(p.endswith(".egg-info") for p in inside)
-        if path.is_file() and not made and path.suffix != ".safetensors":
+        if path.is_file() and not made and path.suffix not in (".safetensors", ".png"):
             yield path
 
 
