@@ -20,7 +20,7 @@ def test_recorded_counts_are_true_on_every_sequence(kind):
 @pytest.mark.parametrize("kind", M.KINDS)
 def test_two_models_retrace_their_recorded_steps(kind):
     zoo = M.load_zoo(kind)
-    record = torch.tensor(zoo.info["first_losses"])
+    record = torch.tensor(zoo.info["first_losses"], dtype=torch.float64)
     assert record.shape == (32, 20)
     _, history = R.train(kind, [0, 31], max_steps=20)
     assert (history["loss"].T - record[[0, 31]]).abs().max() < 1e-7
