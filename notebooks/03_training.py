@@ -35,7 +35,7 @@ from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
 from helpers.claims import claim
-from helpers.model import WEIGHTS, build, load_trained, read_weights, save
+from helpers.model import CONFIG, WEIGHTS, build, load_trained, read_weights, save
 from helpers.training import RECIPE, batches, by_position, n_right, to_grid, train
 
 SEED = 0  # fixed before the first run; try others
@@ -252,7 +252,7 @@ claim("failing-seed-guesses-one-output", abs(by_position(stuck, sequences)[0].mi
 
 # %%
 if SAVE:
-    info = {"kind": "article", "seed": SEED, "recipe": vars(RECIPE), "steps": len(losses),
+    info = {"kind": "article", "config": CONFIG, "seed": SEED, "recipe": vars(RECIPE), "steps": len(losses),
             "n_right": everywhere.item()}  # fmt: skip
     save(WEIGHTS / "article.safetensors", read_weights(model), info)
 stored = read_weights(load_trained())

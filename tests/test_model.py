@@ -174,4 +174,4 @@ def test_wrong_shapes_are_refused(stored):
 def test_the_stored_model_is_exact_and_its_note_says_so():
     _, info = M.load(M.WEIGHTS / "article.safetensors")
     assert n_right(M.load_trained(), T.full_sequences()) == info["n_right"] == T.N_SEQUENCES
-    assert info["seed"] == 0
+    assert info["seed"] == 0 and info["config"] == M.CONFIG
