@@ -207,11 +207,6 @@ def attention_figure(model, tokens=EXAMPLE):
 # ---------------------------------------------------------------- 05: the cases
 
 
-@lru_cache
-def _everything() -> torch.Tensor:
-    return T.full_sequences()
-
-
 @torch.no_grad()
 def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
     """Probabilities before and after the MLP, mean over the sequences of one case: (figure, says).
@@ -222,7 +217,7 @@ def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
     for name, value, top in (("position", position, 7), ("source", source, 3), ("own", own, 3)):
         if value not in range(top + 1):
             raise ValueError(f"{name} is {value!r}; allowed are the whole numbers from 0 to {top}")
-    zoo, sequences, output = M.as_zoo(model), _everything(), T.OUTPUT_NAMES[position]
+    zoo, sequences, output = M.as_zoo(model), T.full_sequences(), T.OUTPUT_NAMES[position]
     own = source if position == 0 else own
     mask = (sequences[:, 8 - position] == source) & (sequences[:, 8 + position] == own)
     seen = {}
@@ -253,7 +248,8 @@ PARTS = ("nothing", "attention", "mlp", "one neuron")
 def _ablated(zoo, part, how, neuron, position, everything):
     """(function tokens -> logits, accuracy `[8]`, whether it changed anything). Kept: 1 s if slow."""
     order = np.random.default_rng(0).permutation(T.N_SEQUENCES)  # the first batch is a fair sample
-    sequences = _everything()[order] if everything else T.split(_everything())[1]
+    sequences = T.full_sequences()
+    sequences = sequences[order] if everything else T.split(sequences)[1]
     plain = lambda tokens: M.logits(zoo, tokens)[0]
     if part == "nothing":
         return plain, by_position(plain, sequences), True

@@ -40,11 +40,10 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
     @torch.no_grad()
     def run(tokens):
         nonlocal checked
-        fired, given = set(), tokens if prepare is None else prepare(tokens)
+        given = tokens if prepare is None else prepare(tokens)
 
         def counted(name, edit):
             def apply(value):
-                fired.add(name)
                 new = edit(value, given)
                 if not checked and torch.equal(new, value):
                     raise NothingChanged(f"the edit of {name!r} returned the value unchanged")
@@ -53,8 +52,6 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
             return apply
 
         out = logits(model, tokens, {n: counted(n, e) for n, e in edits.items()})
-        if missing := set(edits) - fired:
-            raise NothingChanged(f"the model never came by {', '.join(sorted(missing))}")
         if not checked and torch.equal(out, logits(model, tokens)):
             raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits")
         checked = True

@@ -5,7 +5,6 @@ A sequence is ``[BOS, x0..x7, y0..y7]``: 17 tokens. The digits are 0..3, BOS is 
 
 from __future__ import annotations
 
-import itertools
 from numbers import Integral
 
 import numpy as np
@@ -87,7 +86,7 @@ def targets(x, task: str = "reverse_plus_one") -> torch.Tensor:
 
 def all_inputs() -> torch.Tensor:
     """Every input in lexicographic order: int64 `[65536, 8]`."""
-    return torch.tensor(list(itertools.product(range(DIGITS), repeat=LENGTH)))
+    return torch.cartesian_prod(*[torch.arange(DIGITS)] * LENGTH)
 
 
 def full_sequences(x=None, task: str = "reverse_plus_one") -> torch.Tensor:

@@ -93,7 +93,6 @@ def train(
     recipe: Recipe | None = None,
     max_steps: int | None = None,
     on_step: Callable | None = None,
-    sequences: torch.Tensor | None = None,
 ) -> tuple[Zoo, dict]:
     """Train one model of `kind` for each seed, all together. Returns (zoo, history).
 
@@ -105,8 +104,7 @@ def train(
     seeds, recipe = [int(s) for s in seeds], recipe or recipe_of(kind)
     if not seeds or min(seeds) < 0:
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, none below 0")
-    sequences = T.full_sequences(task=get_kind(kind).task) if sequences is None else sequences
-    train_set, _ = T.split(sequences)
+    train_set, _ = T.split(T.full_sequences(task=get_kind(kind).task))
     streams = [batches(train_set, seed, recipe) for seed in seeds]
     each = [initial_weights(kind, seed) for seed in seeds]
     weights = {k: torch.stack([w[k] for w in each]).requires_grad_() for k in each[0]}
@@ -270,9 +268,8 @@ def _train_shard(kind, seeds, recipe, max_steps, folder):
                 part, _, rest = name.partition("/")
                 split[part][rest] = value
             return split["weights"], split["history"]
-    sequences = T.full_sequences(task=get_kind(kind).task)
-    zoo, history = train(kind, seeds, recipe, max_steps, sequences=sequences)
-    history["n_right"] = n_right(zoo, sequences)
+    zoo, history = train(kind, seeds, recipe, max_steps)
+    history["n_right"] = n_right(zoo, T.full_sequences(task=get_kind(kind).task))
     if path is not None:
         tensors = {f"weights/{k}": v for k, v in zoo.weights.items()}
         save(path, tensors | {f"history/{k}": v for k, v in history.items()}, what)

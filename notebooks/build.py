@@ -104,8 +104,7 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
                 last["text"] += output.text  # one stream, however the kernel cut it
             else:
                 outputs.append(output)
-            for data in (output.get("data", {}),):
-                data.pop("application/vnd.jupyter.widget-view+json", None)
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         if cell.cell_type == "code":
             cell.outputs = [o for o in outputs if o.get("data") != {}]
 

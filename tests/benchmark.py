@@ -115,15 +115,9 @@ def plain_loop(seed: int, recipe: R.Recipe = R.RECIPE, steps: int | None = None)
 
 
 @functools.cache
-def all_sequences() -> torch.Tensor:
-    """All 65,536 sequences, made once in each process."""
-    return T.full_sequences()
-
-
-@functools.cache
 def train_set() -> torch.Tensor:
     """The 60,000 training sequences, made once in each process."""
-    return T.split(all_sequences())[0]
+    return T.split(T.full_sequences())[0]
 
 
 def library_weights(kind: str, seed: int) -> dict[str, torch.Tensor]:
@@ -147,7 +141,7 @@ def seconds_to_exact(quick: bool) -> dict:
         model, steps = plain_loop(seed)
         ours.append(time.perf_counter() - start)
         our_steps.append(steps)
-        our_failed += R.n_right(model, all_sequences()).item() < T.N_SEQUENCES
+        our_failed += R.n_right(model, T.full_sequences()).item() < T.N_SEQUENCES
 
     # The article's runs are counted on stacked models, which is the same loop (a test holds the two
     # together) but quicker; then a plain step is timed, and multiplied by the steps needed.
@@ -155,8 +149,8 @@ def seconds_to_exact(quick: bool) -> dict:
     as_it_comes = dict(initial_weights=library_weights, to_grid=lambda gradient: gradient)
     with mock.patch.multiple(R, **as_it_comes):
         zoo, history = R.train("article", seeds, ARTICLE, max_steps=budget)
-    exact = R.n_right(zoo, all_sequences()) == T.N_SEQUENCES
-    tokens = R.right(zoo, all_sequences()[:: 16 if quick else 1]).double().mean((1, 2))
+    exact = R.n_right(zoo, T.full_sequences()) == T.N_SEQUENCES
+    tokens = R.right(zoo, T.full_sequences()[:: 16 if quick else 1]).double().mean((1, 2))
     needed = [
         history["steps"][i].item() if exact[i] else ARTICLE.max_steps for i in range(len(seeds))
     ]
@@ -229,7 +223,7 @@ def success(quick: bool) -> dict:
             exact += (met & right).sum().item()
             steps_total += steps
             if attempt == 0:
-                stuck = list(zip(seeds, R.by_position(zoo, all_sequences()), met))
+                stuck = list(zip(seeds, R.by_position(zoo, T.full_sequences()), met))
                 stuck = [(seed, share) for seed, share, ok in stuck if not ok]
                 median_steps = history["steps"][met].double().median().item()
             waiting = [seed for seed, ok in zip(waiting, met) if not ok]
@@ -312,7 +306,7 @@ def _alone(work: str, seeds, steps: int):
     """What a worker process does: one thread, and one of the ways to train some seeds."""
     torch.set_num_threads(1)
     if work == "stacked":
-        return R.train("article", seeds, max_steps=steps, sequences=all_sequences())[0].weights
+        return R.train("article", seeds, max_steps=steps)[0].weights
     return [plain_loop(seed, steps=steps)[0] and seed for seed in seeds]
 
 
