@@ -1,12 +1,13 @@
 """A bound on how many inputs a model gets right, from 116 cases instead of 65,536 runs.
 
-The clean story says: output y_i depends on its source token and on the token at its own place,
-nothing else. That makes 4 cases for y_0, where the two are one token, and 16 for each other output:
-116. For each case the tokens that the story leaves out are allowed to be *anything*, each key on its
-own, and intervals are carried through the rest of the model. A case whose right logit stays above the
-others whatever they are is certain. Gross et al. 2024, "Compact proofs of model performance via
-mechanistic interpretability", do this for larger models and also bound the rounding of the arithmetic,
-which is left out here.
+A case is an output y_i with its source token and the token at its own place (y_{i-1}, or x7 for y_0,
+whose source that is): 4 cases for y_0 and 16 for each other output, 116 in all. Under the ideal
+pattern these two tokens decide the output (`ideal_cases`). Under the real one the other tokens have
+a say too, so `certify` allows each of them to be *anything*, except x_{8-i}, which y_{i-1} fixes, and
+carries intervals through the rest of the model. A case whose right logit stays above the others
+whatever they are is certain. Gross et al. 2024, "Compact proofs of model performance via mechanistic
+interpretability", do this for larger models and also bound the rounding of the arithmetic, which is
+left out here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import torch
 
 from helpers import task as T
+from helpers.interventions import ideal_pattern, set_pattern
 from helpers.model import as_zoo
 
 N_CASES = T.DIGITS + (T.LENGTH - 1) * T.DIGITS**2  # 116
@@ -30,28 +32,56 @@ def certify(model) -> dict:
 
     Returns `cases`: bool `[8, 4, 4]` over (output, own token, source token), which are certain;
     `n_certain`: how many of the 65,536 inputs have eight certain cases; `n_cases`: how many were
-    evaluated. ValueError for a zoo of several models or of another kind.
+    looked at, by bounding `n_boxes` boxes. ValueError for a zoo of several models or of another kind.
     """
-    zoo = as_zoo(model)
-    if len(zoo) != 1 or zoo.kind not in ("article", "article_default_init"):
-        raise ValueError(
-            f"got {len(zoo)} models of kind {zoo.kind!r}; allowed is one 'article' model"
-        )
-    w = {name: value[0] for name, value in zoo.weights.items()}
+    w = {name: value[0] for name, value in _one(model).weights.items()}
     cases = torch.zeros(T.LENGTH, T.DIGITS, T.DIGITS, dtype=torch.bool)
-    evaluated = 0
-    for i in range(T.LENGTH):
-        for own in range(T.DIGITS):
-            for source in range(T.DIGITS) if i else [own]:
-                cases[i, own, source] = _is_certain(w, i, own, source)
-                evaluated += 1
+    n_boxes = 0
+    for i, own, source in _all_cases():
+        cases[i, own, source], boxes = _is_certain(w, i, own, source)
+        n_boxes += boxes
     x = T.all_inputs()
     certain = torch.ones(len(x), dtype=torch.bool)
     for i in range(T.LENGTH):
         source = x[:, 7 - i]
         own = (x[:, 8 - i] + 1) % T.DIGITS if i else source  # y_{i-1} stands where y_i is predicted
         certain &= cases[i, own, source]
-    return dict(cases=cases, n_certain=int(certain.sum()), n_cases=evaluated)
+    return dict(
+        cases=cases, n_certain=int(certain.sum()), n_cases=len(_all_cases()), n_boxes=n_boxes
+    )
+
+
+@torch.no_grad()
+def ideal_cases(model) -> torch.Tensor:
+    """Which cases are right under the ideal pattern: bool `[8, 4, 4]` (output, own, source).
+
+    One input is run for each; under that pattern the other tokens make no difference.
+    """
+    run = set_pattern(_one(model), ideal_pattern())
+    cases = torch.zeros(T.LENGTH, T.DIGITS, T.DIGITS, dtype=torch.bool)
+    for i, own, source in _all_cases():
+        x = torch.zeros(T.LENGTH, dtype=torch.long)
+        x[7 - i] = source
+        if i:
+            x[8 - i] = (own - 1) % T.DIGITS  # then y_{i-1}, the token at its place, is `own`
+        tokens = T.full_sequences(x[None])
+        cases[i, own, source] = run(tokens)[0, 0, i].argmax() == tokens[0, 9 + i]
+    return cases
+
+
+def _all_cases() -> list[tuple[int, int, int]]:
+    """(output, own token, source token) of each case."""
+    every = range(T.DIGITS)
+    return [(i, own, s) for i in range(T.LENGTH) for own in every for s in (every if i else [own])]
+
+
+def _one(model):
+    zoo = as_zoo(model)
+    if len(zoo) != 1 or zoo.kind not in ("article", "article_default_init"):
+        raise ValueError(
+            f"got {len(zoo)} models of kind {zoo.kind!r}; allowed is one 'article' model"
+        )
+    return zoo
 
 
 def _layernorm(x, w, name):
@@ -60,8 +90,8 @@ def _layernorm(x, w, name):
     return x * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
-def _is_certain(w, i, own, source) -> bool:
-    """Whether y_i is right for every choice of the tokens that the case leaves open."""
+def _is_certain(w, i, own, source) -> tuple[bool, int]:
+    """Whether y_i is right for every choice of the tokens left open, and how many boxes it took."""
     place = T.LENGTH + i  # where y_i is predicted
     known = {0: T.BOS, place: own, T.LENGTH - i: source}
     if i:
@@ -79,7 +109,10 @@ def _is_certain(w, i, own, source) -> bool:
     allowed[:, : T.DIGITS] = True
     for key, token in known.items():
         allowed[key] = torch.arange(T.VOCAB) == token
-    e = (scores - scores[allowed].max()).exp()
+    below = scores - scores[allowed].max()
+    if below[allowed].min() < -700:  # exp would give zero, and the bound would miss such a key
+        return False, 0
+    e = below.exp()
 
     # What attention writes is sum(e v) / sum(e), with one token chosen for each key. Along the axes
     # of largest spread its extremes over all choices are found exactly; they make a box.
@@ -156,23 +189,24 @@ def _lowest_margin(w, start, axes, low, high, right):
     return torch.stack(lowest).amin(0)
 
 
-def _right_in_box(w, start, axes, low, high, right) -> bool:
-    """Whether the right logit is highest for every point of the box, cutting it up as needed."""
-    low, high = low[None], high[None]
+def _right_in_box(w, start, axes, low, high, right) -> tuple[bool, int]:
+    """Whether the right logit is highest in all of the box, cut up as needed; boxes bounded."""
+    low, high, boxes = low[None], high[None], 0
     for _ in range(ROUNDS):
+        boxes += len(low)
         unsure = _lowest_margin(w, start, axes, low, high, right) <= 0
         if not unsure.any():
-            return True
+            return True, boxes
         low, high = low[unsure], high[unsure]
         middle = (low + high) / 2
         if (_lowest_margin(w, start, axes, middle, middle, right) <= 0).any() or len(
             low
         ) > MOST_BOXES:
-            return False
+            return False, boxes
         widest = (high - low).argmax(-1, keepdim=True)
         cut = torch.zeros_like(low, dtype=torch.bool).scatter(-1, widest, True)
         low, high = (
             torch.cat([low, torch.where(cut, middle, low)]),
             torch.cat([torch.where(cut, middle, high), high]),
         )
-    return False
+    return False, boxes

@@ -65,17 +65,17 @@ def _best_constant() -> tuple[int, ...]:
 
 
 def task_figure(tokens=EXAMPLE):
-    """The target of eight tokens and four answers that miss a part of the rule: (figure, says)."""
+    """The target of eight tokens and three answers that are not the rule: (figure, says)."""
     x = read_tokens(tokens)
     target = T.targets(x).tolist()
     answers = {
-        "reversed, nothing added": x[::-1],
-        "1 added, not reversed": [(t + 1) % 4 for t in x],
+        "only reversed": x[::-1],
+        "only 1 added": [(t + 1) % 4 for t in x],
         "best constant": list(_best_constant()),
     }
     count = {name: sum(a == t for a, t in zip(row, target)) for name, row in answers.items()}
-    rows = {"source": x[::-1], "target": target} | {
-        f"{name}: {count[name]} of 8": row for name, row in list(answers.items())[1:]
+    rows = {"target": target} | {
+        f"{name}: {count[name]} of 8": row for name, row in answers.items()
     }
     colours = [[(t + d) / 4, P.TOKEN_COLOURS[t]] for t in range(4) for d in (0, 1)]
     figure = P.heatmap(
@@ -87,7 +87,7 @@ def task_figure(tokens=EXAMPLE):
         textfont=dict(size=18, color="#000"), xgap=2, ygap=2,
     )  # fmt: skip
     right = "; ".join(f"{name}: {n} of 8 right" for name, n in count.items())
-    says = f"For the input {_text(x)} the target is {_text(target)}. {right}; chance: 2 of 8."
+    says = f"For the input {_text(x)} the target is {_text(target)}. {right}. On average over all inputs the constant gets 2 of 8, like a guess."
     return figure.update_layout(height=HEIGHT, width=720), says
 
 
@@ -315,7 +315,7 @@ def _beside(title, names, *figures):
         for line in one.layout.shapes:
             both.add_hline(y=line.y0, line=dict(dash="dash", color=P.GREY), row=1, col=column)
         right = 0.39 if column == 1 else 1
-        both.update_traces(colorbar=dict(x=right + 0.01, thickness=12),
+        both.update_traces(colorbar=dict(x=right + 0.01, thickness=12, title=dict(text="")),
                            selector=dict(type="heatmap"), row=1, col=column)  # fmt: skip
     return both.update_layout(
         title=title, template=P.LOOK, height=HEIGHT, width=720, showlegend=False, margin_t=90

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from helpers import task as T
-from helpers.model import HOOKS, Zoo, get_kind, has, logits
+from helpers.model import HOOKS, Zoo, get_kind, has, in_parts, logits
 
 PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
 HOW = ("zero", "mean", "resample")
@@ -31,7 +31,8 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
     edit cannot itself run the model, whose hooks are then in place).
 
     Raises NothingChanged when an edit returns what it was given, or when the logits of the first
-    batch are bit for bit those of the untouched model. `effect=False` allows both, for controls.
+    batch are bit for bit those of the untouched model; of a zoo, for any of its models.
+    `effect=False` allows both, for controls.
     """
     for name in edits:
         _check(model, name)
@@ -45,15 +46,15 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
         def counted(name, edit):
             def apply(value):
                 new = edit(value, given)
-                if not checked and torch.equal(new, value):
-                    raise NothingChanged(f"the edit of {name!r} returned the value unchanged")
+                if not checked and (same := _unchanged(model, new, value)):
+                    raise NothingChanged(f"the edit of {name!r} returned the value unchanged{same}")
                 return new
 
             return apply
 
         out = logits(model, tokens, {n: counted(n, e) for n, e in edits.items()})
-        if not checked and torch.equal(out, logits(model, tokens)):
-            raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits")
+        if not checked and (same := _unchanged(model, out, logits(model, tokens))):
+            raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits{same}")
         checked = True
         return out
 
@@ -63,27 +64,47 @@ def intervene(model, edits: dict, effect: bool = True, prepare=None):
     return run
 
 
+def _unchanged(model, new, old) -> str:
+    """Where `new` is `old` bit for bit: "" for nowhere, a full stop or the seeds of a zoo."""
+    if not isinstance(model, Zoo):
+        return "." if torch.equal(new, old) else ""
+    same = (new.expand_as(old) == old).flatten(1).all(1).tolist()
+    seeds = [str(seed) for seed, is_same in zip(model.seeds, same) if is_same]
+    return f" in seed {', '.join(seeds)}." if seeds else ""
+
+
 @torch.no_grad()
 def record(model, name: str, tokens: torch.Tensor) -> torch.Tensor:
     """The value at `name` of `HOOKS` for `tokens` `[batch, 17]`: `[(models,) batch, 8, ...]`."""
     _check(model, name)
     seen = []
-    logits(model, tokens, {name: lambda value: seen.append(value) or value})
+
+    def keep(value):
+        seen.append(value)
+        if isinstance(model, Zoo):
+            raise _Seen  # the rest of the pass is not wanted
+        return value
+
+    try:
+        logits(model, tokens, {name: keep})
+    except _Seen:
+        pass
     return seen[0]
 
 
-def mean_of(model, name: str, sequences: torch.Tensor | None = None, chunk: int = 4096):
+class _Seen(Exception):
+    """Ends a pass whose value was recorded."""
+
+
+@torch.no_grad()
+def mean_of(model, name: str, sequences: torch.Tensor | None = None):
     """The mean of `name` over `sequences` (default: all 65,536), position by position.
 
     `[8, ...]`, or `[models, 1, 8, ...]` for a zoo, so that it broadcasts over a batch.
     """
     sequences = _all(model) if sequences is None else sequences
-    step = max(256, chunk // (len(model) if isinstance(model, Zoo) else 1))
-    total = 0
-    for start in range(0, len(sequences), step):
-        value = record(model, name, sequences[start : start + step])
-        total = total + value.sum(-3, keepdim=isinstance(model, Zoo))
-    return total / len(sequences)
+    part_sum = lambda part: record(model, name, part).sum(-3, keepdim=isinstance(model, Zoo))
+    return sum(in_parts(part_sum, model, sequences)) / len(sequences)
 
 
 def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, seed: int = 0):
@@ -120,6 +141,28 @@ def set_pattern(model, pattern: torch.Tensor, effect: bool = True):
     """Replace the attention pattern by `pattern` `[8, 16]` (queries y0..y7, keys BOS..y6)."""
     pattern = torch.as_tensor(pattern, dtype=torch.float64)
     return intervene(model, {"pattern": lambda v, _: pattern.expand_as(v).clone()}, effect)
+
+
+@torch.no_grad()
+def one_direction(model):
+    """Attention's output cut down to one number: (edit of "attn_out", share).
+
+    The edit keeps of what attention writes its mean at each output, and its part along the one
+    direction in which it varies most over all sequences and outputs (without the mean of the vector,
+    which layer norm takes away). `share` of the squared size of what varies lies along it: a number,
+    or `[models]` for a zoo, each model with its own direction.
+    """
+    usual = mean_of(model, "attn_out")
+
+    def squares(part):
+        varying = record(model, "attn_out", part) - usual
+        varying = (varying - varying.mean(-1, keepdim=True)).flatten(-3, -2)
+        return varying.mT @ varying  # [(models,) d_model, d_model]
+
+    sizes, directions = torch.linalg.eigh(sum(in_parts(squares, model, _all(model))))  # ascending
+    line = directions[..., None, None, :, -1]
+    edit = lambda v, _: usual + ((v - usual) * line).sum(-1, keepdim=True) * line
+    return edit, sizes[..., -1] / sizes.sum(-1)
 
 
 def ideal_pattern() -> torch.Tensor:

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def _lead(vector, x):
 
 def _linear(x, weights, name):
     y = torch.bmm(x.flatten(1, -2), weights[f"{name}.weight"].mT).view(*x.shape[:-1], -1)
-    return y + _lead(weights[f"{name}.bias"], y) if f"{name}.bias" in weights else y
+    return y.add_(_lead(weights[f"{name}.bias"], y)) if f"{name}.bias" in weights else y
 
 
 def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
@@ -198,7 +199,8 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
     k = pick(row, _linear(normed, weights, "blocks.0.attn.k"))
     v = pick(row, _linear(normed, weights, "blocks.0.attn.v"))
     future = torch.ones(16, 16, dtype=torch.bool, device=q.device).triu(1)[OUT]
-    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future, -math.inf)
+    # In place where autograd allows it: for many models at once, fresh memory costs more than sums.
+    scores = (q / math.sqrt(q.shape[-1]) @ k.mT).masked_fill_(future, -math.inf)
     pattern = at("pattern", scores.softmax(-1))
     z = at("z", pattern @ v)
     resid_mid = pick(row[..., OUT], table) + at("attn_out", _linear(z, weights, "blocks.0.attn.o"))
@@ -213,6 +215,20 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
 def unembed(resid, weights):
     """The logit lens of stacked models: ln_final, then W_U. `[models, ..., d_model]` -> logits."""
     return _linear(layernorm(resid, weights, "ln_final"), weights, "unembed")
+
+
+def in_parts(run, model, sequences: torch.Tensor, size: int = 4096) -> list:
+    """What `run` gives for parts of `sequences`, in order; a zoo's parts on two cores at a time.
+
+    `size`: how many sequences times models a part holds. (The hooks of a TransformerBridge belong to
+    one run at a time.)
+    """
+    many = len(model) if isinstance(model, Zoo) else getattr(model, "n_models", 1)
+    parts = sequences.split(max(64, size // many))
+    if many == 1:
+        return [run(part) for part in parts]
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, parts))
 
 
 def has(model, name: str) -> bool:

@@ -17,15 +17,23 @@ from helpers.task import INPUT_NAMES, OUTPUT_NAMES
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, RED, YELLOW, GREY = "#56B4E9", "#D55E00", "#F0E442", "#6b6b6b"
-# One colour for a token, and one for a part of the model, in all six notebooks.
-TOKEN_COLOURS = [BLUE, ORANGE, GREEN, PINK, GREY]  # 0, 1, 2, 3, BOS
-PART_COLOURS = {"embedding": SKY, "position": GREY, "attention": BLUE, "mlp": ORANGE}
+# A colour means the same in all six notebooks: a token, a part of the model, or an output.
+TOKEN_COLOURS = [BLUE, ORANGE, GREEN, PINK, "#111111"]  # 0, 1, 2, 3, BOS
+PART_COLOURS = {"embedding": "#999999", "position": "#555555", "attention": SKY, "mlp": RED}
+# y0 to y7 from dark to light: viridis (van der Walt & Smith 2015), without its pale end.
+OUTPUT_COLOURS = [
+    "#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#8fd14f", "#c9c11f",
+]  # fmt: skip
+# What is none of these, told apart by how dark it is.
+NEUTRAL = ["#3d4f5c", "#a3b4bf", "#738b99", "#cbd5db"]
+_MEANING = PART_COLOURS | dict(zip(OUTPUT_NAMES, OUTPUT_COLOURS))
+_MEANING |= {f"{what} {t}": TOKEN_COLOURS[t] for what in ("token", "answer") for t in range(4)}
 SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"]]
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
 
 pio.templates["series"] = go.layout.Template(
     layout=dict(
-        colorway=[BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY, "#111111"],
+        colorway=NEUTRAL,
         font=dict(family="system-ui, sans-serif", size=14, color="#222"),
         paper_bgcolor="#fff",
         plot_bgcolor="#fff",
@@ -33,10 +41,22 @@ pio.templates["series"] = go.layout.Template(
         height=380,
         width=720,
         title=dict(x=0.01, y=0.97, yanchor="top", font=dict(size=16)),
-        xaxis=dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False),
+        xaxis=dict(
+            showline=True,
+            linecolor="#888",
+            gridcolor="#e6e6e6",
+            zeroline=False,
+            automargin=True,
+            title=dict(standoff=10),
+        ),  # fmt: skip
         yaxis=dict(
-            showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True
-        ),
+            showline=True,
+            linecolor="#888",
+            gridcolor="#e6e6e6",
+            zeroline=False,
+            automargin=True,
+            title=dict(standoff=14),
+        ),  # fmt: skip
         legend=dict(orientation="h", y=1.02, yanchor="bottom", x=1, xanchor="right"),
     )
 )
@@ -72,11 +92,18 @@ def show(figure: go.Figure, says: str) -> None:
     display(HTML(f"<p><em>{html.escape(says)}</em></p>"))
 
 
+def _colour(name: str, i: int) -> str:
+    """The colour of what `name` means in the series; else the i-th neutral one."""
+    return _MEANING.get(name, NEUTRAL[i % len(NEUTRAL)])
+
+
 def lines(x, ys: dict, *, title, x_title, y_title, reference: dict | None = None, digits=4):
     """Lines `{name: values}` over `x`; `reference` are dashed horizontals `{name: value}`."""
     figure = go.Figure()
-    for name, y in ys.items():
-        figure.add_scatter(x=numbers(x), y=numbers(y, digits), name=name, mode="lines")
+    for i, (name, y) in enumerate(ys.items()):
+        figure.add_scatter(
+            x=numbers(x), y=numbers(y, digits), name=name, mode="lines", line_color=_colour(name, i)
+        )
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
     return figure.update_layout(
@@ -88,8 +115,8 @@ def bars(ys, *, x=OUTPUT_NAMES, title, y_title, x_title="output position", refer
     """Bars `{name: values}` (or one list) at the names `x`; `reference` as in `lines`."""
     ys = ys if isinstance(ys, dict) else {"": ys}
     figure = go.Figure()
-    for name, y in ys.items():
-        figure.add_bar(x=list(x), y=numbers(y), name=name)
+    for i, (name, y) in enumerate(ys.items()):
+        figure.add_bar(x=list(x), y=numbers(y), name=name, marker_color=_colour(name, i))
     heights = np.concatenate([np.asarray(y, dtype=float).ravel() for y in ys.values()])
     if heights.min() >= 0 and heights.max() <= 1:
         figure.update_yaxes(range=[0, 1.05])  # shares: the same height means the same everywhere
@@ -157,19 +184,41 @@ def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def scatter3d(groups: dict, *, title, colours=None, labels=None, arrows=None, sizes=5):
+def scatter3d(
+    groups: dict,
+    *,
+    title,
+    colours=None,
+    labels=None,
+    arrows=None,
+    joined=None,
+    radius=None,
+    crosses=(),
+    sizes=5,
+):
     """Points `{name: [n, 3]}` in space, to be turned by hand.
 
-    `labels` `{name: [n]}` appear under the pointer; `arrows` `{name: [3]}` start at the origin.
+    `labels` `{name: [n]}` appear under the pointer; `arrows` `{name: [3]}` start at the origin;
+    `joined` `{name: [n, 3]}` are points joined by a thin line, with the name beside them; `radius`
+    draws a sphere as a thin net; the groups named in `crosses` are drawn as crosses.
     """
     figure = go.Figure()
+    if radius:
+        _net(figure, radius)
     for i, (name, points) in enumerate(groups.items()):
-        points = numbers(points, 3)
-        colour = (colours or {}).get(name, [BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY][i % 7])
-        x, y, z = (list(axis) for axis in zip(*points))
+        x, y, z = (list(axis) for axis in zip(*numbers(points, 3)))
+        colour = (colours or {}).get(name, _colour(name, i))
         figure.add_scatter3d(
-            x=x, y=y, z=z, name=name, mode="markers", marker=dict(size=sizes, color=colour),
-            text=list((labels or {}).get(name, [])) or None,
+            x=x, y=y, z=z, name=name, mode="markers", text=list((labels or {}).get(name, [])) or None,
+            marker=dict(size=sizes, color=colour, symbol="x" if name in crosses else "circle"),
+        )  # fmt: skip
+    for name, points in (joined or {}).items():
+        points = np.asarray(points, dtype=float)
+        middle = 1.12 * points.mean(0)
+        x, y, z = (list(axis) for axis in zip(*numbers([*points, middle], 3)))
+        figure.add_scatter3d(
+            x=x, y=y, z=z, mode="lines+text", text=[""] * len(points) + [name],
+            line=dict(width=2, color="#999"), showlegend=False, hoverinfo="skip",
         )  # fmt: skip
     for name, tip in (arrows or {}).items():
         tip = numbers(tip, 3)
@@ -178,7 +227,7 @@ def scatter3d(groups: dict, *, title, colours=None, labels=None, arrows=None, si
             line=dict(width=6, color=(colours or {}).get(name, "#222")), name=name,
             showlegend=False,
         )  # fmt: skip
-    axis = dict(showbackground=False, gridcolor="#ddd", zerolinecolor="#bbb")
+    axis = dict(showbackground=False, showticklabels=False, showgrid=False, zerolinecolor="#bbb")
     return figure.update_layout(
         title=title, template=LOOK, height=560, width=720, margin=dict(l=0, r=0, t=60, b=40),
         legend=dict(y=-0.02, yanchor="top", x=0, xanchor="left", itemsizing="constant"),
@@ -186,6 +235,24 @@ def scatter3d(groups: dict, *, title, colours=None, labels=None, arrows=None, si
             xaxis=dict(title="u₁", **axis), yaxis=dict(title="u₂", **axis),
             zaxis=dict(title="u₃", **axis), aspectmode="data",
         ),
+    )  # fmt: skip
+
+
+def _net(figure, radius):
+    """Circles of longitude and latitude, as one line with gaps."""
+    turn, gap = np.linspace(0, 2 * np.pi, 37), [[np.nan] * 3]
+    circles = []
+    for angle in np.arange(6) * np.pi / 6:
+        up, out = np.sin(turn), np.cos(turn)
+        circles += [*zip(out * np.cos(angle), out * np.sin(angle), up), *gap]
+    for height in (-0.75, -0.4, 0, 0.4, 0.75):
+        wide = (1 - height**2) ** 0.5
+        circles += [*zip(wide * np.cos(turn), wide * np.sin(turn), 0 * turn + height), *gap]
+    points = [[None if np.isnan(v) else round(radius * v, 2) + 0.0 for v in p] for p in circles]
+    x, y, z = (list(axis) for axis in zip(*points))
+    figure.add_scatter3d(
+        x=x, y=y, z=z, mode="lines", line=dict(width=1, color="#dcdcdc"), showlegend=False,
+        hoverinfo="skip",
     )  # fmt: skip
 
 
@@ -197,7 +264,7 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
         order = np.argsort(np.argsort(values))
         figure.add_scatter(
             x=numbers(i + 0.5 * ((order * 0.618) % 1 - 0.5)), y=values, mode="markers", name=name,
-            marker=dict(size=7, opacity=0.75), text=list(names or []) or None,
+            marker=dict(size=7, opacity=0.75, color=NEUTRAL[0]), text=list(names or []) or None,
         )  # fmt: skip
     ticks = [name.replace(", ", ",<br>") for name in groups]
     places = list(range(len(groups)))
@@ -211,34 +278,81 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
     )
 
 
-def diagram(boxes: dict, arrows, *, title, width=720, height=420, gap=24):
+def diagram(boxes: dict, arrows, *, title, width=720, height=420):
     """Boxes `{name: (x, y, colour)}` and arrows `[(from, to, label)]`: x to the right, y upwards.
 
-    `gap` is the room in pixels that arrows leave around the middle of a box.
+    An arrow runs from edge to edge; its label stands beside it.
     """
     figure = go.Figure()
+    margin, top = 30, 60
+    xs, ys = ([box[axis] for box in boxes.values()] for axis in (0, 1))
+    half = {name: _box_size(name) / 2 for name in boxes}
+    wide, high = max(h[0] for h in half.values()), max(h[1] for h in half.values())
+    # Pixels for one step of x and of y, so that the outermost boxes just fit.
+    step = np.array([
+        (width - 2 * margin - 2 * wide) / max(max(xs) - min(xs), 1),
+        (height - top - margin - 2 * high) / max(max(ys) - min(ys), 1),
+    ])  # fmt: skip
     for start, end, label in arrows:
         (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+        along = np.array([x1 - x0, y1 - y0]) * step
+        share = np.abs(along) / np.linalg.norm(along)
+        edge = lambda name, share=share: float(np.min(half[name] / np.maximum(share, 1e-9)) + 3)
         figure.add_annotation(
             x=x1, y=y1, ax=x0, ay=y0, xref="x", yref="y", axref="x", ayref="y", arrowhead=2,
-            arrowwidth=1.6, arrowcolor="#555", text="", standoff=gap, startstandoff=gap,
+            arrowwidth=1.6, arrowcolor="#555", text="", standoff=edge(end),
+            startstandoff=edge(start),
         )  # fmt: skip
         if label:
+            upright = share[1] > share[0]
             figure.add_annotation(
                 x=(x0 + x1) / 2, y=(y0 + y1) / 2, text=label, showarrow=False, font_size=12,
-                bgcolor="#fff",
+                font_color="#444", xanchor="left" if upright else "center",
+                yanchor="middle" if upright else "bottom", xshift=8 if upright else 0,
+                yshift=0 if upright else 4,
             )  # fmt: skip
     for name, (x, y, colour) in boxes.items():
+        w, h = 2 * half[name]
         figure.add_annotation(
-            x=x, y=y, text=name, showarrow=False, bgcolor="#fff", bordercolor=colour,
-            borderwidth=2, borderpad=6, font_size=13,
+            x=x, y=y, text=name.strip(), showarrow=False, bgcolor="#fff", bordercolor=colour, width=w - 8,
+            height=h - 8, borderwidth=2, borderpad=3, font_size=13,
         )  # fmt: skip
-    xs, ys = [b[0] for b in boxes.values()], [b[1] for b in boxes.values()]
-    figure.update_xaxes(visible=False, range=[min(xs) - 0.7, max(xs) + 0.7])
-    figure.update_yaxes(visible=False, range=[min(ys) - 0.6, max(ys) + 0.6])
+    around = np.array([wide, high]) / step
+    figure.update_xaxes(visible=False, range=[min(xs) - around[0], max(xs) + around[0]])
+    figure.update_yaxes(visible=False, range=[min(ys) - around[1], max(ys) + around[1]])
     return figure.update_layout(
-        title=title, width=width, height=height, template=LOOK, margin=dict(l=10, r=10, t=60, b=10)
-    )
+        title=title, width=width, height=height, template=LOOK,
+        margin=dict(l=margin, r=margin, t=top, b=margin),
+    )  # fmt: skip
+
+
+def _box_size(name: str) -> np.ndarray:
+    """Width and height in pixels of a box around `name`, whose lines are divided by <br>."""
+    text = name.strip().split("<br>")
+    return np.array([7.4 * max(map(len, text)) + 22, 17.0 * len(text) + 18])
+
+
+def architecture() -> go.Figure:
+    """The transformer of the series as a diagram, from the tokens at the bottom upwards."""
+    norm, attention, mlp = "#888", PART_COLOURS["attention"], PART_COLOURS["mlp"]
+    boxes = {
+        "tokens": (0, 0, "#222"), "embed + position": (0, 1, PART_COLOURS["embedding"]),
+        "LN": (1, 2, norm), "attention": (2, 2.5, attention), "+": (0, 3, "#222"),
+        "LN ": (1, 4, norm), "MLP": (2, 4.5, mlp), "+ ": (0, 5, "#222"),
+        "LN  ": (0, 6, norm), "unembed": (0, 7, "#222"), "softmax": (0, 8, "#222"),
+        "probabilities": (0, 9, "#222"),
+    }  # fmt: skip
+    arrows = [
+        ("tokens", "embed + position", ""), ("embed + position", "+", ""),
+        ("embed + position", "LN", "reads"), ("LN", "attention", ""), ("attention", "+", "adds"),
+        ("+", "+ ", "residual<br>stream"), ("+", "LN ", "reads"), ("LN ", "MLP", ""),
+        ("MLP", "+ ", "adds"), ("+ ", "LN  ", ""), ("LN  ", "unembed", ""),
+        ("unembed", "softmax", "logits"), ("softmax", "probabilities", ""),
+    ]  # fmt: skip
+    return diagram(
+        boxes, arrows, title="The transformer of this series: one layer, one attention head",
+        width=600, height=760,
+    )  # fmt: skip
 
 
 def table(rows, header):

@@ -13,6 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from helpers.model import (
     Zoo,
     forward,
     get_kind,
+    in_parts,
     initial_weights,
     load,
     logits,
@@ -180,24 +182,18 @@ def _clip(weights, limit):
 
 
 @torch.no_grad()
-def right(model, sequences: torch.Tensor, chunk: int = 4096) -> torch.Tensor:
+def right(model, sequences: torch.Tensor) -> torch.Tensor:
     """Which tokens are right: bool `[n, 8]`, or `[models, n, 8]` for a zoo.
 
     `model` is a TransformerBridge, a `Zoo`, or any function from tokens to logits at y0..y7, such
     as what `helpers.interventions` returns.
     """
-    many = len(model) if isinstance(model, Zoo) else getattr(model, "n_models", 1)
-    step = max(256, chunk // many)
-    parts = []
-    for start in range(0, len(sequences), step):
-        tokens = sequences[start : start + step]
-        out = model(tokens) if _is_function(model) else logits(model, tokens)
-        parts.append(out.argmax(-1) == tokens[:, 9:])
-    return torch.cat(parts, dim=-2)
+    run = partial(logits, model) if isinstance(model, (Zoo, torch.nn.Module)) else model
 
+    def hits(tokens):
+        return run(tokens).argmax(-1) == tokens[:, 9:]
 
-def _is_function(model) -> bool:
-    return not isinstance(model, (Zoo, torch.nn.Module))
+    return torch.cat(in_parts(hits, model, sequences), dim=-2)
 
 
 def by_position(model, sequences: torch.Tensor) -> torch.Tensor:
@@ -208,6 +204,11 @@ def by_position(model, sequences: torch.Tensor) -> torch.Tensor:
 def n_right(model, sequences: torch.Tensor) -> torch.Tensor:
     """How many sequences have all eight tokens right: a count, or `[models]` counts."""
     return right(model, sequences).all(-1).sum(-1)
+
+
+def only_exact(zoo: Zoo) -> Zoo:
+    """The models of `zoo` that are right on every sequence of their task; counted, not looked up."""
+    return zoo.where(n_right(zoo, T.full_sequences(task=get_kind(zoo.kind).task)) == T.N_SEQUENCES)
 
 
 # ---------------------------------------------------------------- sweeps

@@ -4,8 +4,14 @@
 # %% [markdown]
 # # 1 · The task and its dataset
 #
-# A language model is hard to understand because nobody knows the rules of its task. So this series
-# starts with a task whose rules fit into one line, and whose inputs can all be listed.
+# Most of the time a neural network is treated as a **black box**: we put something in, look at what comes out, and count
+# how often it is right. **Mechanistic interpretability** opens the box. It asks which small parts of the network compute what,
+# and how they are joined into **circuits** that together do the task. That networks learn such circuits is a hypothesis, and
+# this series tests it on the smallest network that is worth the trouble.
+#
+# A language model is hard to understand because nobody knows the rules of its task. So we
+# start with a task whose rules fit into one line, and whose inputs can all be listed. Task and model come from an article that is
+# called *From Zero to (Mechanistic) Interpretability* too; it tells a clean story about them. We follow it, and test each step.
 #
 # **You will**
 # - see what it means to predict the next token, on a sequence of our own;
@@ -24,9 +30,10 @@ if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone
 importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
 
 # %%
-import itertools
+from collections import Counter
 
 import torch
+import torch.nn.functional as F
 
 from helpers import exercises as X
 from helpers import explorers as E
@@ -61,7 +68,7 @@ claim("worked-example", T.targets(x).tolist() == y)
 #
 # A **token** is one entry of a sequence: for a language model a piece of a word, for us a digit. The
 # list of all tokens is the **vocabulary**. Ours has five: 0, 1, 2, 3, and a token that only marks the
-# beginning, **BOS** (*begin of sequence*, number 4). One whole sequence is BOS, the eight inputs
+# beginning, **BOS** (*beginning of sequence*, number 4). One whole sequence is BOS, the eight inputs
 # $x_0 … x_7$ and the eight outputs $y_0 … y_7$:
 
 # %%
@@ -71,8 +78,9 @@ print(sequence)
 # %% [markdown]
 # An **autoregressive** model reads such a sequence from left to right. At each place it gives one
 # probability to each token that could come next. It sees what stands to the left, its **context**, and
-# nothing else. To write a text, it picks a token, adds it to the context, and goes on. Here are the
-# last predictions that our sequence asks for:
+# nothing else. To write a text, it picks a token, adds it to the context, and goes on. A large language model does the same with
+# a context of thousands of tokens and a vocabulary of tens of thousands; we have seventeen places and five tokens.
+# Here are the last predictions that our sequence asks for:
 
 # %%
 for end in range(9, 17):
@@ -81,29 +89,29 @@ for end in range(9, 17):
 
 # %% [markdown]
 # **A question before the next cell:** at which of the 16 places can the next token be known at all?
-# A digit drawn at random cannot be foreseen. We count: over all sequences, how often is the best
-# possible guess right, given the context?
+# We count: over all sequences, how often is the best possible guess right, given the context?
 
 # %%
-everything = T.full_sequences()  # built step by step further down
+rows = [tuple(row) for row in T.full_sequences().tolist()]  # built step by step further down
 
 
 def best_possible(position):
     """Share of sequences whose next token the best guess from the context gets right."""
-    _, group = everything[:, : position + 1].unique(dim=0, return_inverse=True)
-    counts = torch.zeros(group.max() + 1, 5).index_put_(
-        (group, everything[:, position + 1]), torch.tensor(1.0), accumulate=True
-    )
-    return (counts.max(1).values.sum() / len(everything)).item()
+    most_frequent = {}
+    for (*context, token), count in Counter(row[: position + 2] for row in rows).items():
+        key = tuple(context)
+        most_frequent[key] = max(count, most_frequent.get(key, 0))
+    return sum(most_frequent.values()) / len(rows)
 
 
-best = [best_possible(position) for position in range(16)]
+print("the first place, after BOS:", best_possible(0))
 
 # %%
+best = [best_possible(position) for position in range(16)]
 P.show(
     P.bars(best, x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict",
            y_title="best possible accuracy", title="What can be known from the context"),
-    says="The inputs x0 to x7 can only be guessed, with one chance in four. The outputs y0 to y7 "
+    says="The inputs x0 to x7 are drawn at random: they can only be guessed, with one chance in four. The outputs y0 to y7 "
     "can be known with certainty.",
 )  # fmt: skip
 
@@ -126,8 +134,6 @@ xor = torch.tensor([0, 1, 1, 0]).double()
 with_constant = torch.cat([bits, torch.ones(4, 1)], dim=1)
 fit = torch.linalg.lstsq(with_constant, xor[:, None]).solution
 linear_guess = (with_constant @ fit)[:, 0]
-
-# %%
 P.show(
     P.bars({"XOR": xor, "best linear fit": linear_guess}, x=["0 0", "0 1", "1 0", "1 1"],
            x_title="the two bits", y_title="value", title="XOR and the best linear fit"),
@@ -146,8 +152,8 @@ claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
 # </details>
 #
 # Our task has two halves. **Reversal** moves tokens to other places and leaves their values alone.
-# **+1 mod 4** changes the value and leaves the place alone. Is one of them like XOR? First +1 mod 4 on the
-# digits as *numbers*:
+# **+1 mod 4** changes the value and leaves the place alone. Is one of them like XOR? Reversal is not: to permute eight places is
+# a multiplication by a matrix of zeros and ones, which is linear. And +1 mod 4? First on the digits as *numbers*:
 
 # %%
 digits = torch.arange(4).double()
@@ -167,8 +173,6 @@ claim("plus-one-not-linear-on-numbers", ((design @ fit)[:, 0] - plus_one).abs().
 one_hot = torch.eye(4).double()
 wanted = one_hot[(torch.arange(4) + 1) % 4]
 matrix = torch.linalg.lstsq(one_hot, wanted).solution
-
-# %%
 P.show(
     P.heatmap(matrix, x=["0", "1", "2", "3"], y=["0", "1", "2", "3"], x_title="output token",
               y_title="input token", title="+1 mod 4 as a matrix on one-hot tokens"),
@@ -182,28 +186,31 @@ claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max(
 # On one-hot tokens +1 mod 4 is a *permutation matrix*: it is linear, and it is exact.
 #
 # A transformer has an attention layer, which moves things between places, and an **MLP** (*multi-layer
-# perceptron*), which is its non-linear part. The natural story, which you will find in many tutorials,
-# is: attention does the reversal, the MLP does the +1.
+# perceptron*), which is its non-linear part. So there is a story that suggests itself, and the article tells it. For
+# reversal alone, attention would do. For +1 alone, no attention would be needed. Here both are asked for, so attention does the reversal
+# and the MLP does the +1. We call this **the clean story**.
 #
 # **Write down what you think before you go on.** Could a transformer *without* an MLP learn this task? We
 # set our own answer here and keep it until `06_ablation`, where 32 such models are trained.
 
 # %%
-the_task_needs_an_mlp = True  # the natural story. Yours?
+the_task_needs_an_mlp = True  # the clean story. Yours?
+print("prediction: the task needs an MLP:", the_task_needs_an_mlp)
 
 # %% [markdown]
 # ## All the sequences
 #
-# There are $4^8$ inputs. That is few enough to list them all, so nothing we say later has to be a sample.
+# There are $4^8$ inputs. That is few enough to list them all, so nothing we say later has to be a sample. We count from zero, and write each number with
+# eight digits in base 4:
 
 # %%
-inputs = torch.tensor(list(itertools.product(range(4), repeat=8)))
+counting = torch.arange(4**8)
+inputs = counting[:, None] // 4 ** torch.arange(7, -1, -1) % 4
 print(tuple(inputs.shape), "first:", inputs[0].tolist(), "last:", inputs[-1].tolist())
 
 # %%
-outputs = (inputs.flip(1) + 1) % 4
-bos = torch.full((len(inputs), 1), T.BOS)
-sequences = torch.cat([bos, inputs, outputs], dim=1)
+with_outputs = torch.hstack([inputs, (inputs + 1).fliplr() % 4])
+sequences = F.pad(with_outputs, (1, 0), value=T.BOS)  # one more column, on the left
 print(tuple(sequences.shape))
 print(sequences[12345].tolist())
 
@@ -276,7 +283,7 @@ P.show(
     P.bars(constants, y_title="accuracy of the best constant", title="Answering without looking",
            reference={"chance": 0.25}),
     says="On the shuffled hold-out a constant gets a quarter right everywhere. On the last rows of the "
-    "list it gets y7 always right and y6 two times in three.",
+    "list it gets y7 always right, y6 three times in four, and y5 more than one time in three.",
 )  # fmt: skip
 
 # %%
@@ -293,8 +300,7 @@ claim("best-constant-sliced", constants["last rows of the list"].mean())
 # %% [markdown]
 # ## Explore
 #
-# The figure shows one input: the source token of each output, the target, and two answers that miss a part of the rule or
-# do not look. With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
+# The figure shows one input: its target, two answers that miss a part of the rule, and one that does not look at the input. With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
 # Can you find an input on which the constant is right everywhere? One on which reversing is not needed?
 
 # %%

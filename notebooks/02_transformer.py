@@ -11,7 +11,7 @@
 # - see the architecture as one picture, and count where its parameters are;
 # - compute every part in a few lines of torch, each equal to what the library computes;
 # - let the model write its answer token by token;
-# - see everything that attention can ever read, drawn whole on a sphere.
+# - see every point between which attention can tell a difference, drawn whole on a sphere.
 #
 # **Time:** about 25 minutes. **You should know:** matrix products, and what a softmax is.
 # **Before this:** `01_dataset`. **Next:** `03_training`.
@@ -42,38 +42,17 @@ model = load_trained()
 #
 # ## The picture
 #
-# Read it from the bottom upwards. A vector of `d_model` = 4 numbers for each token runs along the middle: the
-# **residual stream**. Attention and the MLP each read the stream, compute something, and *add* it.
+# Read it from the bottom upwards. A vector of `d_model` = 4 numbers for each token runs along the left: the
+# **residual stream**. Attention and the MLP each read the stream, compute something, and *add* it. LN is a layer norm; what each box does
+# comes below, one after another. Together, attention and MLP are one **layer**. Large models stack dozens.
 
 # %%
 P.show(
-    P.diagram(
-        {
-            "tokens": (0, 0, P.GREY),
-            "embed + position": (0, 1, P.SKY),
-            "LN": (1, 2, P.GREY),
-            "attention": (2, 2.5, P.BLUE),
-            "+": (0, 3, "#222"),
-            "LN ": (1, 4, P.GREY),
-            "MLP": (2, 4.5, P.ORANGE),
-            "+ ": (0, 5, "#222"),
-            "LN  ": (0, 6, P.GREY),
-            "unembed": (0, 7, P.GREEN),
-            "softmax": (0, 8, P.GREEN),
-        },
-        [
-            ("tokens", "embed + position", ""), ("embed + position", "+", "residual stream"),
-            ("embed + position", "LN", ""), ("LN", "attention", ""), ("attention", "+", "adds"),
-            ("+", "+ ", "residual stream"), ("+", "LN ", ""), ("LN ", "MLP", ""),
-            ("MLP", "+ ", "adds"), ("+ ", "LN  ", ""), ("LN  ", "unembed", ""),
-            ("unembed", "softmax", "logits"),
-        ],
-        title="The transformer of this series: one layer, one head", height=640, width=560,
-    ),
+    P.architecture(),
     says="From bottom to top: tokens, embedding plus position, then the residual stream. Attention "
-    "reads it through a layer norm and adds its output; the MLP does the same; a last layer norm, the "
+    "reads it through a layer norm (LN) and adds its output; the MLP does the same; a last layer norm, the "
     "unembedding and a softmax give the probabilities.",
-)  # fmt: skip
+)
 
 # %%
 for name, value in CONFIG.items():
@@ -98,22 +77,31 @@ for name, value in CONFIG.items():
 # ## Where the parameters are
 
 # %%
-rows = [(name.replace("_original_component.", ""), tuple(p.shape), p.numel())
-        for name, p in model.named_parameters()]  # fmt: skip
-total = sum(count for _, _, count in rows)
-P.table([*rows, ("total", "", total)], ["parameter", "shape", "numbers"])
+layer = model.blocks[0]
+parts = {
+    "embedding": {"W_E": model.W_E, "W_pos": model.W_pos},
+    "LN, three times": {f"{end} of {n}": getattr(ln, end) for n, ln in
+                        (("ln1", layer.ln1), ("ln2", layer.ln2), ("ln_final", model.ln_final)) for end in ("weight", "bias")},
+    "attention": {f"{n}_{end}": getattr(layer.attn, f"{n}_{end}") for end in "QKVO" for n in "Wb"},
+    "MLP": {f"{n}_{end}": getattr(layer.mlp, f"{n}_{end}") for end in ("in", "out") for n in "Wb"},
+    "unembedding": {"W_U": model.W_U},
+}  # fmt: skip
+rows = [(part, name, tuple(p.shape), p.numel()) for part, group in parts.items() for name, p in group.items()]
+total = sum(numbers for *_, numbers in rows)
+P.table([*rows, ("total", "", "", total)], ["part", "name", "shape", "numbers"])
 
 # %%
+assert total == sum(p.numel() for p in model.parameters())  # none is missing, none counted twice
 claim("parameters", total)
 
 # %% [markdown]
-# Seventeen positions times four numbers and the two MLP matrices make up more than half. Attention, the part that
-# is most talked about, has 80.
+# The positions ($W_{pos}$) and the two matrices of the MLP make up more than half. Attention, the part that
+# is most talked about, has less than a quarter.
 #
 # ## In: embedding and position
 #
 # The library runs the model and keeps every intermediate value in a **cache**. We take one sequence, the one of
-# `01_dataset`, and leave its last token away: nothing comes after it.
+# `01_dataset`, and leave out its last token: nothing comes after it.
 
 # %%
 tokens = T.full_sequences([0, 1, 2, 3, 2, 0, 3, 1])[:, :16]
@@ -140,7 +128,7 @@ claim("hand-embedding", largest_difference(resid_pre, cache["resid_pre", 0]))
 # ## Layer norm
 #
 # **Layer norm** (LN) makes the four numbers comparable: subtract their mean, divide by their standard deviation, then
-# apply a learnt weight and bias to each.
+# apply a learnt weight and bias to each. (The `1e-5` keeps it from dividing by zero.)
 
 
 # %%
@@ -157,7 +145,8 @@ claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"
 # ## Attention
 #
 # Each position makes three vectors from what it reads. Its **query** says what it looks for, its **key** what it
-# offers to be found by, its **value** what it hands over when it is found.
+# offers to be found by, its **value** what it hands over when it is found. One such set of three matrices is an attention **head**.
+# Larger models have many heads side by side, each with its own share of the width; ours has one, of width `d_head` = 4.
 
 # %%
 attention = model.blocks[0].attn
@@ -170,8 +159,12 @@ print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
 # The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with
 # the width. No position may look at what comes after it: those scores are set to $-\infty$ (the **causal mask**). A
 # softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
+#
+# **Before you look:** $y_0$ is predicted at the position of $x_7$, $y_1$ at the position of $y_0$, and so on. From $y_7$ back to $y_0$ the source goes
+# from $x_0$ to $x_7$. Which shape would the largest weights of those eight rows have, if every output looked at its source?
 
 # %%
+a_shape = "a diagonal that falls from right to left"  # your prediction
 scores = q @ k.mT / CONFIG["d_head"] ** 0.5
 future = torch.ones(16, 16, dtype=torch.bool).triu(1)
 pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
@@ -182,13 +175,18 @@ P.show(
     P.heatmap(pattern[0], x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight",
               title="The whole attention pattern for one sequence",
               y_title="query: the position that looks"),
-    says="A lower triangle: no position looks ahead. In the rows where outputs are predicted, from x7 on, most of "
-    "the weight lies on an anti-diagonal of the inputs. The row of x7 itself is an exception.",
+    says="A lower triangle: no position looks ahead. In the last eight rows, from x7 on, outputs are predicted. There most of "
+    "the weight lies on a diagonal that falls from right to left, over the inputs. Two rows are exceptions: x7, and y5, which spreads its weight.",
 )  # fmt: skip
 
+# %%
+print("predicted:", a_shape)
+for row in range(8, 16):
+    best = pattern[0, row].argmax()
+    print(f"predicting {T.OUTPUT_NAMES[row - 8]} at {T.POSITION_NAMES[row]}: looks most at {T.POSITION_NAMES[best]} ({pattern[0, row, best]:.2f})")
+
 # %% [markdown]
-# Mind the rows: at the position of $x_7$ the model has just read the last input and predicts $y_0$; at the position of
-# $y_0$ it predicts $y_1$. From `04_attention` on we name such a row after what it *predicts*.
+# From `04_attention` on we name such a row after what it *predicts*.
 #
 # Each position collects the values by these weights (the library calls the result **z**), and $W_O$ writes it back
 # into the stream.
@@ -239,7 +237,7 @@ print("wanted:       ", T.targets([0, 1, 2, 3, 2, 0, 3, 1]).tolist())
 claim("hand-answer", torch.equal(probabilities.argmax(-1), T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
 
 # %% [markdown]
-# This was one whole forward pass. Nothing else happens in a transformer; a large one does it with more layers, more
+# This was one whole forward pass. A large transformer of this kind does the same with more layers, more
 # heads and longer vectors.
 #
 # ## The model writes
@@ -256,52 +254,61 @@ for _ in range(8):
 claim("writes-the-answer", torch.equal(text[0, 9:], T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
 
 # %% [markdown]
-# ## A gift: everything attention can read, in one picture
+# ## A gift: all that attention can tell apart, in one picture
 #
 # Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone. Then it fixes their length. What
 # is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of
-# two components, but all of it.
+# two components, but all of it. (Its learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do
+# $W_Q$, $W_K$ and $W_V$, so they add no difference that is not on it.)
 #
 # **Before the next cell:** the input of attention depends on the token and on its position, nothing else. How many
 # different points can there be?
 
 # %%
+my_guess = 16 * 5  # positions times tokens; or are there fewer?
 digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
 bos = model.W_E[T.BOS] + model.W_pos[0]  # BOS stands at position 0 only
 points = torch.cat([digits.flatten(0, 1), bos[None]])
-centred = points - points.mean(-1, keepdim=True)
-normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
-print("different points:", len(normalised))
-print("rank:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
-lengths = normalised.norm(dim=-1)
-print(f"lengths: {lengths.min().item():.4f} to {lengths.max().item():.4f}")
+print("guessed:", my_guess, " different points:", len(points.unique(dim=0)))
 
 # %%
-claim("sphere-rank", torch.linalg.matrix_rank(normalised, atol=1e-8))
+centred = points - points.mean(-1, keepdim=True)
+normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+rank = torch.linalg.matrix_rank(normalised, atol=1e-8)
+lengths = normalised.norm(dim=-1)
+print(f"rank: {rank}   lengths: {lengths.min().item():.4f} to {lengths.max().item():.4f}")
+claim("sphere-rank", rank)
 claim("sphere-length", (lengths - 2).abs().max())
 
 # %%
 on_sphere = P.to_3d(normalised)  # [61, 3]: coordinates in the three dimensions that are left
-groups = {f"token {t}": on_sphere[:60].reshape(15, 4, 3)[:, t] for t in range(4)}
-groups["BOS"] = on_sphere[60:]
+places = on_sphere[:60].reshape(15, 4, 3)
+groups = {f"token {t}": places[:, t] for t in range(4)} | {"BOS": on_sphere[60:]}
 P.show(
-    P.scatter3d(groups, colours=dict(zip(groups, P.TOKEN_COLOURS)),
+    P.scatter3d(groups, colours=dict(zip(groups, P.TOKEN_COLOURS)), radius=2,
                 labels={f"token {t}": T.POSITION_NAMES[1:] for t in range(4)},
-                title="All 61 points that attention can read (turn it)"),
-    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, and BOS. Points "
-    "of the same position and points of the same token lie near each other.",
+                joined=dict(zip(T.POSITION_NAMES[1:], places)),
+                title="All 61 points that attention can tell apart (turn it)"),
+    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, and BOS. Thin lines join the four tokens of a position. "
+    "For most positions they lie close together; for x7 they lie far apart. Each token is found all over the sphere.",
 )  # fmt: skip
+
+# %%
+spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
+order = sorted(zip(spread, T.POSITION_NAMES[1:]))
+print("mean distance of the four tokens of a position: smallest", *(f"{n} {d:.2f}" for d, n in order[:3]), " largest", *(f"{n} {d:.2f}" for d, n in order[-3:]))
+claim("x7-is-spread-most", order[-1][1] == "x7" and order[-1][0] / order[-2][0])
 
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# Where the four points of one position lie close together, the position dominates; where the colours lie apart, the token
-# does. Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value
-# of that token. `04_attention` asks how it does both.
+# Where the four points of one position lie close together, the position dominates; where they lie apart, the token
+# does. (u₁, u₂ and u₃ are three perpendicular directions in what layer norm leaves; their choice has no meaning.) Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value
+# of that token. At $x_7$, of all places, the token decides. `04_attention` asks how the model uses that.
 # </details>
 #
 # Is +1 mod 4 hard for such a machine? `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens. The way
-# through attention, $W_E W_V W_O W_U$, is a product of matrices: a linear map from tokens to logits. So there is a path in
+# through attention, $W_E W_V W_O W_U$, is a product of matrices: up to the layer norms it is a linear map from tokens to logits. So there is a path in
 # this picture that *could* do the +1 without any neuron. Whether it does is an experiment (`05_mlp`, `06_ablation`).
 
 # %% [markdown]
@@ -379,6 +386,6 @@ X.check("02-pattern", my_pattern)
 # - You have the architecture as a picture, and 360 parameters counted.
 # - You have computed every part in a few lines, each equal to the library's value.
 # - You have let the model write its answer.
-# - You have seen all 61 points that attention can read.
+# - You have seen all 61 points that attention can tell apart, on a sphere.
 #
 # **Open:** where do these 360 numbers come from? **Next:** `03_training`.

@@ -248,12 +248,44 @@ def success(quick: bool) -> dict:
             "1.00 is solved and 0.25 is a guess among four. 0.50 and 0.75 are outputs that are known for "
             "some answers only.",
         )
-    return {
+    undone = comes_undone(range(4 if quick else 32), most if quick else None)
+    return undone | {
         f"exact_of_{n}": by_try[0],
         f"exact_of_{n}_after_restarts": by_try,
         "steps_in_total": steps_total,
         "stuck_seeds": {str(seed): share.tolist() for seed, share in stuck},
     }
+
+
+def comes_undone(seeds, max_steps) -> dict:
+    """Train on after the criterion is met, to the last step: does a model stay exact?"""
+    patient = dataclasses.replace(R.RECIPE, patience=R.RECIPE.max_steps)
+    _, history = R.sweep("article", seeds, patient, max_steps=max_steps)
+    perfect = (history["accuracy"] == 1).all(-1)  # [steps, models]
+    in_a_row, met_at = torch.zeros(len(seeds)), torch.full((len(seeds),), len(perfect))
+    for step, row in enumerate(perfect):
+        in_a_row = torch.where(row, in_a_row + 1, 0)
+        first = (in_a_row == R.RECIPE.patience) & (met_at == len(perfect))
+        met_at[first] = step + 1
+    later = torch.tensor([(~perfect[at:, i]).sum().item() for i, at in enumerate(met_at)])
+    met, exact = met_at < len(perfect), history["n_right"] == T.N_SEQUENCES
+    table(
+        f"   Trained on to step {len(perfect):,}, {len(seeds)} seeds",
+        ["", "seeds"],
+        [
+            ["met the criterion", str(met.sum().item())],
+            ["of those: a wrong token later", str((met & (later > 0)).sum().item())],
+            ["of those: exact at the end", str((met & exact).sum().item())],
+            ["never met it, exact at the end", str((~met & exact).sum().item())],
+        ],
+        f"a model that was exact can come undone while the rate is high; of those that did, the median "
+        f"had {later[met & (later > 0)].double().median():.0f} batches with a wrong token.",
+    )
+    return dict(
+        met=met.sum().item(),
+        met_and_undone=(met & (later > 0)).sum().item(),
+        met_and_exact_at_the_end=(met & exact).sum().item(),
+    )
 
 
 # ---------------------------------------------------------------- 3 sweeps

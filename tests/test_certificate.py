@@ -6,6 +6,7 @@ import torch
 from helpers import certificate as C
 from helpers import model as M
 from helpers import task as T
+from helpers.interventions import ideal_pattern, set_pattern
 from helpers.training import n_right, right
 
 
@@ -18,6 +19,23 @@ def test_there_are_116_cases_and_the_stored_model_is_proved():
     proof = C.certify(M.load_trained())
     assert proof["n_cases"] == C.N_CASES == 116
     assert 0 < proof["n_certain"] <= n_right(M.load_trained(), T.full_sequences())
+
+
+def test_ideal_cases_decide_every_input_under_the_ideal_pattern():
+    model = M.load_trained()
+    cases, x = C.ideal_cases(model), T.all_inputs()
+    hit = right(set_pattern(model, ideal_pattern()), T.full_sequences())
+    for i in range(8):
+        own = (x[:, 8 - i] + 1) % 4 if i else x[:, 7]
+        assert torch.equal(hit[:, i], cases[i, own, x[:, 7 - i]])
+    assert not hit.all()  # so both outcomes were compared
+
+
+def test_scores_too_far_apart_for_the_bound_are_not_certain():
+    weights = {k: v.clone() for k, v in M.read_weights(M.load_trained()).items()}
+    for part in "qk":
+        weights[f"blocks.0.attn.{part}.weight"] *= 100
+    assert C.certify(M.build("article", weights=weights))["n_boxes"] == 0
 
 
 def test_an_untrained_model_gets_no_certificate():

@@ -81,3 +81,24 @@ def test_ideal_pattern_looks_at_the_source():
     pattern = I.ideal_pattern()
     names = [T.POSITION_NAMES[row.argmax()] for row in pattern]
     assert names == [f"x{7 - i}" for i in range(8)] and (pattern.sum(1) == 1).all()
+
+
+def test_an_edit_that_leaves_one_model_of_a_zoo_alone_raises():
+    zoo = M.load_zoo("article").where(torch.arange(32) < 3)
+    zoo.weights["blocks.0.mlp.out.weight"][1] = 0
+    with pytest.raises(I.NothingChanged, match="did not reach the logits in seed 1"):
+        I.ablate(zoo, "post")(SAMPLE)
+
+
+def test_one_direction_leaves_one_number_and_is_the_best_one(model):
+    edit, share = I.one_direction(model)
+    everything = T.full_sequences()[::13]
+    value = I.record(model, "attn_out", everything)
+    kept = edit(value, None)
+    usual = I.mean_of(model, "attn_out")
+    assert torch.linalg.matrix_rank((kept - usual).flatten(0, 1), atol=1e-9) == 1
+    assert torch.allclose(edit(kept, None), kept)  # doing it twice is doing it once
+    centre = lambda v: (v - v.mean(-1, keepdim=True)).pow(2).sum()
+    assert abs(centre(kept - usual) / centre(value - usual) - share) < 0.01  # on a thirteenth
+    zoo_edit, zoo_share = I.one_direction(M.as_zoo(model))
+    assert torch.allclose(zoo_edit(value[None], None)[0], kept) and abs(zoo_share[0] - share) < 1e-9
