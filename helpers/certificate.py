@@ -37,9 +37,16 @@ def certify(model) -> dict:
     w = {name: value[0] for name, value in _one(model).weights.items()}
     cases = torch.zeros(T.LENGTH, T.DIGITS, T.DIGITS, dtype=torch.bool)
     n_boxes = 0
-    for i, own, source in _all_cases():
-        cases[i, own, source], boxes = _is_certain(w, i, own, source)
-        n_boxes += boxes
+    for i in range(T.LENGTH):
+        of_this_output = [case for case in _all_cases() if case[0] == i]
+        reads = [_attention(w, *case) for case in of_this_output]
+        e, u, allowed = (torch.stack(part) for part in zip(*(read[:3] for read in reads)))
+        lows, highs = _extremes(e, u, allowed)  # all cases of an output at once
+        for case, (*_, axes, start, bounded), low, high in zip(of_this_output, reads, lows, highs):
+            if bounded:
+                right = (case[2] + 1) % T.DIGITS
+                cases[case], boxes = _right_in_box(w, start, axes, low, high, right)
+                n_boxes += boxes
     x = T.all_inputs()
     certain = torch.ones(len(x), dtype=torch.bool)
     for i in range(T.LENGTH):
@@ -90,8 +97,13 @@ def _layernorm(x, w, name):
     return x * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
-def _is_certain(w, i, own, source) -> tuple[bool, int]:
-    """Whether y_i is right for every choice of the tokens left open, and how many boxes it took."""
+def _attention(w, i, own, source):
+    """What attention can write in a case, before its tokens are chosen.
+
+    For each key and token: e, its weight before normalising `[key, token]`; u, what it writes along
+    four axes `[key, token, axis]`; whether it is allowed in this case. Then the axes, the stream that
+    it is added to, and whether no weight is too small for a float, which the bound would then miss.
+    """
     place = T.LENGTH + i  # where y_i is predicted
     known = {0: T.BOS, place: own, T.LENGTH - i: source}
     if i:
@@ -110,34 +122,32 @@ def _is_certain(w, i, own, source) -> tuple[bool, int]:
     for key, token in known.items():
         allowed[key] = torch.arange(T.VOCAB) == token
     below = scores - scores[allowed].max()
-    if below[allowed].min() < -700:  # exp would give zero, and the bound would miss such a key
-        return False, 0
-    e = below.exp()
-
-    # What attention writes is sum(e v) / sum(e), with one token chosen for each key. Along the axes
-    # of largest spread its extremes over all choices are found exactly; they make a box.
+    bounded = bool(below[allowed].min() > -700)
+    # Along the axes of largest spread the extremes over all choices make a tight box.
     spread = values[allowed] - values[allowed].mean(0)
-    axes = torch.linalg.svd(spread).Vh.T  # [d, d], orthonormal
-    low, high = _extremes(e, values @ axes, allowed)
+    axes = torch.linalg.svd(spread, full_matrices=False).Vh.T  # [d, d], orthonormal
     start = stream[place, own] + w["blocks.0.attn.o.bias"]
-    return _right_in_box(w, start, axes, low, high, (source + 1) % T.DIGITS)
+    return below.exp(), values @ axes, allowed, axes, start, bounded
 
 
 def _extremes(e, u, allowed):
     """Smallest and largest of sum(e u) / sum(e) over one allowed token for each key, by axis.
 
-    e `[key, token]`, u `[key, token, axis]`. The ratio can exceed r exactly when
-    sum over keys of the largest e (u - r) is positive, so r is found by bisection.
+    e `[..., key, token]`, u `[..., key, token, axis]`; two `[..., axis]`. The ratio can exceed r
+    exactly when the sum over keys of the largest e (u - r) is positive: r is found by bisection.
     """
-
-    u = torch.cat([-u, u], dim=-1)  # the smallest is minus the largest of the negative
-    low, high = u[allowed].min(0).values, u[allowed].max(0).values
+    u, out = (
+        torch.cat([-u, u], dim=-1),
+        ~allowed[..., None],
+    )  # the smallest: minus the largest of -u
+    low = u.masked_fill(out, math.inf).amin((-3, -2))
+    high = u.masked_fill(out, -math.inf).amax((-3, -2))
     for _ in range(50):
         r = (low + high) / 2
-        gain = (e[..., None] * (u - r)).masked_fill(~allowed[..., None], -math.inf)
-        above = gain.amax(1).sum(0) > 0
+        gain = (e[..., None] * (u - r[..., None, None, :])).masked_fill(out, -math.inf)
+        above = gain.amax(-2).sum(-2) > 0
         low, high = torch.where(above, r, low), torch.where(above, high, r)
-    smallest, largest = high.chunk(2)  # `high` is the safe end of both
+    smallest, largest = high.chunk(2, -1)  # `high` is the safe end of both
     return -smallest, largest
 
 

@@ -163,11 +163,11 @@ def _shifted_loss(at, tokens):
     return lambda logits, t: F.cross_entropy(logits[:, at].flatten(0, 1), t[:, tokens].flatten())
 
 
-def _pattern(scale=True, mask=0, axis=-1):
+def _pattern(scale=None, mask=0, axis=-1):
     """Attention patterns that are wrong on purpose; `mask` is the first diagonal to hide."""
 
     def pattern(q, k):
-        scores = q @ k.T / (math.sqrt(q.shape[1]) if scale else 1)
+        scores = q @ k.T / (scale or math.sqrt(q.shape[1]))
         hidden = torch.ones(len(q), len(k)).triu(1 + mask) if mask is not None else 0 * scores
         return scores.masked_fill(hidden.bool(), -1e9).softmax(axis)
 
@@ -241,6 +241,8 @@ def _cases_with(columns) -> int:
     return sum(len(sequences[:, columns(i)].unique(dim=0)) for i in range(8))
 
 
+A_PASS = RECIPE.max_steps // RECIPE.epochs  # steps of one epoch
+
 EXERCISES = {
     # ---- 01
     "01-forgotten-mod": Exercise(
@@ -282,10 +284,11 @@ EXERCISES = {
         lambda q, k: F.scaled_dot_product_attention(q[None], k[None], torch.eye(len(k)).double()[None], is_causal=True)[0],
         {
             "The causal mask is missing: no position may look ahead.": _pattern(mask=None),
-            "The scores are not divided by the square root of d_head.": _pattern(scale=False),
+            "The scores are not divided by the square root of d_head.": _pattern(scale=1),
+            "2 is the square root of our d_head only. The width is in the shape of q.": _pattern(scale=2),
             "Wrong axis: each row, one query, has to sum to 1. Take the softmax over the keys.": _pattern(axis=0),
             "Off by one: a position may look at itself, so the mask begins above the diagonal.": _pattern(mask=-1),
-        }, _normal((6, 4), (6, 4)),
+        }, lambda rng: [case for size in ((6, 4), (5, 3), (9, 7)) for case in _normal(size, size)(rng)[:2]],
     ),
     # ---- 03
     "03-half-known": Exercise(
@@ -309,14 +312,14 @@ EXERCISES = {
         lambda rng: [(torch.from_numpy(rng.normal(size=(3, 16, 5))), torch.from_numpy(rng.integers(0, 4, (3, 17)))) for _ in range(5)],
     ),
     "03-rate": Exercise(
-        lambda step, total, top: dataclasses.replace(RECIPE, lr=top).lr_at(step),
+        lambda step, total, top: dataclasses.replace(RECIPE, lr=top, epochs=total // A_PASS).lr_at(step),
         {
             "That is a straight line. The cosine starts and ends flat.": lambda s, n, top: top * (1 - s / n),
             "It starts at twice the rate: 1 + cos goes from 2 to 0, so take half of it.": lambda s, n, top: top * (1 + math.cos(math.pi * s / n)),
             "It rises. It has to fall from the rate to zero.": lambda s, n, top: top * (1 - math.cos(math.pi * s / n)) / 2,
             "That is a whole turn: cos should go from 0 to pi, not to 2 pi.": lambda s, n, top: top * (1 + math.cos(2 * math.pi * s / n)) / 2,
         },
-        lambda rng: [(int(rng.integers(RECIPE.max_steps)), RECIPE.max_steps, float(rng.uniform(0.01, 1))) for _ in range(8)],
+        lambda rng: [(int(rng.integers(A_PASS * n)), A_PASS * n, float(rng.uniform(0.01, 1))) for n in range(1, 9)],
     ),
     # ---- 04
     "04-ideal-pattern": Exercise(

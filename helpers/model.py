@@ -190,7 +190,7 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
 
     def pick(rows, table):
         if rows.dim() == 2:
-            return table[:, rows]
+            return table.index_select(1, rows.flatten()).view(len(table), *rows.shape, -1)
         index = rows.flatten(1)[..., None].expand(-1, -1, table.shape[-1])
         return table.gather(1, index).view(*rows.shape, -1)
 
@@ -207,7 +207,7 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
     resid_post = resid_mid
     if "blocks.0.mlp.in.weight" in weights:
         pre = _linear(layernorm(resid_mid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")
-        post = at("post", pre.relu())
+        post = at("post", pre.relu_())
         resid_post = resid_mid + at("mlp_out", _linear(post, weights, "blocks.0.mlp.out"))
     return unembed(at("resid_post", resid_post), weights)
 

@@ -27,6 +27,7 @@ OUTPUT_COLOURS = [
 # What is none of these, told apart by how dark it is.
 NEUTRAL = ["#3d4f5c", "#a3b4bf", "#738b99", "#cbd5db"]
 _MEANING = PART_COLOURS | dict(zip(OUTPUT_NAMES, OUTPUT_COLOURS))
+_MEANING |= {"without W_out": PART_COLOURS["mlp"], "without W_O": PART_COLOURS["attention"]}
 _MEANING |= {f"{what} {t}": TOKEN_COLOURS[t] for what in ("token", "answer") for t in range(4)}
 SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"]]
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
@@ -268,6 +269,9 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
         )  # fmt: skip
     ticks = [name.replace(", ", ",<br>") for name in groups]
     places = list(range(len(groups)))
+    heights = np.concatenate([np.asarray(values, dtype=float) for values in groups.values()])
+    if heights.min() >= 0 and heights.max() <= 1:
+        figure.update_yaxes(range=[0, 1.05])
     figure.update_xaxes(
         tickvals=places, ticktext=ticks, showgrid=False, tickangle=0, automargin=True
     )
@@ -304,7 +308,7 @@ def diagram(boxes: dict, arrows, *, title, width=720, height=420):
             startstandoff=edge(start),
         )  # fmt: skip
         if label:
-            upright = share[1] > share[0]
+            upright = share[1] > 0.4
             figure.add_annotation(
                 x=(x0 + x1) / 2, y=(y0 + y1) / 2, text=label, showarrow=False, font_size=12,
                 font_color="#444", xanchor="left" if upright else "center",

@@ -88,7 +88,12 @@ WRONG = {
         ("my_count = 360 - 128", "biases"),
     ],
     "02-pattern": [
-        ("my_pattern = lambda q, k: (q @ k.T / 2).softmax(-1)", "causal mask"),
+        ("my_pattern = lambda q, k: (q @ k.T / q.shape[-1] ** 0.5).softmax(-1)", "causal mask"),
+        (
+            "def my_pattern(q, k):\n    s = q @ k.T / 2\n"
+            "    return s.masked_fill(torch.ones(len(q), len(q)).triu(1) > 0, -1e9).softmax(-1)",
+            "our d_head only",
+        ),
         (
             "def my_pattern(q, k):\n    s = q @ k.T / q.shape[-1] ** 0.5\n"
             "    s[torch.ones(len(q), len(k)).triu(1).bool()] = -torch.inf\n    return s.softmax(0)",
