@@ -6,7 +6,7 @@ pattern these two tokens decide the output (`ideal_cases`). Under the real one t
 a say too, so `certify` allows each of them to be *anything*, except x_{8-i}, which y_{i-1} fixes, and
 carries intervals through the rest of the model. A case whose right logit stays above the others
 whatever they are is certain. Gross et al. 2024, "Compact proofs of model performance via mechanistic
-interpretability", do this for larger models and also bound the rounding of the arithmetic, which is
+interpretability", do this for one-layer models with attention only. The rounding of the arithmetic is
 left out here.
 """
 

@@ -30,6 +30,7 @@ EXAMPLE = "01232031"  # the worked example of notebook 01
 TOKEN_NAMES = ["0", "1", "2", "3", "BOS"]
 ALL = -1  # the choice "all outputs"; a drop-down shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
+WIDTH = 660  # what JupyterLab leaves of a small window beside its file browser
 # Colab neither shows what a thread draws nor hears a button while Python runs.
 COLAB = "google.colab" in sys.modules
 
@@ -88,7 +89,7 @@ def task_figure(tokens=EXAMPLE):
     )  # fmt: skip
     right = "; ".join(f"{name}: {n} of 8 right" for name, n in count.items())
     says = f"For the input {_text(x)} the target is {_text(target)}. {right}. On average over all inputs the constant gets 2 of 8, like a guess."
-    return figure.update_layout(height=HEIGHT, width=720), says
+    return figure.update_layout(height=HEIGHT, width=WIDTH), says
 
 
 # ---------------------------------------------------------------- 02: the forward pass
@@ -142,7 +143,7 @@ def forward_figure(model, tokens=EXAMPLE, stop: str = "resid_pre"):
         f"Stop {number}, {stop} [{shape}], 16 by {value.shape[1]} numbers. {what} The largest one is "
         f"{value[high].item():.2f}, at {names[high[0]]} in column {x.get(stop, columns)[high[1]]}."
     )
-    return figure.update_layout(height=HEIGHT, width=720), says
+    return figure.update_layout(height=HEIGHT, width=WIDTH), says
 
 
 # ---------------------------------------------------------------- 03: training
@@ -235,7 +236,7 @@ def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
                     x_title="next token", y_title="mean probability")  # fmt: skip
     share = [f"{name} {(v.argmax(-1) == right).double().mean():.0%}" for name, v in p.items()]
     says = f"{title}. Of its {int(mask.sum()):,} sequences the answer is read {', '.join(share)}."
-    return figure.update_layout(height=HEIGHT), says
+    return figure.update_layout(height=HEIGHT, width=WIDTH), says
 
 
 # ---------------------------------------------------------------- 06: parts switched off
@@ -317,8 +318,9 @@ def _beside(title, names, *figures):
         right = 0.39 if column == 1 else 1
         both.update_traces(colorbar=dict(x=right + 0.01, thickness=12, title=dict(text="")),
                            selector=dict(type="heatmap"), row=1, col=column)  # fmt: skip
+    both.update_annotations(font_size=13)
     return both.update_layout(
-        title=title, template=P.LOOK, height=HEIGHT, width=720, showlegend=False, margin_t=90
+        title=title, template=P.LOOK, height=HEIGHT, width=WIDTH, showlegend=False, margin_t=90
     )
 
 

@@ -194,14 +194,14 @@ def scatter3d(
     arrows=None,
     joined=None,
     radius=None,
-    crosses=(),
+    hollow=(),
     sizes=5,
 ):
     """Points `{name: [n, 3]}` in space, to be turned by hand.
 
     `labels` `{name: [n]}` appear under the pointer; `arrows` `{name: [3]}` start at the origin;
     `joined` `{name: [n, 3]}` are points joined by a thin line, with the name beside them; `radius`
-    draws a sphere as a thin net; the groups named in `crosses` are drawn as crosses.
+    draws a sphere as a thin net; the groups named in `hollow` are drawn as rings.
     """
     figure = go.Figure()
     if radius:
@@ -211,11 +211,12 @@ def scatter3d(
         colour = (colours or {}).get(name, _colour(name, i))
         figure.add_scatter3d(
             x=x, y=y, z=z, name=name, mode="markers", text=list((labels or {}).get(name, [])) or None,
-            marker=dict(size=sizes, color=colour, symbol="x" if name in crosses else "circle"),
+            marker=dict(size=sizes, color=colour, symbol="circle-open" if name in hollow else "circle"),
         )  # fmt: skip
     for name, points in (joined or {}).items():
         points = np.asarray(points, dtype=float)
-        middle = 1.12 * points.mean(0)
+        middle = points.mean(0)
+        middle *= 1.14 * (radius or np.linalg.norm(middle)) / np.linalg.norm(middle)
         x, y, z = (list(axis) for axis in zip(*numbers([*points, middle], 3)))
         figure.add_scatter3d(
             x=x, y=y, z=z, mode="lines+text", text=[""] * len(points) + [name],
@@ -235,6 +236,7 @@ def scatter3d(
         scene=dict(
             xaxis=dict(title="u₁", **axis), yaxis=dict(title="u₂", **axis),
             zaxis=dict(title="u₃", **axis), aspectmode="data",
+            camera=dict(eye=dict(x=1.25, y=0.75, z=0.7)),
         ),
     )  # fmt: skip
 

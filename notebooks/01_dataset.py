@@ -111,7 +111,7 @@ best = [best_possible(position) for position in range(16)]
 P.show(
     P.bars(best, x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict",
            y_title="best possible accuracy", title="What can be known from the context"),
-    says="The inputs x0 to x7 are drawn at random: they can only be guessed, with one chance in four. The outputs y0 to y7 "
+    says="The inputs x0 to x7 take each value equally often, whatever stands before them: they can only be guessed, with one chance in four. The outputs y0 to y7 "
     "can be known with certainty.",
 )  # fmt: skip
 
@@ -119,7 +119,7 @@ P.show(
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
-# This is why the model will be trained on the last eight tokens only. Nothing could be learnt from the others.
+# This is why the model will be trained on the last eight tokens only. From the others it could learn only that BOS never comes.
 
 # %% [markdown]
 # ## What is hard about it?
@@ -364,7 +364,7 @@ X.check("01-forgotten-mod", my_share)
 # %% [markdown]
 # ## What you have
 #
-# - You have seen next-token prediction on our own sequence, and that only the outputs can be learnt.
+# - You have seen next-token prediction on our own sequence, and that only the outputs can be known.
 # - You have seen what a linear model cannot do (XOR), and that +1 mod 4 on one-hot tokens is not such a case.
 #   A prediction is written down: does the task need an MLP?
 # - You have built all 65,536 sequences and a split that was really shuffled.

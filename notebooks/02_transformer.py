@@ -11,7 +11,7 @@
 # - see the architecture as one picture, and count where its parameters are;
 # - compute every part in a few lines of torch, each equal to what the library computes;
 # - let the model write its answer token by token;
-# - see every point between which attention can tell a difference, drawn whole on a sphere.
+# - see all the points that attention can tell apart, drawn whole on a sphere.
 #
 # **Time:** about 25 minutes. **You should know:** matrix products, and what a softmax is.
 # **Before this:** `01_dataset`. **Next:** `03_training`.
@@ -145,7 +145,7 @@ claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"
 # ## Attention
 #
 # Each position makes three vectors from what it reads. Its **query** says what it looks for, its **key** what it
-# offers to be found by, its **value** what it hands over when it is found. One such set of three matrices is an attention **head**.
+# offers to be found by, its **value** what it hands over when it is found. The three matrices that make these vectors ($W_Q$, $W_K$, $W_V$), with the one that writes the result back ($W_O$), are an attention **head**.
 # Larger models have many heads side by side, each with its own share of the width; ours has one, of width `d_head` = 4.
 
 # %%
@@ -258,7 +258,7 @@ claim("writes-the-answer", torch.equal(text[0, 9:], T.targets([0, 1, 2, 3, 2, 0,
 #
 # Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone. Then it fixes their length. What
 # is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of
-# two components, but all of it. (Its learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do
+# two components, but all of it. (The layer norm's learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do
 # $W_Q$, $W_K$ and $W_V$, so they add no difference that is not on it.)
 #
 # **Before the next cell:** the input of attention depends on the token and on its position, nothing else. How many
@@ -308,7 +308,7 @@ claim("x7-is-spread-most", order[-1][1] == "x7" and order[-1][0] / order[-2][0])
 # </details>
 #
 # Is +1 mod 4 hard for such a machine? `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens. The way
-# through attention, $W_E W_V W_O W_U$, is a product of matrices: up to the layer norms it is a linear map from tokens to logits. So there is a path in
+# through attention, $W_E W_V W_O W_U$, is a product of matrices: apart from the layer norms and what they rescale, it is a linear map from tokens to logits. So there is a path in
 # this picture that *could* do the +1 without any neuron. Whether it does is an experiment (`05_mlp`, `06_ablation`).
 
 # %% [markdown]

@@ -4,8 +4,7 @@
 # %% [markdown]
 # # 3 · Training
 #
-# Three hundred and sixty random numbers know nothing. A few hundred small corrections later they solve the task on every
-# input there is. This notebook does that before your eyes, in a few seconds.
+# Three hundred and sixty random numbers know nothing. Can a few hundred small corrections make them solve the task? You train them and see, in a few seconds.
 #
 # **You will**
 # - write the training loop in full and watch it run;
@@ -41,7 +40,7 @@ from helpers.claims import claim
 from helpers.model import CONFIG, WEIGHTS, build, load_trained, load_zoo, read_weights, save
 from helpers.training import RECIPE, batches, by_position, n_right, to_grid, train
 
-SEED = 0  # fixed before the first run; the explorer further down trains others
+SEED = 0  # fixed before the first run. Try others: text and captions describe seed 0, and what is claimed of it alone is left out
 SAVE = False  # True: the model trained here becomes the one that the other notebooks load
 sequences = T.full_sequences()
 train_set, holdout = T.split(sequences)
@@ -52,7 +51,7 @@ train_set, holdout = T.split(sequences)
 # The **loss** is the mean of $-\log p$, where $p$ is the probability that the model gave to the right token: the
 # *cross-entropy*. It is taken over the last eight tokens only, for the others cannot be known. The logarithm is the natural one, so the
 # unit is called **nat**. A model that answers one quarter to each digit has a loss of $\ln 4$ nats. And a model that has just been made?
-# (`"article"` is the name of the configuration of `02_transformer`.)
+# (`"article"` is the name of the configuration of `02_transformer`. The **seed** is the number that fixes the random start and the order of what is shown in training.)
 
 # %%
 model = build("article", seed=SEED)
@@ -90,14 +89,17 @@ print("steps at most:", RECIPE.max_steps)
 # A GPU would work (`build("article", device="cuda")`, and `batch.to("cuda")` in the
 # loop). But it starts each of these tiny operations more slowly than a CPU finishes it, and it sums in yet another order.
 #
-# The article trains for 30 epochs. This recipe allows seven, and seldom needs them.
+# The article trains for 30 epochs. This recipe allows seven.
 # </details>
 #
 # ## The loop
 #
-# **Before you run it:** will the loss fall smoothly, or in steps? Which output will be learnt first?
+# **Before you run it:** will the loss fall smoothly, or in steps? Which output will be learnt first, and which last?
 
 # %%
+my_guess = "in steps; y0 first, since its source is near, and y7 last"
+
+
 def make_optimizer(model):
     return torch.optim.AdamW(model.parameters(), lr=RECIPE.lr, betas=RECIPE.betas, weight_decay=RECIPE.weight_decay)
 
@@ -132,11 +134,12 @@ for step, batch in enumerate(bar):
 bar.close()
 
 # %%
+print("predicted:", my_guess)
 print(f"stopped after {len(losses)} steps, {len(losses) * RECIPE.batch:,} sequences seen")
 P.show(
     P.lines(range(len(losses)), {"loss": losses}, x_title="step", y_title="loss (nats per token)",
             title="The loss while training", reference={"ln 4: guessing": math.log(4)}),
-    says="The loss rests near ln 4 for a few dozen steps, then falls in several uneven slopes, and ends close to zero.",
+    says="The loss rests near ln 4 for a few dozen steps, then falls in several uneven slopes with spikes upwards, and ends close to zero.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -152,7 +155,7 @@ P.show(
             y_title="accuracy in the batch", title="Accuracy of each output while training",
             reference={"chance": 0.25}),
     says="All eight outputs start at one quarter. Seven of them pause near one half and near three quarters, some earlier than others, and "
-    "reach one between steps 250 and 300. y0 goes its own way: it is the first at one half, and the last at one.",
+    "pass nine tenths between steps 250 and 280. y0 goes its own way: it is the first at one half, and the last at one.",
 )  # fmt: skip
 
 # %%
@@ -160,11 +163,12 @@ for share in (0.48, 0.65, 0.9):
     first = (smooth > share).int().argmax(0) + 7  # the first step at which so many are right
     order = sorted(zip(first.tolist(), T.OUTPUT_NAMES))
     print(f"above {share:.0%}:", ",  ".join(f"{name} at {step}" for step, name in order))
-claim("y0-learnt-last", order[-1][0] - order[-2][0])
-claim("others-learnt-together", order[-2][0] - order[0][0])
+if SEED == 0:
+    claim("y0-learnt-last", order[-1][1] == "y0" and order[-1][0] - order[-2][0])
+    claim("others-learnt-together", order[-2][0] - order[0][0])
 
 # %% [markdown]
-# Not one after another, then: seven outputs take different ways and arrive together. What are the pauses? The same steps once more, sorted by the *right answer*
+# Not one after another, then: seven outputs take different ways and arrive together, and y0 is first at one half and last at nine tenths. What are the pauses? The same steps once more, sorted by the *right answer*
 # instead of the position:
 
 # %%
@@ -180,11 +184,21 @@ P.show(
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# In this seed something is learnt in turn, but it is the *answers*, two by two, more than the eight positions. A likely reason, which we have not tested:
-# the positions share all weights of attention and MLP, so what tells two answers apart at one of them helps at the others. $y_0$
-# is a special case, because its query is made at its own source. With another seed the order is another.
-# </details>
+# In this seed something is learnt in turn, but it is the *answers*, two by two, more than the eight positions. Look at the pairs: before step 170 the curves of 0 and 2 are mirror
+# images, and so are those of 1 and 3. So the model knows the pair and guesses within it, which makes one half. Then it tells 0 from 2 and still exchanges 1 and 3: (1 + 1 + ½ + ½) / 4 is three quarters. The next cell measures the mirror.
 #
+# A likely reason why the outputs share this, which we have not tested: the positions share all weights of attention and
+# MLP, so what tells two answers apart at one of them helps at the others. We have looked at seed 0 only; the explorer below trains others.
+# </details>
+
+# %%
+steps = slice(113, 163)  # the middle of the windows for steps 120 to 170
+mirror = lambda a, b: torch.corrcoef(torch.stack([smooth[steps, a], smooth[steps, b]]))[0, 1].item()
+print(f"correlation of 0 and 2: {mirror(0, 2):.2f}, of 1 and 3: {mirror(1, 3):.2f}, of 0 and 1: {mirror(0, 1):.2f}")
+if SEED == 0:
+    claim("answers-mirror-in-pairs", max(mirror(0, 2), mirror(1, 3)))
+
+# %% [markdown]
 # ## Is it right?
 #
 # Now the hold-out, for the first time, and then every sequence there is. A sequence counts only when all eight tokens
@@ -194,8 +208,9 @@ P.show(
 on_holdout, everywhere = n_right(model, holdout), n_right(model, sequences)
 print(f"hold-out  {on_holdout:6,} of {len(holdout):,}")
 print(f"all       {everywhere:6,} of {len(sequences):,}")
-claim("trained-exact-holdout", on_holdout)
-claim("trained-exact", everywhere)
+if SEED == 0:
+    claim("trained-exact-holdout", on_holdout)
+    claim("trained-exact", everywhere)
 
 # %% [markdown]
 # We call such a model **exact**. It stopped within the first epoch, so it read no sequence twice, and some never. It
@@ -220,7 +235,7 @@ claim("loop-equals-helpers", apart)
 # %% [markdown]
 # ## How many seeds fail?
 #
-# Not every start ends well. Thirty-two seeds were trained with this recipe beforehand; they are the **zoo**, which the next notebooks use. **Before you run it:** how many of the 32 are
+# Thirty-two seeds were trained with this recipe beforehand; they are the **zoo**, which the next notebooks use. **Before you run it:** how many of the 32 are
 # exact?
 
 # %%
@@ -244,8 +259,8 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# Two ways to fail: an output that guesses among four, as if it had never found its source (seeds 7 and 19), and an output that knows its answer for some inputs and not for others
-# (seeds 9 and 25).
+# Of the four failed seeds two (7 and 19) have outputs at one quarter, like a guess among four, and two (9 and 25) have outputs that are right for a part of the inputs. Why, the
+# figure does not say.
 #
 # ## Would more steps help? And does success last?
 #
@@ -263,20 +278,21 @@ for seed, count in zip(both.seeds, n_right(both, sequences)):
 # %%
 course = history["accuracy"].mean(-1).unfold(0, 5, 5).mean(-1)  # [blocks of 5 steps, 2]
 P.show(
-    P.lines(range(2, 2 + 5 * len(course), 5), {f"seed {SEED}": course[:, 0], "seed 7": course[:, 1]}, x_title="step",
+    P.lines(range(2, 2 + 5 * len(course), 5), {f"our seed, {SEED}": course[:, 0], "seed 7": course[:, 1]}, x_title="step",
             digits=3, y_title="accuracy (mean of 5 batches)", title="Two seeds trained to the last step",
             reference={"7/8 + 1/32": 7 / 8 + 1 / 32}),
     says="Seed 0 is perfect after some 400 steps, comes undone for a while near step 1,200, falling below four fifths, and for a moment near step 2,400, and is "
-    "perfect in the end. Seed 7 rises to 7/8 + 1/32, where one output of eight guesses, and never gets above it.",
+    "perfect in the end. Seed 7 rises to about 7/8 + 1/32, where one output of eight guesses, and stays near it.",
 )  # fmt: skip
 
 # %%
 perfect = (history["accuracy"][:, 0] == 1).all(-1)  # [steps]
 undone = (~perfect[len(losses):]).nonzero().flatten() + len(losses)
-print(f"seed {SEED}: {len(undone)} batches with a wrong token after the criterion was met, the last one at step {undone[-1]}")
+print(f"seed {SEED}: {len(undone)} batches with a wrong token after the loop had stopped, the last ones at steps {undone[-3:].tolist()}")
 print(f"seed 7: loss of the last 50 batches {history['loss'][-50:, 1].mean():.4f}, one eighth of ln 4 is {math.log(4) / 8:.4f}")
-claim("exact-comes-undone", len(undone))
-claim("exact-again-at-the-end", n_right(both, sequences)[0])
+if SEED == 0:
+    claim("exact-comes-undone", len(undone))
+    claim("exact-again-at-the-end", n_right(both, sequences)[0])
 claim("failing-seed-fails", n_right(both, sequences)[1])
 worst = by_position(both, sequences)[1].sort().values  # [8]
 claim("failing-seed-guesses-one-output", abs(worst[0] - 0.25))
@@ -285,17 +301,18 @@ claim("failing-seed-others-perfect", worst[1])
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# More steps did not free seed 7: its loss rests at one eighth of ln 4, seven outputs perfect and one guessing. Another start helps. And to be exact is not
-# for ever: while the rate is high, a single step can throw the model off the solution, and it finds back; with a falling rate this
-# stops. Our loop ends when it is exact and does not meet this. Nearly all seeds do the same: `tests/benchmark.py` trains 32 of them to the last step and counts.
-# All this is why the series says "on k of n seeds" wherever it says something about training.
+# More steps did not free seed 7: its loss rests at one eighth of ln 4, seven outputs perfect and one guessing. And in seed 0, to be exact did not last: it made mistakes
+# twice for a while, and then no more. A likely reason, which we have not tested, is the rate: while it is high, one step can throw the model off the solution. Our
+# loop stops before that. `tests/benchmark.py` counts how many of 32 seeds come undone, and how many end exact.
+#
+# All this is why the series says "on k of n seeds" where it says something about training.
 # </details>
 #
 # ## Saved for later
 #
 # With `SAVE = True` at the top, the model trained here is written to `helpers/weights/`, with a note beside it: its
-# configuration, seed, recipe, library versions and a checksum. Whoever runs this notebook unchanged gets the same
-# weights as the ones that are stored:
+# configuration, seed, recipe, library versions and a checksum. If the rounding does its work, whoever runs this notebook unchanged gets the
+# stored weights. Did you?
 
 # %%
 if SAVE:
@@ -304,7 +321,10 @@ if SAVE:
     save(WEIGHTS / "article.safetensors", read_weights(model), info)
 stored = read_weights(load_trained())
 apart = max((value - stored[name]).abs().max().item() for name, value in read_weights(model).items())
-claim("saved-is-this-one", apart)
+if SEED == 0:
+    claim("saved-is-this-one", apart)
+else:
+    print(f"largest difference from the stored weights, which are those of seed 0: {apart:.2f}")
 
 # %% [markdown]
 # ## Explore
@@ -312,7 +332,7 @@ claim("saved-is-this-one", apart)
 # Train other models: choose the model, the seed and the learning rate, press *Train*, and stop when you have seen enough. The figure is
 # the run from above, and the explorer starts from it. Three things to try: seed 7, a rate ten times smaller, and `no_mlp`, the model without its MLP.
 # (`article_default_init` starts from larger weights, `sum_pairs` is another task; both come in later notebooks. In Colab
-# the *Stop* button cannot be heard while Python runs: interrupt the kernel instead.)
+# the *Stop* button has no effect while Python runs: interrupt the kernel instead.)
 
 # %%
 P.show(*E.training_figure("article", SEED, RECIPE.lr, losses, accuracies))
@@ -329,7 +349,7 @@ E.explore_training(losses, accuracies)
 # %% [markdown]
 # ### Exercise: half of the answer
 #
-# *★☆☆ easy, about 5 minutes.* A model is sure that the answer is 0 or 1, or that it is 2 or 3, and it is never wrong about that. Between the two it guesses. **Predict:** what is its loss,
+# *★☆☆ easy, about 5 minutes.* A model is sure that the answer is 0 or 2, or that it is 1 or 3, and it is never wrong about that. Between the two it guesses. **Predict:** what is its loss,
 # in nats per token? (Three digits are enough.)
 
 # %%
@@ -405,7 +425,7 @@ X.check("03-rate", my_rate)
 # - You have written the loop and watched it run.
 # - You have seen that in seed 0 the answers are learnt in turn, seven outputs arrive together, and y0 comes last.
 # - You have a model that is right on all 65,536 sequences.
-# - You have trained on, and seen it come undone and find back.
+# - You have trained on, and seen it come undone and find its way back.
 # - You have seen how many seeds of 32 fail, and two ways to fail.
 #
 # **Open:** *how* does the model do it? **Next:** `04_attention` looks at where it looks.

@@ -4,8 +4,8 @@
 # %% [markdown]
 # # 5 · What the MLP does
 #
-# The clean story says: attention fetches the source, the MLP adds 1. If that is so, the residual stream just before the
-# MLP holds the *old* token and just after it the new one. The stream can be read at both places.
+# The clean story says: attention fetches the source, the MLP adds 1. If that is so, and if the old token stands there in the form that the unembedding reads, then the residual stream
+# says the *old* token just before the MLP and the new one just after it. The stream can be read at both places.
 #
 # **You will**
 # - read the stream before and after the MLP, in the right way and in a common wrong way;
@@ -54,7 +54,7 @@ def logit_lens(stream):
     return model.ln_final(stream) @ model.W_U
 
 
-_, cache = model.run_with_cache(sequences[:, :16])
+logits, cache = model.run_with_cache(sequences[:, :16])
 before, after = cache["resid_mid", 0][:, 8:], cache["resid_post", 0][:, 8:]
 print("before the MLP", tuple(before.shape), " after", tuple(after.shape))
 
@@ -89,7 +89,7 @@ measured = {
 P.show(
     P.bars(measured, y_title="share of all sequences", title="The stream before the MLP, read with the logit lens",
            reference={"chance": 0.25}),
-    says="Before the MLP the source token is hardly ever read at any output. The right answer is read in one half to "
+    says="Before the MLP the source token is never read at any output. The right answer is read in one half to "
     "three quarters of the sequences.",
 )  # fmt: skip
 
@@ -124,7 +124,7 @@ claim("shortcut-differs", differ)
 # The head writes $W_V W_O$ of what it reads. From token to token that is the **OV circuit** (Elhage et al. 2021): which logits
 # does attending to a token raise? The layer norms at both ends must be handled. At the input we take the exact normalised vector of each
 # token, averaged over the positions $x_0 … x_7$. At the output we leave out the last layer norm's division, which scales all logits alike,
-# and keep its weight. A softmax does not see what all logits share, so each row is shown against its mean; and what attending to *any* digit adds tells
+# and keep its weight. A softmax does not see what all logits share, so each row is shown against the mean of its four digits; and what attending to *any* digit adds tells
 # nothing about the digit, so each column is shown against the mean of the four digits.
 
 # %%
@@ -142,7 +142,7 @@ P.show(
     P.heatmap(ov, x=tokens, y=tokens, signed=True, text=True, x_title="logit of the next token",
               y_title="token attended to", title="The OV circuit, token to token", unit="logit ×<br>divisor"),
     says="The rows of the four digits look like one another, up to a factor and a sign: a push in one "
-    "direction, far one way for token 1, far the other way for token 2, and less far for 3 and 0. BOS pushes elsewhere, and less.",
+    "direction, far one way for token 1, far the other way for token 2, and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, but less.",
 )  # fmt: skip
 
 # %%
@@ -179,8 +179,8 @@ claim("helpers-find-the-line", abs(I.one_direction(model)[1] - sizes[0] ** 2 / (
 along = varying @ line  # [sequence, output]
 places = torch.stack([torch.stack([along[sequences[:, 8 - i] == t, i].mean() for i in range(8)]) for t in range(4)])
 P.show(
-    P.bars({f"token {t}": places[t] for t in range(4)}, y_title="place on the line (mean)", title="What attention writes, by source token"),
-    says="At every output the four source tokens have four places, always in the order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 "
+    P.bars({f"token {t}": places[t] for t in range(4)}, y_title="place on the line", title="What attention writes, by source token (mean)"),
+    says="At every output the four source tokens have four mean places, always in the order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 "
     "between. The row of y0 has the same order, stretched.",
 )  # fmt: skip
 
@@ -199,7 +199,7 @@ claim("places-in-one-order", (places.argsort(0) == torch.tensor([1, 3, 0, 2])[:,
 # ## The sphere before and after
 #
 # What the unembedding reads lies on a sphere in three dimensions (`02_transformer`), so nothing is lost when we draw it. Each point is the
-# stream at one output of one sequence, coloured by the right answer; a cross is read wrongly. The arrows point to where the logit of a token is largest (the
+# stream at one output of one sequence, coloured by the right answer; a hollow point is read wrongly. The arrows point to where the logit of a token is largest (the
 # last bias left out). First before the MLP:
 
 # %%
@@ -209,25 +209,25 @@ arrows = {f"→ {t}": 2.8 * P.to_3d(u - u.mean()) / float((u - u.mean()).norm())
 
 
 def sphere(stream, title, says):
-    """Draw normalised streams, coloured by the right answer; crosses are read wrongly."""
+    """Draw normalised streams, coloured by the right answer; hollow points are read wrongly."""
     centred = stream[some] - stream[some].mean(-1, keepdim=True)
     points = P.to_3d(2 * centred / centred.norm(dim=-1, keepdim=True)).reshape(-1, 3)
     wanted, hit = answers[some].flatten(), (logit_lens(stream[some]).argmax(-1) == answers[some]).flatten()
     groups = {f"answer {t}{end}": points[(wanted == t) & (hit == ok)] for t in range(4) for ok, end in ((True, ""), (False, ", wrong"))}
     groups = {name: value for name, value in groups.items() if len(value)}
     colours = {name: P.TOKEN_COLOURS[int(name[7])] for name in groups} | dict(zip(arrows, P.TOKEN_COLOURS))
-    crosses = [name for name in groups if "wrong" in name]
-    P.show(P.scatter3d(groups, colours=colours, arrows=arrows, crosses=crosses, radius=2, sizes=4, title=title), says=says)
+    hollow = [name for name in groups if "wrong" in name]
+    P.show(P.scatter3d(groups, colours=colours, arrows=arrows, hollow=hollow, radius=2, sizes=4, title=title), says=says)
     print(f"{(~hit).sum()} of {len(hit)} points are read wrongly")
 
 
 sphere(before, "Before the MLP (turn it)",
-       "Before the MLP the points of the four answers lie in bands on the sphere. Crosses, points that are read wrongly, lie where a band has come "
-       "under another answer's arrow.")  # fmt: skip
+       "Before the MLP the points of the four answers lie in bands on the sphere. Hollow points are read wrongly: "
+       "they all belong to the answers 0 and 1.")  # fmt: skip
 
 # %%
 sphere(after, "After the MLP (turn it)",
-       "After the MLP the bands have moved, and no cross is left: each point is read as its own answer.")  # fmt: skip
+       "After the MLP the bands have moved, and no hollow one is left: each point is read as its own answer.")  # fmt: skip
 
 # %% [markdown]
 # ## What the MLP adds
@@ -255,8 +255,8 @@ claim("constant-mlp-y0", constant[0])
 claim("one-constant-is-not-enough", single.min())
 
 # %% [markdown]
-# **At seven outputs it stays right on every input.** The MLP needs to know *where* it is, but hardly *what token* there is: sixteen neurons do the work of a
-# bias for each position. It moves all the places on the line together; the tokens are told apart by attention. This was a surprise to us too. Is it this seed only?
+# **At seven outputs it stays right on every input.** What the MLP knows about the token is hardly needed, and only at $y_2$, $y_6$ and $y_7$ does it matter *where* it is. Its neurons do the work of a
+# bias. It moves all the places on the line together; the tokens are told apart by attention. This was a surprise to us too. Is it this seed only?
 # `06_ablation` asks the others.
 #
 # ## The neurons
@@ -278,7 +278,7 @@ without = [by_position(off(neuron), sequences).mean().item() for neuron in range
 P.show(
     P.bars(without, x=[str(n) for n in range(16)], x_title="neuron set to zero",
            y_title="accuracy, all sequences", title="What happens without each neuron"),
-    says="Accuracy falls clearly without neuron 5 or neuron 10, and not to be seen without any other.",
+    says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss without any other.",
 )  # fmt: skip
 
 # %%
@@ -300,8 +300,8 @@ print("accuracy without each firing neuron:", {n: round(without[n], 4) for n in 
 claim("some-neuron-matters", min(without))
 
 # %% [markdown]
-# Sixteen neurons were there to be used, and this model uses three. What they write is the push: for some answers, against others, and nearly the
-# same for every input of an output.
+# Sixteen neurons were there to be used, and at the outputs this model uses three. What they write is the push: for some answers, against others. It varies with the input at most outputs, but at $y_1$ to $y_7$ no answer
+# depends on the variation.
 
 # %% [markdown]
 # ## Who writes the right answer?
@@ -327,7 +327,7 @@ def attribution(part):
 added = {name: attribution(part) for name, part in parts.items()}
 constant_part = model.ln_final.bias @ model.W_U
 total = sum(added.values()) + constant_part
-claim("attribution-sums", (total - logit_lens(after)).abs().max())
+claim("attribution-sums", (total - logits[:, 8:]).abs().max())
 
 # %% [markdown]
 # What each part adds to the *right* logit, compared with the average of the four digits:
@@ -341,7 +341,7 @@ def for_the_right(values):
 P.show(
     P.bars({name: for_the_right(value) for name, value in added.items()}, y_title="logit",
            title="Direct logit attribution to the right answer"),
-    says="At every output attention adds by far the most to the right logit. The MLP adds a little everywhere. The "
+    says="At every output attention adds by far the most to the right logit. The MLP adds less, most at y2 and y7. The "
     "embedding adds almost nothing, and the position sometimes speaks against.",
 )  # fmt: skip
 
@@ -350,6 +350,10 @@ shares = {name: for_the_right(value).mean().item() for name, value in added.item
 for name, value in shares.items():
     print(f"{name:10} {value:+.2f}")
 claim("attention-adds-most", shares["attention"] / sum(shares.values()))
+
+# %% [markdown]
+# Mind what this average hides. A vector that is the same for every input speaks for one answer and against another, and over all four answers that nearly cancels. So a short bar does not mean a small part: set to zero,
+# the MLP takes a third of the tokens with it (that is what the reading before the MLP was).
 
 # %% [markdown]
 # ## Over 32 seeds
@@ -387,8 +391,9 @@ claim("zoo-right-before-mlp", (right_small > 0.5).sum())
 claim("zoo-more-right-than-source", (right_small > source_small).sum() + (right_default > source_default).sum())
 
 # %% [markdown]
-# Neither prediction holds. In no exact seed does the lens find the source for as much as half of the tokens, so the clean story describes none of them; but one, from the library's start, comes
-# near it, with the source read nearly twice as often as by chance. And how much of the answer is there before the MLP differs from seed to seed. Now the line:
+# Neither prediction holds. In no exact seed does the lens find the source for as much as half of the tokens, so none of them keeps the old token in a form that the unembedding reads. (One, from the library's start, comes
+# near, with the source read nearly twice as often as by chance.) It could stand there in another code, which the lens cannot tell. For seed 0 the constant MLP decided it: what does not look at the token cannot add 1 to it. For the others `06_ablation` asks.
+# And how much of the answer is there before the MLP differs from seed to seed. Now the line, for the small start:
 
 # %%
 edit, share_small = I.one_direction(small)  # as above, each model its own direction
@@ -404,6 +409,9 @@ P.show(
 line_is_enough = (kept_small.min(1).values == 1).sum()
 print(f"of {len(small)} exact seeds: over 95 % along one direction in {(share_small > 0.95).sum()}, that direction is enough in {line_is_enough}")
 claim("zoo-line-is-enough", line_is_enough)
+
+# %% [markdown]
+# So "all are like seed 0" fails here too: nearly all write along one direction, and it is enough for about half of them.
 
 # %% [markdown]
 # ## Explore
@@ -479,6 +487,6 @@ X.check("05-ov", my_ov)
 # - You have counted: before the MLP the source token is hardly ever there, the right answer often.
 # - You have found that in this model attention writes along one direction, and that this one number is enough.
 # - You have drawn the work of the MLP, seen that a constant for each output can stand in for it nearly without loss, and met the three neurons that fire.
-# - You have split the logits exactly, and asked the other seeds: half of them write along a line too.
+# - You have split the logits exactly, and asked the other seeds: for about half of them one direction is enough too.
 #
 # **Open:** what does taking a part away really show? **Next:** `06_ablation`.

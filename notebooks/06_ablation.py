@@ -9,11 +9,10 @@
 #
 # **You will**
 # - switch off the MLP and attention in place, and restore them bit for bit;
-# - do the same with hooks, then replace parts by their mean and by another sequence's values;
-# - write each expected figure down first, and see which predictions hold;
-# - put the circuit together, run it in place of the model, and ask the exact ones of 32 seeds;
+# - do the same with hooks, then replace parts by their mean and by another sequence's values, each expected figure written down first;
+# - put the circuit together, run it in place of the model, and ask the exact ones among 32 seeds;
 # - look at models that were trained *without* the part;
-# - prove with 116 cases that a model is right on every input, and say what was shown and what was not.
+# - ask how many inputs 116 cases can prove, and say what was shown and what was not.
 #
 # **Time:** about 40 minutes. **You should know:** `04_attention` and `05_mlp`.
 # **Before this:** `05_mlp`.
@@ -138,7 +137,7 @@ claim("hardly-ever-the-source", falls_back.mean())
 
 # %% [markdown]
 # The clean story says that without the MLP the model would say the old token. Only $y_1$ does, one time in four. Some answers survive and others are lost: without the
-# MLP's push, some places on the line of `05_mlp` come to lie on another answer's stretch.
+# neurons' part of the push, some places on the line of `05_mlp` come to lie on another answer's stretch.
 #
 # ## Zero, mean, resample
 #
@@ -148,9 +147,8 @@ claim("hardly-ever-the-source", falls_back.mean())
 # - **mean ablation**: what the part writes *on average*, output by output. Takes away what it says about the input, keeps the rest.
 # - **resample ablation**: what it writes for *another*, random sequence. Every value is one that does occur, but it belongs to another input.
 #
-# They ask different things (Heimersheim & Nanda 2024). From what we know now, what do we expect? To write zero in place of the MLP's output is to read the stream before the
-# MLP, which `05_mlp` did: the first line is no prediction. It also found that a constant for each output is
-# nearly enough, so mean ablation should change almost nothing. A resampled MLP output differs from the constant, so it may hurt a little:
+# They ask different things (Heimersheim & Nanda 2024). From what we know now, what do we expect? Three of the six lines are no predictions, for they were measured before: the MLP's zero (it is the reading before the MLP) and its mean in
+# `05_mlp`, attention's mean in `04_attention`. A resampled MLP output differs from the constant, so it may hurt a little:
 
 # %%
 expected = {
@@ -190,7 +188,8 @@ for how in I.HOW:
 claim("zeroed-attention-y0-always-wrong", by_output["attention", "zero"][0])
 
 # %% [markdown]
-# $y_0$ says a wrong token every time. To zero what attention writes also takes away its bias $b_O$, which zeroing $W_O$ above had left in place.
+# $y_0$ says a wrong token every time. To zero what attention writes also takes away its bias $b_O$, which zeroing $W_O$ above had left in place. The same holds for the MLP: with $W_{out}$ zeroed its
+# bias $b_{out}$ stays, and that is the difference between the two figures for it.
 #
 # One part, three ablations, three answers: the model relies on its MLP, hardly relies on it, relies on it a little. None of them is wrong. Zero asks *can the rest do without its
 # output?* (no: it counts on the constant push). The mean asks *does the rest use what it says about the input?* (hardly). Resampling asks *does it
@@ -199,19 +198,20 @@ claim("zeroed-attention-y0-always-wrong", by_output["attention", "zero"][0])
 # ## A control
 #
 # Does *any* change of that size hurt? A control adds to the MLP's output a vector that is just as long, in a direction that should not matter: the same number on all four dimensions,
-# which the last layer norm takes away again. Three random directions stand beside it. **Predict:**
+# which the last layer norm takes away again. Three random directions that it does not take away stand beside it. **Predict:**
 
 # %%
 predicted_control, predicted_random = 1.0, "all far less"
 even = torch.full((4,), 0.5).double()  # length 1, the same on all dimensions
 random = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 4)))
+random = random - random.mean(1, keepdim=True)  # what layer norm leaves of them
 pushes = {"even": even} | {f"random {i + 1}": r / r.norm() for i, r in enumerate(random)}
 pushed = {name: by_position(I.intervene(model, {"mlp_out": lambda v, _: v + v.norm(dim=-1, keepdim=True) * push}), sequences).mean()
           for name, push in pushes.items()}  # fmt: skip
 P.show(
     P.bars(list(pushed.values()), x=list(pushed), x_title="direction of the added push", y_title="accuracy, all sequences",
            title="A push as long as the MLP's own", reference={"chance": 0.25}),
-    says="The even push, along the direction that layer norm takes away, leaves every token right. Of three random ones of the same length one costs nothing to be seen, one a sixth, one nearly a third.",
+    says="The even push, along the direction that layer norm takes away, leaves every token right. Of three random ones of the same length one costs almost nothing, the other two more than a third.",
 )  # fmt: skip
 
 # %%
@@ -220,7 +220,7 @@ claim("control-does-nothing", pushed["even"])
 claim("random-push-hurts", min(pushed.values()))
 
 # %% [markdown]
-# Not the size of a change decides, but its direction, and even a random one can be harmless.
+# At this size it is the direction that decides.
 #
 # ## The circuit of this model
 #
@@ -228,29 +228,29 @@ claim("random-push-hurts", min(pushed.values()))
 
 # %%
 tokens, attention, mlp = "#222", P.PART_COLOURS["attention"], P.PART_COLOURS["mlp"]
-source, position, looks, line = "source<br>x<sub>7−i</sub>", "position i", "attention looks<br>at the source", "one of four<br>places on a line"
-push, reading, answer = "MLP: a constant<br>push", "the highest of<br>four logits", "answer<br>y<sub>i</sub>"
+source, position, looks, line = "source<br>x<sub>7−i</sub>", "position i", "attention looks<br>at the source", "a place<br>on a line"
+push, reading, answer = "MLP: a nearly<br>constant push", "the highest of<br>four logits", "answer<br>y<sub>i</sub>"
 boxes = {source: (0, 0, tokens), position: (0, 1, P.PART_COLOURS["position"]), looks: (1, 0, attention), line: (2, 0, attention),
          push: (2, 1, mlp), reading: (3, 0, tokens), answer: (4, 0, tokens)}  # fmt: skip
 arrows = [(source, looks, "04"), (position, looks, "04"), (looks, line, "OV, 05"), (position, push, "05"),
           (push, reading, "05, 06"), (line, reading, "05"), (reading, answer, "02")]  # fmt: skip
 P.show(
     P.diagram(boxes, arrows, title="How seed 0 does it", width=1040, height=320),
-    says="Attention finds the source by its position; at y0 it looks at the source or away from it, by the token. What it writes is one of four places on a line, "
-    "one for each source token. The MLP adds a push that depends on the position and hardly on the tokens. The place, so pushed, decides which logit is the highest: "
+    says="Attention finds the source by its position; at y0 it looks at the source or away from it, by the token. What it writes is a place on a line, near "
+    "one of four, one for each source token. The MLP adds a push that hardly needs to know the tokens. The place, so pushed, decides which logit is the highest: "
     "that of the source token plus 1.",
 )  # fmt: skip
 
 # %% [markdown]
 # In words:
 # 1. each token becomes a vector, and its position adds another;
-# 2. for $y_1$ to $y_7$ attention looks at the source, for some a part of the time; for $y_0$ it looks at it *or away*, by its value;
+# 2. for $y_1$ to $y_7$ attention looks at the source, at $y_3$ and $y_6$ not on every input with its full weight; for $y_0$ it looks at it *or away*, by its value;
 # 3. what it writes is a place on a line, one for each source token;
-# 4. the MLP pushes each output by nearly the same vector for every input, so that each place falls on the stretch of its answer;
+# 4. the MLP pushes, so that each place falls on the stretch of its answer; the mean push of each output is nearly enough;
 # 5. the unembedding names the answer.
 #
-# A drawing can leave something out. So we run the drawing in place of the model: attention may write only along its line (`I.one_direction` does what `05_mlp` did), and the MLP writes
-# a constant for each output. **Predict:** `05_mlp` found that the line is enough, and that the constant costs $y_0$ a little. Both together?
+# A drawing can leave something out. So we run its second half in place of the model: attention looks where it looks, but may write only its mean and one number along its line (`I.one_direction` does
+# what `05_mlp` did), and the MLP writes a constant for each output. **Predict:** `05_mlp` found that the line is enough, and that the constant costs $y_0$ a little. Both together?
 
 # %%
 predicted_circuit = 0.998
@@ -262,8 +262,8 @@ print(f"predicted {predicted_circuit:.1%}, measured {hit.double().mean():.2%}; a
 claim("circuit-is-enough", hit.all(1).sum())
 
 # %% [markdown]
-# **Every input is right**, even the few that the constant MLP alone had lost. Nothing else of attention and MLP is needed: one number from attention, eight constant vectors. This is as much
-# as an explanation can show on one model: not only that its parts matter, but that they are enough.
+# **Every input is right**, even the few that the constant MLP alone had lost. Of what attention and MLP write nothing else is needed: one number that depends on the input,
+# and two constant vectors for each output. How attention comes to its number, and the token at the place itself, were left as they are.
 #
 # Compare the clean story: "attention reverses, the MLP adds 1". Both parts are used, and the story is still wrong about
 # who does what. No part of *this* model adds 1 to anything: the places on the line, the push and the unembedding name the next token together.
@@ -294,8 +294,8 @@ P.show(
              y_title="accuracy", title="W_out or W_O zeroed, one dot for each exact seed",
              reference={"article, W_out": 0.1767, "article, W_O": 0.2919}),
     says="Without W_O most seeds lie at one quarter, a few a little beside it, one at one third; on the sorted tail they spread from under "
-    "a fifth to over four tenths. Without W_out they spread from one quarter to nearly all. The article's two figures are points in "
-    "the spread of the sorted tail.",
+    "a fifth to over four tenths. Without W_out they spread from one quarter, on the tail from under a fifth, to nearly all. The article's figure for W_O "
+    "lies within the spread of the sorted tail, that for W_out at its lowest end.",
 )  # fmt: skip
 
 # %%
@@ -321,14 +321,14 @@ claim("zoo-no-mlp-range", no_mlp_zoo["everything"].max() - no_mlp_zoo["everythin
 # in words, in nearly every seed; its own figures happened to say the opposite. Its guess, that on the whole distribution the two figures come closer, holds in little more than half of the seeds, and
 # close they are not.
 #
-# Without $W_O$ an output can use nothing but the token at its own place. Only $y_0$ has its source there. So, in every seed, $y_1 … y_7$ should be at one quarter exactly, and $y_0$ may be anything:
+# Without $W_O$ an output can use nothing but the token at its own place. Only $y_0$ has its source there. So in every seed $y_1 … y_7$ must be at one quarter exactly, and $y_0$ may be anything. In how many does it keep its answer?
 
 # %%
 without_W_O = hit_no_attention.double().mean(1)  # [models, 8]
 y0 = without_W_O[:, 0]
 print(f"y1 to y7: {without_W_O[:, 1:].min():.4f} to {without_W_O[:, 1:].max():.4f} in {len(exact)} seeds")
 print(f"y0: always right in {(y0 == 1).sum()}, better than chance in {((y0 > 0.26) & (y0 < 1)).sum()}, at chance in {(abs(y0 - 0.25) < 0.01).sum()}, worse in {(y0 < 0.24).sum()}")
-claim("zoo-no-attention-is-chance", abs(without_W_O[:, 1:] - 0.25).max())
+claim("zoo-no-attention-y0", (abs(y0 - 0.25) < 0.01).sum())
 
 # %% [markdown]
 # ## Zero, mean and resample over the seeds
@@ -341,7 +341,7 @@ mlp_kinds = {how: by_position(I.ablate(exact, "mlp", how), sequences).mean(1) fo
 P.show(
     P.strips(mlp_kinds, y_title="accuracy, all sequences", title="The MLP's output replaced, one dot for each exact seed",
              reference={"chance": 0.25}),
-    says="All three spread widely from seed to seed. The mean costs least in most of them, and almost nothing in two, seed 0 among them.",
+    says="All three spread widely from seed to seed. In the median the mean costs least; it costs almost nothing in two seeds, seed 0 among them.",
 )  # fmt: skip
 
 # %%
@@ -362,7 +362,7 @@ print(f"one direction and a constant MLP: still exact in {runs_it} of {len(exact
 claim("zoo-circuit-is-seed-0s", runs_it)
 
 # %% [markdown]
-# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the MLP does say something about the input that the model relies on. The circuit above is a full explanation of one model, and of
+# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the MLP does say something about the input that the model relies on. The circuit above is enough for one model, and for
 # hardly any other, though all were trained alike and all give the same answers. Had we stopped at one model, the series would have told you something false about the others.
 #
 # ## Reliance is not necessity
@@ -389,7 +389,7 @@ claim("no-mlp-learns-it", n_exact["no_mlp"])
 claim("linear-mlp-free-learns-it", n_exact["no_mlp_no_layernorm"])
 
 # %% [markdown]
-# The prediction was wrong: the task does *not* need an MLP. Without MLP and layer norms, everything after the attention pattern is a product of matrices. So the +1 must stand in
+# The prediction was wrong: the task does *not* need an MLP. Without MLP and layer norms, everything after the attention pattern is a product of matrices. So the +1 should stand in
 # the OV circuit $W_E W_V W_O W_U$, where `01_dataset` said that it could. **Before you look:** in how many of the 32 is the largest logit of each row the token plus 1?
 
 # %%
@@ -410,7 +410,9 @@ print(f"predicted {predicted_ov}, measured {plus_one} of 32")
 claim("ov-alone-is-plus-one", plus_one)
 
 # %% [markdown]
-# And what had ablation said about this? Nothing: it told us how much *those* models rely on their MLPs. Is there at least one that was trained *with* an MLP and stays exact without
+# 29, not 32. The other three are exact as well, so "should" was too quick: a pattern that depends on the token, or the token at the place itself, can carry a part of the answer. We have not looked into which.
+#
+# And what had ablation said about all this? Nothing: it told us how much *those* models rely on their MLPs. Is there at least one that was trained *with* an MLP and stays exact without
 # it? We look at both starts:
 
 # %%
@@ -424,7 +426,7 @@ claim("none-exact-without-neurons", sum((counts == T.N_SEQUENCES).sum() for coun
 # %% [markdown]
 # None. So zeroing breaks every one of them, while most of those that never had an MLP are exact. Both are facts; only the second one is about the task.
 #
-# ## A task where attention alone was not enough
+# ## A task that may need the MLP
 #
 # XOR did need more than a line. Its relative, one step from our task: $y_i = (x_{7-i} + x_{6-i}) \bmod 4$, the sum of *two* sources. Attention can
 # fetch both, but it can only *add* what it fetches, and a sum of two one-hot vectors cannot be turned into a sum mod 4 by a matrix. Both models are wider (`d_model` 16).
@@ -469,7 +471,7 @@ claim("pairs-with-mlp", solved)
 #
 # So far "right on every input" was counted, input by input. Could one *know* it with fewer runs, from having understood something? Suppose that attention looked at the source and nowhere else, the ideal pattern. Then an output could depend on
 # two tokens only: its source, and the token at its own place. For $y_0$ the two are one token: 4 cases. For each other output 4 × 4. Together 116, and running one input for each case decides all 65,536.
-# Which models pass? Two of them: our seed 0, and the first seed that stayed exact under the ideal pattern in `04_attention`.
+# Which models pass? We ask two: our seed 0, and the first seed that stayed exact under the ideal pattern in `04_attention`.
 
 # %%
 ideal = by_position(I.set_pattern(exact, I.ideal_pattern()), sequences)  # [models, 8]
@@ -481,10 +483,10 @@ claim("ideal-cases-seed-0", cases[0].sum())
 claim("ideal-cases-clean", cases[clean].sum())
 
 # %% [markdown]
-# For the clean seed 116 runs decide everything *under the ideal pattern*. The real pattern deviates from it, a little or much. So in each case we let all tokens but those two be
+# For the clean seed 116 runs decide everything *under the ideal pattern*. The real pattern deviates from it, a little or much. So in each case we let all tokens but those two (and the input that the own token comes from) be
 # anything, each on its own, and ask for the worst that they can do to the margin between the right logit and the next. This is done with **interval bounds**: in place of a number one carries
 # the smallest and the largest value that it can have through the rest of the model; where that is too coarse, the case is cut into smaller boxes (`helpers/certificate.py`). If the margin stays
-# positive in all boxes, the case is certain. **Predict:** how many inputs of seed 0, which does *not* run the clean story at $y_0$, can be certified?
+# positive in all boxes, the case is certain. The count of inputs so proved is a **certificate**; to run all of them one by one is **brute force**. **Predict:** how many inputs of seed 0, which does *not* reverse cleanly at $y_0$, can be certified?
 
 # %%
 predicted_certified = 49_152  # y0 fails for one value of x7 in four under the ideal pattern
@@ -492,30 +494,32 @@ proof = certify(model)
 print(f"{proof['n_cases']} cases, {proof['n_boxes']:,} boxes bounded, {proof['cases'].sum().item()} cases certain")
 print(f"certificate: at least {proof['n_certain']:,} of 65,536 inputs are right (predicted {predicted_certified:,})")
 print(f"brute force: {n_right(model, sequences).item():,} are")
-claim("certificate-cases", proof["n_cases"])
+claim("certificate-cases", proof["cases"].sum())
 claim("certificate-seed-0", proof["n_certain"])
 
 # %% [markdown]
 # Every input of seed 0. The bound takes the pattern as it is, looking away included: what it uses is that two tokens matter for each output and that all others together cannot do enough harm. That is *enough*
-# to prove that the model is right. (Gross et al. 2024 do this for larger models, and argue that the length of such a proof measures how much an explanation explains.
-# Simpler here: one layer, one head, four dimensions, and rounding errors left out.) A certificate must never claim more than the truth. So we ask all exact seeds, and the failed ones as a test. **Predict:** will those that run the clean story be certified, and the others not?
+# to prove that the model is right. (Gross et al. 2024 did this for one-layer models that find the largest of several tokens, and connect the length of such a proof with how much was understood.
+# Simpler here: a far smaller vocabulary and stream, the worst case by boxes, and rounding errors left out.) A certificate must never claim more than the truth. So we ask all exact seeds, and the failed ones as a test. **Predict:** which will be certified on every input?
 
 # %%
 each = lambda zoo: [zoo.where(torch.arange(len(zoo)) == i) for i in range(len(zoo))]
+predicted_certified_seeds = "those that reverse cleanly, and no other"
 certain = torch.tensor([certify(one)["n_certain"] for one in each(exact)])
-runs_clean_story = ideal.min(1).values == 1
+reverses_cleanly = ideal.min(1).values == 1
 P.show(
-    P.strips({"exact under the<br>ideal pattern": certain[runs_clean_story] / 65_536, "not exact<br>under it": certain[~runs_clean_story] / 65_536},
+    P.strips({"exact under the<br>ideal pattern": certain[reverses_cleanly] / 65_536, "not exact<br>under it": certain[~reverses_cleanly] / 65_536},
              y_title="share of inputs certified", title="What the two-token explanation proves, one dot for each exact seed"),
-    says="Of the seeds that run the clean story all but one are certified on every input. Of the others about half are; the rest are certified on a quarter to nine tenths.",
+    says="Of the seeds that reverse cleanly (exact under the ideal pattern) all but one are certified on every input. Of the others about half are; the rest are certified on a quarter to nine tenths.",
 )  # fmt: skip
 
 # %%
 full = certain == T.N_SEQUENCES
-print(f"certified on every input: {full.sum()} of {len(exact)}; of those that run the clean story {full[runs_clean_story].sum()} of {runs_clean_story.sum()}, "
-      f"of the others {full[~runs_clean_story].sum()} of {(~runs_clean_story).sum()}")  # fmt: skip
+print("predicted:", predicted_certified_seeds)
+print(f"certified on every input: {full.sum()} of {len(exact)}; of those that reverse cleanly {full[reverses_cleanly].sum()} of {reverses_cleanly.sum()}, "
+      f"of the others {full[~reverses_cleanly].sum()} of {(~reverses_cleanly).sum()}")  # fmt: skip
 claim("certificate-full", full.sum())
-claim("certificate-fits-clean-models", full[runs_clean_story].double().mean() - full[~runs_clean_story].double().mean())
+claim("certificate-fits-clean-models", full[reverses_cleanly].double().mean() - full[~reverses_cleanly].double().mean())
 
 # %%
 everyone = load_zoo("article")
@@ -527,46 +531,48 @@ for seed, least, count in zip(failed.seeds, claimed, counted):
 claim("certificate-never-over", (claimed - counted).max())
 
 # %% [markdown]
-# The prediction holds half: models that run the clean story are nearly all certified, and so is about half of the rest. A low certificate does not say that a model is wrong, all of these
+# Half of the prediction holds: models that reverse cleanly are nearly all certified, and so is about half of the rest. (The test is a thin one: of one failed seed only more than nothing was certified.) A low certificate does not say that a model is wrong, all of these
 # are right on every input. It says that for this model "two tokens matter" is too little of an explanation, or that the bounds are too loose.
 
 # %% [markdown]
 # ## What was shown, and what was not
 #
 # The whole series as a table. Every claim of the series was asserted in a cell (`notebooks/claims.toml` lists them); these are the ones that answer the article. A number of a notebook before this one is not
-# repeated here, but named.
+# repeated here, but named. The last column says what would have overturned the third.
 
 # %%
-n, all_of_them = len(exact), "65,536"
+n, both_starts, all_of_them = f"{len(exact)} exact of 32", f"{len(exact)} and {len(default)} exact of 32", "65,536"
 low_high = lambda values: f"{values.min():.0%} to {values.max():.0%}"
 wins = (no_mlp_zoo["everything"] > no_attention_zoo["everything"]).sum()
 verdicts = [
     ("the data are shuffled before the split", "stated", "not in its code: every sequence of its tail starts with 3 (01)",
      "none", "5,536", "a tail that does not"),
-    ("each output looks at its source", "yes", f"and that is enough in {runs_clean_story.sum()} seeds", n, all_of_them,
+    ("each output looks at its source", "yes", f"and that is enough in {reverses_cleanly.sum()} seeds", n, all_of_them,
      "all seeds exact under the ideal pattern"),
-    ("the pattern is consistent over inputs", "yes", "frozen at its mean it is enough for a minority (04)", n, all_of_them,
+    ("the pattern is consistent over inputs", "yes", "frozen at its mean it is enough for under half of them (04)", n, all_of_them,
      "all seeds exact when it is frozen"),
-    ("y0 looks at x7", "yes", "in many seeds not; and few do without attention there (04)", n, all_of_them,
+    ("y0 looks at x7", "yes", "not in all; and most that do not look rely on attention there all the same (04)", n, all_of_them,
      "the picture agreeing with the ablation"),
-    ("attention fetches, the MLP adds 1", "yes", "in no seed is the source read for half of the tokens before the MLP (05)", n, all_of_them,
+    ("attention fetches, the MLP adds 1", "yes", "in no seed does the lens read the source for half of the tokens before the MLP (05)", both_starts, all_of_them,
      "the lens reading the source"),
+    ("the MLP's work depends on the token", "yes", f"not in {constant_enough} seeds, which keep 99 % with a constant", n, all_of_them, "a constant costing much in all"),
     ("without W_out little is left", "17.67 %", low_high(no_mlp_zoo["everything"]), n, all_of_them, "all seeds near the figure"),
-    ("without W_O little is left", "29.19 %", f"y1 to y7 one in four in all, y0 kept in {(y0 == 1).sum()}", n, all_of_them, "y1 to y7 off one quarter"),
+    ("without W_O little is left", "29.19 %", f"y1 to y7 one in four, as they must; y0 always right in {(y0 == 1).sum()}", n, all_of_them, "y0 right in most seeds"),
     ("attention is the more severe", "in words, not in its figures", f"yes, in {wins} seeds", n, all_of_them, "few such seeds"),
-    ("on everything the two come closer", "guessed", f"in {closer} seeds; the median gap is {all_gap:.0%} (tail {tail_gap:.0%})", n, all_of_them, "a large majority"),
-    ("the MLP is needed for +1 mod 4", "yes", f"no: {n_exact['no_mlp']} of 32 are exact without one", 32, all_of_them, "none being exact"),
-    ("a part whose loss hurts is needed", "yes", f"no: none exact with W_out zeroed, {n_exact['no_mlp']} of 32 trained without it", n, all_of_them,
+    ("on everything the two come closer", "guessed", f"in {closer} seeds; the median gap is {all_gap:.0%} (tail {tail_gap:.0%})", n, all_of_them, "nearly all or nearly none"),
+    ("the MLP is needed for +1 mod 4", "yes", f"no: {n_exact['no_mlp']} of 32 are exact without one", "32", all_of_them, "none being exact"),
+    ("a part whose loss hurts is needed", "yes", f"no: none exact with W_out zeroed, {n_exact['no_mlp']} of 32 trained without it", both_starts, all_of_them,
      "the two agreeing"),
-    ("the sum of two tokens wants an MLP", "not asked", f"{solved} of 32 exact with it; without it at most {pair_scores['attention only'].max():.0%} of tokens", 32, all_of_them,
+    ("the sum of two tokens wants an MLP", "not asked", f"{solved} of 32 exact with it; without it at most {pair_scores['attention only'].max():.0%} of tokens", "32", all_of_them,
      "one seed solving it without"),
-    ("one number and a constant are all there is", "not asked", f"in {runs_it} of the exact seeds, which is seed {exact.seeds[int(lines_enough.nonzero()[0])]}", n, all_of_them, "the circuit missing one input"),
+    ("one number and constants are enough after the pattern", "not asked", f"in {runs_it} of the exact seeds, which is seed {exact.seeds[int(lines_enough.nonzero()[0])]}", n, all_of_them, "one wrong input"),
     ("two tokens for each output prove everything", "not asked", f"for {full.sum()} seeds", n, f"{all_of_them}, by 116 cases", "bounds too loose everywhere"),
 ]
 P.table(verdicts, ["claim", "article", "measured here", "seeds", "inputs", "how it could have failed"])
 
 # %% [markdown]
-# Not shown: that larger models work like this one; that 32 seeds of one recipe stand for all ways of training; how the seeds work that neither the line nor the ideal pattern explains.
+# Not shown: that larger models work like this one; that 32 seeds of one recipe stand for all ways of training; how the seeds work that neither the line nor the ideal pattern explains; whether the sum of two tokens could be learnt by attention alone in another way
+# (without layer norm, say, or by another recipe).
 # Ablation says what **this trained model relies on**. What a task needs, only training without the part can show.
 #
 # ## In the end
