@@ -191,8 +191,9 @@ def attention_figure(model, tokens=EXAMPLE):
     weighted = pattern * norm
     panels = [
         P.heatmap(z[:, :9], x=keys, title="", top=top, unit=unit, x_title="key",
-                  y_title="query: the output predicted")
-        for z, top, unit in ((pattern, 1, "weight"), (weighted, None, "norm"))
+                  y_title=y_title)
+        for z, top, unit, y_title in ((pattern, 1, "weight", "query: the output predicted"),
+                                      (weighted, None, "norm", ""))
     ]  # fmt: skip
     text = _text(read_tokens(tokens))
     figure = _beside(f"Input {text}: where each output looks", ["weight", "weight × norm"], *panels)
