@@ -136,10 +136,8 @@ def _extremes(e, u, allowed):
     e `[..., key, token]`, u `[..., key, token, axis]`; two `[..., axis]`. The ratio can exceed r
     exactly when the sum over keys of the largest e (u - r) is positive: r is found by bisection.
     """
-    u, out = (
-        torch.cat([-u, u], dim=-1),
-        ~allowed[..., None],
-    )  # the smallest: minus the largest of -u
+    u = torch.cat([-u, u], dim=-1)  # the smallest is minus the largest of the negative
+    out = ~allowed[..., None]
     low = u.masked_fill(out, math.inf).amin((-3, -2))
     high = u.masked_fill(out, -math.inf).amax((-3, -2))
     for _ in range(50):

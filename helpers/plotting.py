@@ -32,6 +32,7 @@ _MEANING |= {f"{what} {t}": TOKEN_COLOURS[t] for what in ("token", "answer") for
 SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"]]
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
 
+_AXIS = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True)
 pio.templates["series"] = go.layout.Template(
     layout=dict(
         colorway=NEUTRAL,
@@ -42,22 +43,8 @@ pio.templates["series"] = go.layout.Template(
         height=380,
         width=720,
         title=dict(x=0.01, y=0.97, yanchor="top", font=dict(size=16)),
-        xaxis=dict(
-            showline=True,
-            linecolor="#888",
-            gridcolor="#e6e6e6",
-            zeroline=False,
-            automargin=True,
-            title=dict(standoff=10),
-        ),  # fmt: skip
-        yaxis=dict(
-            showline=True,
-            linecolor="#888",
-            gridcolor="#e6e6e6",
-            zeroline=False,
-            automargin=True,
-            title=dict(standoff=14),
-        ),  # fmt: skip
+        xaxis=dict(_AXIS, title=dict(standoff=10)),
+        yaxis=dict(_AXIS, title=dict(standoff=14)),
         legend=dict(orientation="h", y=1.02, yanchor="bottom", x=1, xanchor="right"),
     )
 )
@@ -118,9 +105,7 @@ def bars(ys, *, x=OUTPUT_NAMES, title, y_title, x_title="output position", refer
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
         figure.add_bar(x=list(x), y=numbers(y), name=name, marker_color=_colour(name, i))
-    heights = np.concatenate([np.asarray(y, dtype=float).ravel() for y in ys.values()])
-    if heights.min() >= 0 and heights.max() <= 1:
-        figure.update_yaxes(range=[0, 1.05])  # shares: the same height means the same everywhere
+    _same_height_for_shares(figure, ys.values())
     figure.update_xaxes(type="category")
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
@@ -128,6 +113,13 @@ def bars(ys, *, x=OUTPUT_NAMES, title, y_title, x_title="output position", refer
         title=title, xaxis_title=x_title, yaxis_title=y_title, template=LOOK,
         showlegend=len(ys) > 1, barmode="group",
     )  # fmt: skip
+
+
+def _same_height_for_shares(figure, rows) -> None:
+    """From 0 to 1 when all values are shares: then a height means the same in every figure."""
+    values = np.concatenate([np.asarray(row, dtype=float).ravel() for row in rows])
+    if values.min() >= 0 and values.max() <= 1:
+        figure.update_yaxes(range=[0, 1.05])
 
 
 def _reference(figure, name, value):
@@ -269,14 +261,11 @@ def strips(groups: dict, *, title, y_title, reference=None, names=None):
             x=numbers(i + 0.5 * ((order * 0.618) % 1 - 0.5)), y=values, mode="markers", name=name,
             marker=dict(size=7, opacity=0.75, color=NEUTRAL[0]), text=list(names or []) or None,
         )  # fmt: skip
-    ticks = [name.replace(", ", ",<br>") for name in groups]
-    places = list(range(len(groups)))
-    heights = np.concatenate([np.asarray(values, dtype=float) for values in groups.values()])
-    if heights.min() >= 0 and heights.max() <= 1:
-        figure.update_yaxes(range=[0, 1.05])
+    _same_height_for_shares(figure, groups.values())
     figure.update_xaxes(
-        tickvals=places, ticktext=ticks, showgrid=False, tickangle=0, automargin=True
-    )
+        tickvals=list(range(len(groups))), ticktext=list(groups), showgrid=False, tickangle=0,
+        automargin=True,
+    )  # fmt: skip
     for name, value in (reference or {}).items():
         _reference(figure, name, value)
     return figure.update_layout(
