@@ -1,7 +1,8 @@
-"""Ablate and patch: each intervention proves that it changed something.
+"""Ablate and patch: each intervention proves that it changes something.
 
-Every function returns a function from tokens to logits at y0..y7, which the evaluations in
-`helpers.training` take in place of a model. `model` is a TransformerBridge or a `Zoo`.
+Every function takes a TransformerBridge or a `Zoo` and returns a `Zoo` with edits, which
+`helpers.evaluation` counts like any other. The notebooks do the same for one model with
+TransformerLens itself (`run_with_hooks`), and assert that both agree.
 
 Zero, mean and resample ablation differ in what the rest of the model gets to read: nothing, the
 average, or an honest value from another sequence (Heimersheim & Nanda 2024, "How to use and
@@ -14,195 +15,192 @@ import numpy as np
 import torch
 
 from helpers import task as T
-from helpers.model import HOOKS, Zoo, get_kind, has, in_parts, logits
+from helpers.evaluation import n_right
+from helpers.model import HOOKS, Zoo, as_zoo, edit_at
 
 PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
 HOW = ("zero", "mean", "resample")
+N_TRIED = 512  # random sequences on which an intervention has to change something
 
 
 class NothingChanged(RuntimeError):
-    """An intervention left the value, or everything downstream of it, exactly as it was."""
-
-
-def intervene(model, edits: dict, effect: bool = True, prepare=None):
-    """Run `model` with `edits` on any tokens: name of `HOOKS` -> function (value, given) -> value.
-
-    `given` is the tokens `[batch, 17]`, or what `prepare(tokens)` made of them before the run (an
-    edit cannot itself run the model, whose hooks are then in place).
-
-    Raises NothingChanged when an edit returns what it was given, or when the logits of the first
-    batch are bit for bit those of the untouched model; of a zoo, for any of its models.
-    `effect=False` allows both, for controls.
-    """
-    for name in edits:
-        _check(model, name)
-    checked = not effect
-
-    @torch.no_grad()
-    def run(tokens):
-        nonlocal checked
-        given = tokens if prepare is None else prepare(tokens)
-
-        def counted(name, edit):
-            def apply(value):
-                new = edit(value, given)
-                if not checked and (same := _unchanged(model, new, value)):
-                    raise NothingChanged(f"the edit of {name!r} returned the value unchanged{same}")
-                return new
-
-            return apply
-
-        out = logits(model, tokens, {n: counted(n, e) for n, e in edits.items()})
-        if not checked and (same := _unchanged(model, out, logits(model, tokens))):
-            raise NothingChanged(f"editing {', '.join(edits)} did not reach the logits{same}")
-        checked = True
-        return out
-
-    run.n_models = (
-        len(model) if isinstance(model, Zoo) else 1
-    )  # evaluations size their chunks by it
-    return run
-
-
-def _unchanged(model, new, old) -> str:
-    """Where `new` is `old` bit for bit: "" for nowhere, a full stop or the seeds of a zoo."""
-    if not isinstance(model, Zoo):
-        return "." if torch.equal(new, old) else ""
-    same = (new.expand_as(old) == old).flatten(1).all(1).tolist()
-    seeds = [str(seed) for seed, is_same in zip(model.seeds, same) if is_same]
-    return f" in seed {', '.join(seeds)}." if seeds else ""
+    """An intervention leaves the value, or everything downstream of it, exactly as it was."""
 
 
 @torch.no_grad()
-def record(model, name: str, tokens: torch.Tensor) -> torch.Tensor:
-    """The value at `name` of `HOOKS` for `tokens` `[batch, 17]`: `[(models,) batch, 8, ...]`."""
-    _check(model, name)
+def intervene(model, edits: dict, effect: bool = True) -> Zoo:
+    """`model` with `edits`: a place of `HOOKS` -> tensor, or function (value, tokens) -> value.
+
+    A value is `[models, batch, length, ...]`, tokens are `[batch, 2 * length + 1]`. The edits are
+    tried at once on fixed random sequences: NothingChanged when one gives back what it was given,
+    or when the logits stay the same bit for bit; of a zoo, for any of its models. `effect=False`
+    allows both, for controls. ValueError for a place that this model does not have.
+    """
+    plain = as_zoo(model)
+    for place in edits:
+        _check_place(plain, place)
+    zoo = plain.edited(edits)
+    if effect:
+        inputs = np.random.default_rng(0).integers(0, T.DIGITS, (N_TRIED, plain.length))
+        sample = T.full_sequences(torch.from_numpy(inputs), plain.task, plain.length)
+        for place in edits:
+            what = f"the edit of {place!r} returned the value unchanged"
+            _demand_change(plain, what, *_before_and_after(zoo, place, sample))
+        what = f"editing {', '.join(edits)} did not reach the logits"
+        _demand_change(plain, what, plain(sample), zoo(sample))
+    return zoo
+
+
+def _check_place(zoo: Zoo, place: str) -> None:
+    if place not in HOOKS:
+        raise ValueError(f"no place {place!r} in a model; there are {', '.join(HOOKS)}")
+    if place in ("post", "mlp_out") and "blocks.0.mlp.in.weight" not in zoo.weights:
+        raise ValueError(f"this model has no {place}: {zoo.kind!r} was built without an MLP")
+
+
+def _before_and_after(zoo: Zoo, place: str, sequences) -> tuple[torch.Tensor, torch.Tensor]:
+    """The value that the edit of `place` is given, and what it returns."""
     seen = []
 
-    def keep(value):
-        seen.append(value)
-        if isinstance(model, Zoo):
-            raise _Seen  # the rest of the pass is not wanted
-        return value
+    def watched(value, tokens):
+        new = edit_at(place, value, zoo.edits, tokens)
+        seen.append((value, new))
+        return new
 
-    try:
-        logits(model, tokens, {name: keep})
-    except _Seen:
-        pass
+    Zoo(zoo.kind, zoo.weights, zoo.seeds, edits={**zoo.edits, place: watched})(sequences)
     return seen[0]
 
 
-class _Seen(Exception):
-    """Ends a pass whose value was recorded."""
+def _demand_change(zoo: Zoo, what: str, old, new) -> None:
+    same = (new.expand_as(old) == old).flatten(1).all(1).tolist()
+    if any(same):
+        seeds = [str(seed) for seed, is_same in zip(zoo.seeds, same) if is_same]
+        raise NothingChanged(f"{what} in seed {', '.join(seeds)}, on {N_TRIED} random inputs")
 
 
 @torch.no_grad()
-def mean_of(model, name: str, sequences: torch.Tensor | None = None):
-    """The mean of `name` over `sequences` (default: all 65,536), position by position.
-
-    `[8, ...]`, or `[models, 1, 8, ...]` for a zoo, so that it broadcasts over a batch.
-    """
-    sequences = _all(model) if sequences is None else sequences
-    part_sum = lambda part: record(model, name, part).sum(-3, keepdim=isinstance(model, Zoo))
-    return sum(in_parts(part_sum, model, sequences)) / len(sequences)
+def record(model, place: str, sequences: torch.Tensor) -> torch.Tensor:
+    """The value at `place` of `HOOKS`, after its edit if any: `[models, n, length, ...]`."""
+    zoo = as_zoo(model)
+    _check_place(zoo, place)
+    return _before_and_after(zoo, place, sequences.to(zoo.device))[1]
 
 
-def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, seed: int = 0):
+def _sum_over_inputs(zoo: Zoo, place: str, of_part) -> torch.Tensor:
+    """The sum over all inputs of `of_part(value)`, the value at `place` for a part of them."""
+    parts = []
+
+    def watched(value, tokens):
+        value = edit_at(place, value, zoo.edits, tokens)
+        parts.append(of_part(value))
+        return value
+
+    n_right(Zoo(zoo.kind, zoo.weights, zoo.seeds, edits={**zoo.edits, place: watched}))
+    return sum(parts)
+
+
+@torch.no_grad()
+def mean_of(model, place: str) -> torch.Tensor:
+    """The mean at `place` over every input, output by output: `[models, 1, length, ...]`."""
+    zoo = as_zoo(model)
+    _check_place(zoo, place)
+    total = _sum_over_inputs(zoo, place, lambda value: value.sum(1, keepdim=True))
+    return total / T.DIGITS**zoo.length
+
+
+@torch.no_grad()
+def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, seed: int = 0) -> Zoo:
     """Silence a part: what it writes becomes zero, its mean, or its value on another sequence.
 
-    part: "attention", "mlp", or a name of `HOOKS`. `positions` (0..7 for y0..y7) and `neurons`
-    (for "post") limit it. Means are over all 65,536 sequences, position by position. Resampling
-    pairs every sequence with another one by a fixed shuffle of all of them drawn from `seed`.
+    part: "attention", "mlp", or a name of `HOOKS`. `positions` (0 for y0, ...) limits it to these
+    outputs, `neurons` to these of "post". Means are over every input, output by output. Resampling
+    pairs every sequence with another one by a fixed shuffle of all of them, drawn from `seed`.
     """
     if part not in PARTS and part not in HOOKS:
         raise ValueError(f"no part {part!r}; there are {', '.join([*PARTS, *HOOKS])}")
     if how not in HOW:
         raise ValueError(f"no ablation {how!r}; there are {', '.join(HOW)}")
-    name = PARTS.get(part, part)
-    mean = mean_of(model, name) if how == "mean" else None
-    prepare = None
+    zoo, place = as_zoo(model), PARTS.get(part, part)
+    _check_place(zoo, place)
+    if neurons is not None and place != "post":
+        raise ValueError(f"got neurons for {part!r}; only 'post' has neurons")
+    keep_out = _mask("position", positions, zoo.length, zoo.device)
+    if neurons is not None:
+        width = len(zoo.weights["blocks.0.mlp.in.bias"][0])
+        keep_out = keep_out[:, None] & _mask("neuron", neurons, width, zoo.device)
+    else:
+        keep_out = keep_out[:, None]
     if how == "resample":
-        partner = _partners(model, seed)
-        prepare = lambda tokens: record(model, name, partner(tokens))
+        partner = _partners(zoo, seed)
 
-    def edit(value, given):
-        if how == "zero":
-            new = torch.zeros_like(value)
-        elif how == "mean":
-            new = mean.expand_as(value)
+    def edit(value, tokens):
+        if how == "resample":
+            new = record(zoo, place, partner(tokens))
         else:
-            new = given
-        return _only(value, new, positions, neurons)
+            new = mean if how == "mean" else torch.zeros_like(value)
+        return torch.where(keep_out, new, value)
 
-    return intervene(model, {name: edit}, prepare=prepare)
+    mean = mean_of(zoo, place) if how == "mean" else None
+    return intervene(zoo, {place: edit})
 
 
-def set_pattern(model, pattern: torch.Tensor, effect: bool = True):
-    """Replace the attention pattern by `pattern` `[8, 16]` (queries y0..y7, keys BOS..y6)."""
-    pattern = torch.as_tensor(pattern, dtype=torch.float64)
-    return intervene(model, {"pattern": lambda v, _: pattern.expand_as(v).clone()}, effect)
+def _mask(what: str, chosen, size: int, device) -> torch.Tensor:
+    """bool `[size]`, true at `chosen`, or everywhere for None; ValueError for what is not there."""
+    chosen = range(size) if chosen is None else list(chosen)
+    if wrong := [c for c in chosen if c not in range(size)]:
+        raise ValueError(f"no {what} {wrong[0]!r}; allowed are whole numbers from 0 to {size - 1}")
+    mask = torch.zeros(size, dtype=torch.bool, device=device)
+    mask[list(chosen)] = True
+    return mask
+
+
+def _partners(zoo: Zoo, seed: int):
+    """A function tokens `[batch, 2 * length + 1]` -> the sequences they are paired with."""
+    everything = T.full_sequences(task=zoo.task, length=zoo.length)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(everything)))
+    others = everything[order].to(zoo.device)
+    place = T.DIGITS ** torch.arange(zoo.length - 1, -1, -1, device=zoo.device)
+    return lambda tokens: others[(tokens[:, 1 : zoo.length + 1] * place).sum(1)]
+
+
+def set_pattern(model, pattern) -> Zoo:
+    """The attention pattern replaced by `pattern` `[length, 2 * length]`, from BOS on."""
+    zoo = as_zoo(model)
+    pattern, shape = torch.as_tensor(pattern, dtype=torch.float64), (zoo.length, 2 * zoo.length)
+    if tuple(pattern.shape[-2:]) != shape:
+        raise ValueError(f"got a pattern of shape {tuple(pattern.shape)}; allowed is {shape}")
+    return intervene(zoo, {"pattern": pattern.to(zoo.device)})
+
+
+def ideal_pattern(length: int = T.LENGTH) -> torch.Tensor:
+    """The pattern of the clean story: y_i looks at its source and nowhere else.
+    `[length, 2 * length]`."""
+    pattern = torch.zeros(length, 2 * length, dtype=torch.float64)
+    for i in range(length):
+        pattern[i, length - i] = 1  # x_{n-1-i} stands at position n - i, behind BOS
+    return pattern
 
 
 @torch.no_grad()
 def one_direction(model):
-    """Attention's output cut down to one number: (edit of "attn_out", share).
+    """Attention's output cut down to one number: (edit of "attn_out", share `[models]`).
 
     The edit keeps of what attention writes its mean at each output, and its part along the one
-    direction in which it varies most over all sequences and outputs (without the mean of the vector,
-    which layer norm takes away). `share` of the squared size of what varies lies along it: a number,
-    or `[models]` for a zoo, each model with its own direction.
+    direction in which it varies most over all inputs and outputs (without the mean of the vector,
+    which layer norm takes away). `share` of the squared size of what varies lies along it.
     """
-    usual = mean_of(model, "attn_out")
+    zoo = as_zoo(model)
+    usual = mean_of(zoo, "attn_out")
 
-    def squares(part):
-        varying = record(model, "attn_out", part) - usual
-        varying = (varying - varying.mean(-1, keepdim=True)).flatten(-3, -2)
-        return varying.mT @ varying  # [(models,) d_model, d_model]
+    def squares(value):
+        varying = value - usual
+        varying = (varying - varying.mean(-1, keepdim=True)).flatten(1, 2)
+        return varying.mT @ varying  # [models, d_model, d_model]
 
-    sizes, directions = torch.linalg.eigh(sum(in_parts(squares, model, _all(model))))  # ascending
-    line = directions[..., None, None, :, -1]
-    edit = lambda v, _: usual + ((v - usual) * line).sum(-1, keepdim=True) * line
-    return edit, sizes[..., -1] / sizes.sum(-1)
+    sizes, directions = torch.linalg.eigh(_sum_over_inputs(zoo, "attn_out", squares))  # ascending
+    line = directions[:, None, None, :, -1]
 
+    def edit(value, tokens):
+        return usual + ((value - usual) * line).sum(-1, keepdim=True) * line
 
-def ideal_pattern() -> torch.Tensor:
-    """The pattern of the clean story: y_i looks at its source x_{7-i} and nowhere else. `[8, 16]`."""
-    pattern = torch.zeros(T.LENGTH, 16, dtype=torch.float64)
-    for i in range(T.LENGTH):
-        pattern[i, T.LENGTH - i] = 1  # x_{7-i} stands at position 8-i, behind BOS
-    return pattern
-
-
-def _only(value, new, positions, neurons):
-    """`new` at the chosen positions and neurons, `value` elsewhere."""
-    mask = torch.ones_like(value, dtype=torch.bool)
-    for axis, keep in ((-2, positions), (-1, neurons)):
-        if keep is not None:
-            chosen = torch.zeros(value.shape[axis], dtype=torch.bool)
-            chosen[list(keep)] = True
-            mask &= chosen.view(*[-1 if a == axis else 1 for a in range(-value.dim(), 0)])
-    return torch.where(mask, new, value)
-
-
-def _check(model, name):
-    """ValueError unless `name` is a place of `HOOKS` that this model has."""
-    if name not in HOOKS:
-        raise ValueError(f"no place {name!r} in a model; there are {', '.join(HOOKS)}")
-    if not has(model, name):
-        raise ValueError(f"this model has no {name}: it was built without that part")
-
-
-def _all(model) -> torch.Tensor:
-    return T.full_sequences(task=_task(model))
-
-
-def _task(model) -> str:
-    return get_kind(model.kind).task if isinstance(model, Zoo) else "reverse_plus_one"
-
-
-def _partners(model, seed):
-    """A function tokens `[batch, 17]` -> the sequences they are paired with."""
-    everything = _all(model)
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(T.N_SEQUENCES))
-    place = T.DIGITS ** torch.arange(T.LENGTH - 1, -1, -1)
-    return lambda tokens: everything[order[(tokens[:, 1:9] * place).sum(1)]]
+    return edit, sizes[:, -1] / sizes.sum(-1)

@@ -1,31 +1,26 @@
-"""The model: configuration, weights, building, running, saving, loading.
+"""The model: configurations, weights, and the forward pass of many models at once.
 
 This is the only room that knows which TransformerLens API is in use (`TransformerBridge`, 4.3 or
-newer). Weights are float64 and drawn by numpy, so that a run is the same on every processor.
-
-Two things compute the same function: the TransformerBridge, which the notebooks open, and
-`forward`, which runs many models at once for the sweeps. A test holds them together to 1e-10.
+newer). The bridge is what a reader opens; everything inside helpers runs on a `Zoo`, stacked
+weights with a leading models axis. `as_zoo` is the one door from the first to the second. Both
+compute the same function: a test holds them together to 1e-10. Weights are float64 and drawn by
+numpy, so that a run is the same on every processor.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
-import os
-import platform
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from helpers import task as T
+from helpers.storage import load
 
 WEIGHTS = Path(__file__).parent / "weights"
-OUT = slice(T.LENGTH, 2 * T.LENGTH)  # positions 8..15, where y0..y7 are predicted
+LN_EPS = 1e-5  # added to the variance in every layer norm
 
 # The article's model: 360 parameters.
 CONFIG = dict(
@@ -43,7 +38,7 @@ CONFIG = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A model variant: what differs from `CONFIG`, how it starts, and the task it learns.
+    """A model variant: what differs from `CONFIG`, how it starts, its task and number of digits.
 
     `init_std` is the standard deviation of every initial matrix; None takes the library's default
     (0.8 / sqrt(d_model), and 1/sqrt(2) of that for W_O and W_out).
@@ -52,9 +47,11 @@ class Kind:
     config: dict = dataclasses.field(default_factory=dict)
     init_std: float | None = 0.05
     task: str = "reverse_plus_one"
+    length: int = T.LENGTH
 
     def __post_init__(self):
-        object.__setattr__(self, "config", {**CONFIG, **self.config})
+        full = {**CONFIG, "n_ctx": 2 * self.length + 1, **self.config}
+        object.__setattr__(self, "config", full)
 
 
 _WIDE = dict(d_model=16, d_head=16, d_mlp=64)
@@ -69,14 +66,16 @@ KINDS = {
 }
 
 
-def get_kind(name: str) -> Kind:
-    """The `Kind` called `name`; ValueError with the names there are."""
-    if name not in KINDS:
-        raise ValueError(f"unknown model {name!r}; there are {', '.join(KINDS)}")
-    return KINDS[name]
+def get_kind(kind: str | Kind) -> Kind:
+    """The `Kind` of that name (a `Kind` is its own); ValueError with the names there are."""
+    if isinstance(kind, Kind):
+        return kind
+    if kind not in KINDS:
+        raise ValueError(f"unknown model {kind!r}; there are {', '.join(KINDS)}")
+    return KINDS[kind]
 
 
-def shapes(kind: str) -> dict[str, tuple[int, ...]]:
+def shapes(kind: str | Kind) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter, in the order in which the initial weights are drawn.
 
     Matrices are stored as in torch, `[out, in]`; the library's W_Q, W_in, ... are their transposes.
@@ -85,22 +84,22 @@ def shapes(kind: str) -> dict[str, tuple[int, ...]]:
     d, h, m = c["d_model"], c["d_head"] * c["n_heads"], c["d_mlp"]
     norm = c["normalization_type"] is not None
 
-    def layernorm(name):
+    def layer_norm(name):
         return {f"{name}.weight": (d,), f"{name}.bias": (d,)} if norm else {}
 
     out = {"embed.weight": (c["d_vocab"], d), "pos_embed.weight": (c["n_ctx"], d)}
-    out |= layernorm("blocks.0.ln1")
+    out |= layer_norm("blocks.0.ln1")
     for part, (rows, columns) in dict(q=(h, d), k=(h, d), v=(h, d), o=(d, h)).items():
         out[f"blocks.0.attn.{part}.weight"] = (rows, columns)
         out[f"blocks.0.attn.{part}.bias"] = (rows,)
     if not c.get("attn_only"):
-        out |= layernorm("blocks.0.ln2")
+        out |= layer_norm("blocks.0.ln2")
         out |= {"blocks.0.mlp.in.weight": (m, d), "blocks.0.mlp.in.bias": (m,)}
         out |= {"blocks.0.mlp.out.weight": (d, m), "blocks.0.mlp.out.bias": (d,)}
-    return out | layernorm("ln_final") | {"unembed.weight": (c["d_vocab"], d)}
+    return out | layer_norm("ln_final") | {"unembed.weight": (c["d_vocab"], d)}
 
 
-def initial_weights(kind: str = "article", seed: int = 0) -> dict[str, torch.Tensor]:
+def initial_weights(kind: str | Kind = "article", seed: int = 0, device="cpu") -> dict:
     """Starting weights by parameter name: normal matrices, zero biases, LayerNorm at 1. float64."""
     std, d = get_kind(kind).init_std, get_kind(kind).config["d_model"]
     rng = np.random.default_rng(seed)
@@ -110,83 +109,159 @@ def initial_weights(kind: str = "article", seed: int = 0) -> dict[str, torch.Ten
             scale = 0.8 / math.sqrt(d) if std is None else std
             if std is None and name.endswith(("attn.o.weight", "mlp.out.weight")):
                 scale /= math.sqrt(2)
-            weights[name] = torch.from_numpy(rng.normal(0, scale, shape))
+            value = torch.from_numpy(rng.normal(0, scale, shape))
         else:
             fill = 1.0 if name.endswith("weight") else 0.0
-            weights[name] = torch.full(shape, fill, dtype=torch.float64)
+            value = torch.full(shape, fill, dtype=torch.float64)
+        weights[name] = value.to(device)
     return weights
 
 
-def build(kind: str = "article", seed: int = 0, weights=None, device: str = "cpu"):
+def build(kind: str | Kind = "article", seed: int = 0, weights=None, device="cpu"):
     """A TransformerBridge of that kind, float64, with `weights` or the initial ones of `seed`."""
     from transformer_lens import TransformerBridge, TransformerBridgeConfig
 
     cfg = TransformerBridgeConfig(**get_kind(kind).config, seed=0)  # weights are set below
-    model = TransformerBridge.boot_native(cfg, device=device, dtype=torch.float64)
+    model = TransformerBridge.boot_native(cfg, device=str(device), dtype=torch.float64)
     weights = initial_weights(kind, seed) if weights is None else weights
-    _check_shapes(weights, kind, "the weights")
+    check_shapes(weights, kind, "the weights")
     model.load_state_dict(weights, strict=False)  # not strict: the library adds unembed.bias = 0
+    model.kind = kind  # so that `as_zoo` knows it
     return model
 
 
 def read_weights(model) -> dict[str, torch.Tensor]:
-    """The trained parameters of a TransformerBridge by name, detached, on the CPU."""
+    """The trained parameters of a TransformerBridge by name, detached copies on its device."""
     skip = "unembed.bias"  # a zero buffer that the library lists among the weights
-    state = model.state_dict()
-    return {k: v.detach().cpu().clone().contiguous() for k, v in state.items() if k != skip}
+    return {k: v.detach().clone().contiguous() for k, v in model.state_dict().items() if k != skip}
 
 
-# ---------------------------------------------------------------- running
+def check_shapes(weights, kind, where) -> None:
+    """ValueError, naming `where` and the parameter, unless `weights` are those of one `kind`."""
+    expected = shapes(kind)
+    for name in sorted(set(expected) ^ set(weights)):
+        what = "is missing" if name in expected else "is not a parameter of this kind"
+        raise ValueError(f"{where}: {name} {what} ({kind!r})")
+    for name, shape in expected.items():
+        found = tuple(weights[name].shape)
+        if found != shape:
+            raise ValueError(f"{where}: {name} has shape {found}, expected {shape}")
+
+
+class Zoo:
+    """Models of one kind: `weights` stacked `[models, ...]`, their `seeds`, and `edits` if any.
+
+    `zoo[i]` is the i-th as a TransformerBridge, `zoo.where(mask)` a smaller zoo. `zoo(tokens)` are
+    the logits. `info` is what was recorded when they were trained: lists with an entry a model.
+    """
+
+    def __init__(self, kind, weights: dict, seeds, info: dict | None = None, edits=None):
+        self.kind, self.weights, self.seeds = kind, weights, list(seeds)
+        self.info, self.edits = info or {}, edits or {}
+
+    def __len__(self):
+        return len(self.seeds)
+
+    def __getitem__(self, i: int):
+        return build(self.kind, weights={k: v[i] for k, v in self.weights.items()})
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits `[models, batch, length, vocab]` at the outputs; see `forward`."""
+        return forward(self.weights, tokens.to(self.device), self.edits)
+
+    @property
+    def task(self) -> str:
+        return get_kind(self.kind).task
+
+    @property
+    def length(self) -> int:
+        return get_kind(self.kind).length
+
+    @property
+    def device(self) -> torch.device:
+        return self.weights["embed.weight"].device
+
+    @property
+    def exact(self) -> torch.Tensor:
+        """Recorded: which models are right on every input. bool `[models]`."""
+        return torch.tensor(self.info["n_right"]) == T.DIGITS**self.length
+
+    def to(self, device) -> Zoo:
+        """The same models on another device."""
+        weights = {k: v.to(device) for k, v in self.weights.items()}
+        return Zoo(self.kind, weights, self.seeds, self.info, self.edits)
+
+    def edited(self, edits: dict) -> Zoo:
+        """The same models with more edits: a place of `HOOKS` -> tensor or function, as `forward`.
+
+        KeyError for a place that has an edit already: which of two comes first would be a guess.
+        """
+        if twice := set(edits) & set(self.edits):
+            raise KeyError(f"{', '.join(sorted(twice))} of these models is edited already")
+        return Zoo(self.kind, self.weights, self.seeds, self.info, {**self.edits, **edits})
+
+    def where(self, mask) -> Zoo:
+        """The models for which `mask` (bool `[models]`) is true, in the same order, unedited."""
+        keep = torch.as_tensor(mask).nonzero().flatten().tolist()
+        info = {k: [v[i] for i in keep] for k, v in self.info.items() if len(v) == len(self)}
+        weights = {k: v[keep] for k, v in self.weights.items()}
+        return Zoo(self.kind, weights, [self.seeds[i] for i in keep], info)
+
+
+def as_zoo(model) -> Zoo:
+    """The one door into helpers: a Zoo as it is, a TransformerBridge as a zoo of one.
+
+    A bridge made here knows its kind; of any other the configuration tells it. ValueError for a
+    model of no known kind.
+    """
+    if isinstance(model, Zoo):
+        return model
+    kind = getattr(model, "kind", None)
+    if kind is None:
+        asked = [k for k, known in KINDS.items() if _is_configured(model, known.config)]
+        if not asked:
+            raise ValueError(
+                f"got {type(model).__name__}; allowed are a Zoo and TransformerBridges configured as "
+                f"one of {', '.join(KINDS)}"
+            )
+        kind = asked[0]
+    return Zoo(kind, {k: v[None] for k, v in read_weights(model).items()}, [0])
+
+
+def _is_configured(model, config: dict) -> bool:
+    config = {"attn_only": False} | config
+    return all(getattr(getattr(model, "cfg", None), k, "?") == v for k, v in config.items())
+
 
 # Where a value can be read or edited, and what the library calls the place. Not in the list:
 # hook_attn_scores (4.3 discards edits of it) and hook_resid_mid (an edit of it reaches the MLP but
 # not the residual stream). Tests pin both.
 HOOKS = {
-    "pattern": "blocks.0.attn.hook_pattern",  # [..., batch, 8, 16] queries y0..y7, all keys
-    "z": "blocks.0.attn.hook_z",  # [..., batch, 8, d_head]
-    "attn_out": "blocks.0.hook_attn_out",  # [..., batch, 8, d_model]
-    "post": "blocks.0.mlp.hook_post",  # [..., batch, 8, d_mlp]
+    "pattern": "blocks.0.attn.hook_pattern",  # [models, batch, length, 2 * length]: outputs, keys
+    "z": "blocks.0.attn.hook_z",  # [models, batch, length, d_head]
+    "attn_out": "blocks.0.hook_attn_out",  # [models, batch, length, d_model]
+    "post": "blocks.0.mlp.hook_post",  # [models, batch, length, d_mlp]
     "mlp_out": "blocks.0.hook_mlp_out",
     "resid_post": "blocks.0.hook_resid_post",
 }
 
 
-def layernorm(x, weights, name, eps=1e-5):
-    """LayerNorm `name` of stacked models on x `[models, ..., d_model]`; x itself without one."""
-    if f"{name}.weight" not in weights:
-        return x
-    x = x - x.mean(-1, keepdim=True)
-    x = x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt()
-    return x * _lead(weights[f"{name}.weight"], x) + _lead(weights[f"{name}.bias"], x)
-
-
-def _lead(vector, x):
-    """[models, d] reshaped so that it broadcasts against x [models, ..., d]."""
-    return vector.reshape(len(vector), *[1] * (x.dim() - 2), -1)
-
-
-def _linear(x, weights, name):
-    y = torch.bmm(x.flatten(1, -2), weights[f"{name}.weight"].mT).view(*x.shape[:-1], -1)
-    return y.add_(_lead(weights[f"{name}.bias"], y)) if f"{name}.bias" in weights else y
-
-
-def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
-    """Logits `[models, batch, 8, vocab]` at the positions of y0..y7, for many models at once.
+def forward(weights: dict, tokens: torch.Tensor, edits: dict | None = None) -> torch.Tensor:
+    """Logits `[models, batch, length, vocab]` at the positions that predict y0, y1, ...
 
     `weights` maps parameter names to tensors with a leading models axis. `tokens` are
-    `[batch, 16 or 17]`, or `[models, batch, ...]` for other tokens in each model. `edits` maps
-    names of `HOOKS` to functions value -> value. Only the eight output queries are computed.
+    `[batch, 2 * length (+ 1)]`, or `[models, batch, ...]` for other tokens in each model. `edits`
+    maps names of `HOOKS` to a tensor that replaces the value there (broadcast to it), or to a
+    function (value, tokens) -> value. Only the output positions are computed.
     """
     edits = edits or {}
-
-    def at(name, value):
-        return edits[name](value) if name in edits else value
-
-    # With one layer, what attention reads depends on position and token only: 16 * 5 rows are
-    # computed once and picked, instead of 16 for every sequence.
-    embed, pos = weights["embed.weight"], weights["pos_embed.weight"]
-    table = (pos[:, :16, None] + embed[:, None]).flatten(1, 2)  # [models, 16 * vocab, d_model]
-    row = tokens[..., :16] + T.VOCAB * torch.arange(16, device=tokens.device)
+    length = (weights["pos_embed.weight"].shape[1] - 1) // 2
+    n_keys, vocab = 2 * length, weights["embed.weight"].shape[1]
+    out = slice(length, n_keys)
+    # With one layer, what attention reads depends on position and token only: its keys * vocab
+    # rows are computed once and picked, instead of once for every sequence.
+    table = stream_table(weights).flatten(1, 2)
+    row = tokens[..., :n_keys] + vocab * torch.arange(n_keys, device=tokens.device)
 
     def pick(rows, table):
         if rows.dim() == 2:
@@ -194,214 +269,130 @@ def forward(weights, tokens: torch.Tensor, edits=None) -> torch.Tensor:
         index = rows.flatten(1)[..., None].expand(-1, -1, table.shape[-1])
         return table.gather(1, index).view(*rows.shape, -1)
 
-    normed = layernorm(table, weights, "blocks.0.ln1")
-    q = pick(row[..., OUT], _linear(normed, weights, "blocks.0.attn.q"))
-    k = pick(row, _linear(normed, weights, "blocks.0.attn.k"))
-    v = pick(row, _linear(normed, weights, "blocks.0.attn.v"))
-    future = torch.ones(16, 16, dtype=torch.bool, device=q.device).triu(1)[OUT]
+    q, k, v = attention_reads(table, weights)
+    q, k, v = pick(row[..., out], q), pick(row, k), pick(row, v)
+    future = torch.ones(n_keys, n_keys, dtype=torch.bool, device=q.device).triu(1)[out]
     # In place where autograd allows it: for many models at once, fresh memory costs more than sums.
     scores = (q / math.sqrt(q.shape[-1]) @ k.mT).masked_fill_(future, -math.inf)
-    pattern = at("pattern", scores.softmax(-1))
-    z = at("z", pattern @ v)
-    resid_mid = pick(row[..., OUT], table) + at("attn_out", _linear(z, weights, "blocks.0.attn.o"))
-    resid_post = resid_mid
+    pattern = edit_at("pattern", scores.softmax(-1), edits, tokens)
+    return after_z(weights, pick(row[..., out], table), pattern @ v, edits, tokens)
+
+
+def stream_table(weights: dict) -> torch.Tensor:
+    """The stream where attention reads it: `[models, position, token, d_model]`."""
+    embed, pos = weights["embed.weight"], weights["pos_embed.weight"][:, :-1]
+    return pos[:, :, None] + embed[:, None]
+
+
+def attention_reads(stream: torch.Tensor, weights: dict) -> list[torch.Tensor]:
+    """Queries, keys and values `[models, ..., d_head]` of a stream `[models, ..., d_model]`."""
+    normed = layernorm(stream, weights, "blocks.0.ln1")
+    return [linear(normed, weights, f"blocks.0.attn.{part}") for part in "qkv"]
+
+
+def after_z(weights, stream, z, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
+    """Logits from the stream before attention and z, what attention collected; see below."""
+    z = edit_at("z", z, edits, tokens, axis)
+    attn_out = linear(z, weights, "blocks.0.attn.o", axis)
+    return after_attention(weights, stream, attn_out, edits, tokens, axis)
+
+
+def after_attention(weights, stream, attn_out, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
+    """Logits from the stream before attention and what attention writes, at the outputs.
+
+    `axis` is where the components of a vector stand, in all of them and in the logits: -1, or 1,
+    `[models, component, length, batch]`, which is several times as fast where there are many
+    sequences and few components.
+    """
+
+    def norm(x, name):
+        return layernorm(x, weights, name, axis)
+
+    def matrix(x, name):
+        return linear(x, weights, name, axis)
+
+    def edited(place, value):
+        return edit_at(place, value, edits, tokens, axis)
+
+    resid = stream + edited("attn_out", attn_out)
     if "blocks.0.mlp.in.weight" in weights:
-        pre = _linear(layernorm(resid_mid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")
-        post = at("post", pre.relu_())
-        resid_post = resid_mid + at("mlp_out", _linear(post, weights, "blocks.0.mlp.out"))
-    return unembed(at("resid_post", resid_post), weights)
+        post = edited("post", matrix(norm(resid, "blocks.0.ln2"), "blocks.0.mlp.in").relu_())
+        resid = resid + edited("mlp_out", matrix(post, "blocks.0.mlp.out"))
+    return unembed(edited("resid_post", resid), weights, axis)
 
 
-def unembed(resid, weights):
+def edit_at(place: str, value, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
+    """`value`, or what the edit of `place` makes of it; it sees the last axis as the components."""
+    edit = edits.get(place)
+    if edit is None:
+        return value
+    seen = value if axis == -1 else value.permute(0, 3, 2, 1)
+    new = edit(seen, tokens) if callable(edit) else edit.expand_as(seen)
+    return new if axis == -1 else new.permute(0, 3, 2, 1)
+
+
+def layernorm(x, weights: dict, name: str, axis: int = -1) -> torch.Tensor:
+    """LayerNorm `name` of stacked models over `axis` of x `[models, ...]`; x itself without one."""
+    if f"{name}.weight" not in weights:
+        return x
+    x = x - x.mean(axis, keepdim=True)
+    x = x / (x.pow(2).mean(axis, keepdim=True) + LN_EPS).sqrt()
+    return x * _at(weights[f"{name}.weight"], x, axis) + _at(weights[f"{name}.bias"], x, axis)
+
+
+def linear(x, weights: dict, name: str, axis: int = -1) -> torch.Tensor:
+    """x times the matrix `name` of each model, over `axis`, plus its bias if it has one."""
+    w = weights[f"{name}.weight"]
+    if axis == 1:
+        y = torch.bmm(w, x.flatten(2)).view(len(w), -1, *x.shape[2:])
+    else:
+        y = torch.bmm(x.flatten(1, -2), w.mT).view(*x.shape[:-1], -1)
+    return y.add_(_at(weights[f"{name}.bias"], y, axis)) if f"{name}.bias" in weights else y
+
+
+def _at(vector, x, axis):
+    """[models, d] reshaped so that it broadcasts against x, whose components are on `axis`."""
+    shape = [1] * x.dim()
+    shape[0], shape[axis] = vector.shape
+    return vector.view(shape)
+
+
+def unembed(resid, weights: dict, axis: int = -1) -> torch.Tensor:
     """The logit lens of stacked models: ln_final, then W_U. `[models, ..., d_model]` -> logits."""
-    return _linear(layernorm(resid, weights, "ln_final"), weights, "unembed")
+    return linear(layernorm(resid, weights, "ln_final", axis), weights, "unembed", axis)
 
 
-def in_parts(run, model, sequences: torch.Tensor, size: int = 4096) -> list:
-    """What `run` gives for parts of `sequences`, in order; a zoo's parts on two cores at a time.
-
-    `size`: how many sequences times models a part holds. (The hooks of a TransformerBridge belong to
-    one run at a time.)
-    """
-    many = len(model) if isinstance(model, Zoo) else getattr(model, "n_models", 1)
-    parts = sequences.split(max(64, size // many))
-    if many == 1:
-        return [run(part) for part in parts]
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(run, parts))
-
-
-def has(model, name: str) -> bool:
-    """Whether `model` (TransformerBridge or Zoo) has the place `name` of `HOOKS`."""
-    if isinstance(model, Zoo):
-        return name not in ("post", "mlp_out") or "blocks.0.mlp.in.weight" in model.weights
-    return HOOKS[name] in model.hook_dict
-
-
-def logits(model, tokens: torch.Tensor, edits=None) -> torch.Tensor:
-    """Logits at y0..y7 of a TransformerBridge (`[batch, 8, vocab]`) or a Zoo (one more axis first).
-
-    An edit gets and returns the value at the eight output positions, for both alike.
-    """
-    if isinstance(model, Zoo):
-        return forward(model.weights, tokens, edits)
-
-    def hook_for(name, edit):
-        def hook(value, hook):
-            part = value[..., OUT, :] if name == "pattern" else value[:, OUT]
-            new = edit(part.reshape(len(value), T.LENGTH, -1))  # one head: its axis is dropped
-            value = value.clone()
-            (value[..., OUT, :] if name == "pattern" else value[:, OUT]).copy_(new.view_as(part))
-            return value
-
-        return (HOOKS[name], hook)
-
-    hooks = [hook_for(name, edit) for name, edit in (edits or {}).items()]
-    return model.run_with_hooks(tokens[:, :16], fwd_hooks=hooks)[:, OUT]
-
-
-# ---------------------------------------------------------------- saving and loading
-
-
-class Zoo:
-    """Many trained models of one kind: `weights` stacked `[models, ...]`, their `seeds`, `exact`.
-
-    `zoo[i]` is the i-th as a TransformerBridge; `zoo.where(mask)` a smaller zoo.
-    """
-
-    def __init__(self, kind: str, weights: dict, seeds: list[int], info: dict | None = None):
-        self.kind, self.weights, self.seeds = kind, weights, list(seeds)
-        self.info = info or {}
-
-    def __len__(self):
-        return len(self.seeds)
-
-    def __getitem__(self, i: int):
-        return build(self.kind, weights={k: v[i].clone() for k, v in self.weights.items()})
-
-    @property
-    def exact(self) -> torch.Tensor:
-        """Recorded: which models are right on all 65,536 inputs. bool `[models]`."""
-        return torch.tensor(self.info["n_right"]) == T.N_SEQUENCES
-
-    def where(self, mask) -> Zoo:
-        """The models for which `mask` (bool `[models]`) is true, in the same order."""
-        keep = torch.as_tensor(mask).nonzero().flatten().tolist()
-        info = {k: [v[i] for i in keep] for k, v in self.info.items() if len(v) == len(self)}
-        weights = {k: v[keep] for k, v in self.weights.items()}
-        return Zoo(self.kind, weights, [self.seeds[i] for i in keep], info)
-
-
-def as_zoo(model, kind: str = "article") -> Zoo:
-    """A TransformerBridge as a zoo of one, for functions that take stacked weights."""
-    if isinstance(model, Zoo):
-        return model
-    return Zoo(kind, {k: v[None] for k, v in read_weights(model).items()}, [0])
-
-
-def _check_shapes(weights, kind, where):
-    expected = shapes(kind)
-    for name in sorted(set(expected) ^ set(weights)):
-        what = "is missing" if name in expected else "is not a parameter of this kind"
-        raise ValueError(f"{where}: {name} {what} ({kind!r})")
-    for name, shape in expected.items():
-        if tuple(weights[name].shape) != shape:
-            raise ValueError(
-                f"{where}: {name} has shape {tuple(weights[name].shape)}, expected {shape}"
-            )
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and the libraries that a training run depends on."""
-    names = ("torch", "numpy", "transformer-lens", "safetensors")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
-
-
-def save(path, tensors: dict[str, torch.Tensor], info: dict) -> None:
-    """Write `path` (.safetensors) and its .json with `info`, versions and SHA-256.
-
-    Each file is written beside its place and moved there whole: never half a file.
-    """
-    from safetensors.torch import save as to_bytes
-
-    path = Path(path)
-    blob = to_bytes({k: v.contiguous() for k, v in tensors.items()})
-    note = info | {"versions": versions(), "sha256": hashlib.sha256(blob).hexdigest()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, data in [(path, blob), (path.with_suffix(".json"), _json(note).encode())]:
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _json(note: dict) -> str:
-    return json.dumps(note, indent=1, sort_keys=True) + "\n"
-
-
-def load(path) -> tuple[dict[str, torch.Tensor], dict]:
-    """(tensors, info) of a file written by `save`, checked against its recorded SHA-256.
-
-    FileNotFoundError when either file is missing; ValueError when the bytes are not the recorded
-    ones or cannot be read. Both name the file.
-    """
-    from safetensors.torch import load as from_bytes
-
-    path = Path(path)
-    note = path.with_suffix(".json")
-    for file in (path, note):
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; expected a weights file and its .json")
-    try:
-        info = json.loads(note.read_text(encoding="utf-8"))
-        expected = info["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{note}: not a JSON note with a sha256 ({error!r})") from None
-    blob = path.read_bytes()
-    found = hashlib.sha256(blob).hexdigest()
-    if found != expected:
-        raise ValueError(
-            f"{path}: {len(blob)} bytes with SHA-256 {found}; {note.name} expects {expected}. "
-            "The file was cut short or altered: fetch it again, or train and save again."
-        )
-    try:
-        return from_bytes(blob), info
-    except Exception as error:  # safetensors raises its own type, which is not public
-        raise ValueError(f"{path}: not a safetensors file ({error})") from None
-
-
-def load_trained(name: str = "article", folder=WEIGHTS, device: str = "cpu"):
+def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):
     """The trained TransformerBridge that 03 saved, ready to use; its file is checked first.
 
-    ValueError for an unknown name (the message lists the names there are), and the errors of `load`.
+    ValueError for an unknown name (the message lists the names there are), and the errors of
+    `helpers.storage.load`.
     """
-    names = sorted(p.stem for p in Path(folder).glob("*.safetensors") if p.stem != "zoo")
     path = Path(folder) / f"{name}.safetensors"
-    if name not in names and name not in KINDS:
+    if not path.is_file() and name not in KINDS:
+        names = sorted(p.stem for p in Path(folder).glob("*.safetensors") if p.stem != "zoo")
         raise ValueError(f"unknown model {name!r}; there are {', '.join(names) or 'none'}")
-    weights, info = load(path)
-    kind = info.get("kind")
+    weights, note = load(path)
+    kind = note.get("kind")
     if kind not in KINDS:
         raise ValueError(f"{path}: its note names the kind {kind!r}; there are {', '.join(KINDS)}")
-    _check_shapes(weights, kind, path)
+    check_shapes(weights, kind, path)
     return build(kind, weights=weights, device=device).eval()
 
 
-def load_zoo(kind: str = "article", path=WEIGHTS / "zoo.safetensors") -> Zoo:
-    """The 32 trained models of `kind` with their seeds; failed seeds are in, see `Zoo.exact`.
+def load_zoo(kind: str = "article", path=WEIGHTS / "zoo.safetensors", device="cpu") -> Zoo:
+    """The trained models of `kind` with their seeds; failed seeds are in, see `Zoo.exact`.
 
-    ValueError for an unknown kind (the message lists the kinds there are), and those of `load`.
+    ValueError for an unknown kind (the message lists the kinds there are), and the errors of
+    `helpers.storage.load`.
     """
     get_kind(kind)
-    tensors, info = load(path)
-    if kind not in info.get("kinds", {}):
-        raise ValueError(
-            f"{path}: no models of kind {kind!r}; there are {', '.join(info['kinds'])}"
-        )
+    tensors, note = load(path)
+    if kind not in note.get("kinds", {}):
+        there = ", ".join(note.get("kinds", {}))
+        raise ValueError(f"{path}: no models of kind {kind!r}; there are {there}")
     prefix = f"{kind}/"
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    _check_shapes({k: v[0] for k, v in weights.items()}, kind, path)
-    record = info["kinds"][kind]
-    return Zoo(kind, weights, record["seeds"], record)
+    check_shapes({k: v[0] for k, v in weights.items()}, kind, path)
+    record = note["kinds"][kind]
+    return Zoo(kind, weights, record["seeds"], record).to(device)

@@ -1,10 +1,12 @@
 """The task: tokens, targets, all sequences, the split. Knows torch and numpy only.
 
-A sequence is ``[BOS, x0..x7, y0..y7]``: 17 tokens. The digits are 0..3, BOS is 4.
+A sequence is `[BOS, x0, x1, ..., y0, y1, ...]`: with eight digits, the default, 17 tokens. The
+digits are 0..3, BOS is 4. `length`, the number of digits, is a parameter wherever it matters.
 """
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 
 import numpy as np
@@ -16,16 +18,18 @@ VOCAB = 5
 LENGTH = 8  # input tokens, and output tokens
 N_SEQUENCES = DIGITS**LENGTH  # 65,536
 N_TRAIN = 60_000
+LONGEST_LIST = 10  # digits; more inputs than 4**10 are not listed
 
+TOKEN_NAMES = ["0", "1", "2", "3", "BOS"]
 INPUT_NAMES = [f"x{i}" for i in range(LENGTH)]
 OUTPUT_NAMES = [f"y{i}" for i in range(LENGTH)]
 # What stands at each of the 16 positions that the model reads (y7 is only ever predicted).
 POSITION_NAMES = ["BOS", *INPUT_NAMES, *OUTPUT_NAMES[:-1]]
 
 TASKS = {
-    # y_i = (x_{7-i} + 1) mod 4
+    # y_i = x_{n-1-i} + 1 mod 4, for n digits
     "reverse_plus_one": lambda x: (x.flip(-1) + 1) % DIGITS,
-    # y_i = (x_{7-i} + x_{6-i}) mod 4, indices wrap: y7 = x0 + x7
+    # y_i = x_{n-1-i} + x_{n-2-i} mod 4, indices wrap: with eight digits y7 = x0 + x7
     "sum_pairs": lambda x: (x.flip(-1) + x.roll(1, -1).flip(-1)) % DIGITS,
 }
 
@@ -38,35 +42,38 @@ def check_tokens(tokens, length: int = LENGTH, allowed: int = DIGITS) -> torch.T
     """
     rule = f"allowed are {length} whole numbers from 0 to {allowed - 1}"
     if isinstance(tokens, (torch.Tensor, np.ndarray)):
-        if tokens.ndim == 0:
-            raise ValueError(f"got the single value {tokens!r}; {rule}")
-        if str(tokens.dtype).split(".")[-1].rstrip("0123456789") not in ("int", "uint"):
-            first = tokens.flatten()[0].item() if 0 not in tokens.shape else "nothing"
-            raise ValueError(f"position 0 holds {first!r} ({tokens.dtype}); {rule}")
-        out = torch.as_tensor(tokens).long()
-    else:
-        if isinstance(tokens, (str, bytes, dict, set)) or not hasattr(tokens, "__iter__"):
-            raise ValueError(f"got {tokens!r} ({type(tokens).__name__}); {rule}")
-        rows = list(tokens)
-        if rows and all(isinstance(r, (list, tuple, np.ndarray, torch.Tensor)) for r in rows):
-            checked = []
-            for number, row in enumerate(rows):
-                try:
-                    checked.append(check_tokens(row, length, allowed))
-                except ValueError as error:
-                    raise ValueError(f"sequence {number}: {error}") from None
-            return torch.stack(checked)
-        for position, value in enumerate(rows):
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                kind = type(value).__name__
-                raise ValueError(f"position {position} holds {value!r} ({kind}); {rule}")
-        if len(rows) != length:
-            raise ValueError(f"got {len(rows)} tokens: {rows}; {rule}")
-        # Checked before the tensor is made: an int too large for int64 is only a bad token here.
-        for position, value in enumerate(rows):
-            if not 0 <= value < allowed:
-                raise ValueError(f"position {position} holds {value}; {rule}")
-        return torch.tensor([int(v) for v in rows], dtype=torch.long)
+        return _check_array(tokens, length, allowed, rule)
+    if isinstance(tokens, (str, bytes, dict, set)) or not hasattr(tokens, "__iter__"):
+        raise ValueError(f"got {tokens!r} ({type(tokens).__name__}); {rule}")
+    rows = list(tokens)
+    if rows and all(isinstance(r, (list, tuple, np.ndarray, torch.Tensor)) for r in rows):
+        checked = []
+        for number, row in enumerate(rows):
+            try:
+                checked.append(check_tokens(row, length, allowed))
+            except ValueError as error:
+                raise ValueError(f"sequence {number}: {error}") from None
+        return torch.stack(checked)
+    for position, value in enumerate(rows):
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            kind = type(value).__name__
+            raise ValueError(f"position {position} holds {value!r} ({kind}); {rule}")
+    if len(rows) != length:
+        raise ValueError(f"got {len(rows)} tokens: {rows}; {rule}")
+    # Checked before the tensor is made: an int too large for int64 is only a bad token here.
+    for position, value in enumerate(rows):
+        if not 0 <= value < allowed:
+            raise ValueError(f"position {position} holds {value}; {rule}")
+    return torch.tensor([int(v) for v in rows], dtype=torch.long)
+
+
+def _check_array(tokens, length, allowed, rule):
+    if tokens.ndim == 0:
+        raise ValueError(f"got the single value {tokens!r}; {rule}")
+    if str(tokens.dtype).split(".")[-1].rstrip("0123456789") not in ("int", "uint"):
+        first = tokens.flatten()[0].item() if 0 not in tokens.shape else "nothing"
+        raise ValueError(f"position 0 holds {first!r} ({tokens.dtype}); {rule}")
+    out = torch.as_tensor(tokens).long()
     if out.shape[-1] != length or out.numel() == 0:
         raise ValueError(f"got shape {tuple(out.shape)}, {out.shape[-1]} tokens each; {rule}")
     bad = ((out < 0) | (out >= allowed)).nonzero()
@@ -77,22 +84,36 @@ def check_tokens(tokens, length: int = LENGTH, allowed: int = DIGITS) -> torch.T
     return out
 
 
-def targets(x, task: str = "reverse_plus_one") -> torch.Tensor:
-    """The right outputs `[..., 8]` for inputs `x` `[..., 8]`. ValueError on bad tokens or task."""
+def read_tokens(tokens, length: int = LENGTH) -> list[int]:
+    """One input from text such as "01232031" or "0 1 2 3 2 0 3 1", or from a list or tensor.
+
+    ValueError, with what is allowed, for anything else.
+    """
+    if isinstance(tokens, str):
+        pieces = re.split(r"[\s,]+", tokens.strip()) if re.search(r"[\s,]", tokens) else tokens
+        tokens = [int(p) if re.fullmatch(r"-?[0-9]+", p) else p for p in pieces if p]
+    return check_tokens(tokens, length).flatten().tolist()
+
+
+def targets(x, task: str = "reverse_plus_one", length: int = LENGTH) -> torch.Tensor:
+    """The right outputs for inputs `x`, both `[..., length]`. ValueError on bad tokens or task."""
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
-    return TASKS[task](check_tokens(x))
+    return TASKS[task](check_tokens(x, length))
 
 
-def all_inputs() -> torch.Tensor:
-    """Every input in lexicographic order: int64 `[65536, 8]`."""
-    return torch.cartesian_prod(*[torch.arange(DIGITS)] * LENGTH)
+def all_inputs(length: int = LENGTH) -> torch.Tensor:
+    """Every input in lexicographic order: int64 `[4**length, length]`."""
+    if not 1 <= length <= LONGEST_LIST:
+        raise ValueError(f"got {length} digits; inputs of 1 to {LONGEST_LIST} digits can be listed")
+    return torch.cartesian_prod(*[torch.arange(DIGITS)] * length).reshape(-1, length)
 
 
-def full_sequences(x=None, task: str = "reverse_plus_one") -> torch.Tensor:
-    """`[BOS, x, y]` for the inputs `x` (default: all of them): int64 `[n, 17]`."""
-    x = all_inputs() if x is None else check_tokens(x).reshape(-1, LENGTH)
-    return torch.cat([torch.full((len(x), 1), BOS), x, targets(x, task)], dim=1)
+def full_sequences(x=None, task: str = "reverse_plus_one", length: int = LENGTH) -> torch.Tensor:
+    """`[BOS, x, y]` for the inputs `x` (default: all of them): int64 `[n, 2 * length + 1]`."""
+    x = all_inputs(length) if x is None else check_tokens(x, length).reshape(-1, length)
+    bos = torch.full((len(x), 1), BOS, device=x.device)
+    return torch.cat([bos, x, targets(x, task, length)], dim=1)
 
 
 def split(sequences: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

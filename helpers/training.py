@@ -1,4 +1,4 @@
-"""Training many models at once, and evaluating them on every input.
+"""Training many models at once, and sweeps over many seeds.
 
 `train` is the loop of notebook 03 with one more axis in front: stacked weights, one batch and one
 gradient norm for each model, AdamW on all of them together. A model that has reached the criterion
@@ -11,9 +11,8 @@ import dataclasses
 import hashlib
 import json
 import math
-import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +20,9 @@ import torch
 import torch.nn.functional as F
 
 from helpers import task as T
-from helpers.model import (
-    KINDS,
-    WEIGHTS,
-    Zoo,
-    forward,
-    get_kind,
-    in_parts,
-    initial_weights,
-    load,
-    logits,
-    save,
-)
-
-# The tensors here are so small that a second thread costs more than it brings, above all on a busy
-# machine. Two processes, as in `sweep`, use two cores.
-torch.set_num_threads(1)
+from helpers.evaluation import by_position, n_right
+from helpers.model import Kind, Zoo, forward, get_kind, initial_weights
+from helpers.storage import load, save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +50,9 @@ RECIPE = Recipe()
 RECIPES = {"sum_pairs": Recipe(lr=1e-2), "sum_pairs_no_mlp": Recipe(lr=1e-2)}
 
 
-def recipe_of(kind: str) -> Recipe:
+def recipe_of(kind: str | Kind) -> Recipe:
     """The recipe by which models of `kind` are trained here."""
-    get_kind(kind)
-    return RECIPES.get(kind, RECIPE)
+    return RECIPES.get(kind, RECIPE) if get_kind(kind) is not kind else RECIPE
 
 
 def to_grid(gradient: torch.Tensor) -> torch.Tensor:
@@ -80,94 +65,158 @@ def to_grid(gradient: torch.Tensor) -> torch.Tensor:
     return (gradient * 2**20).round() / 2**20
 
 
-def batches(train_set: torch.Tensor, seed: int, recipe: Recipe = RECIPE):
+def batches(sequences: torch.Tensor, seed: int, recipe: Recipe = RECIPE) -> Iterator[torch.Tensor]:
     """Yield batches `[batch, 17]`, epoch after epoch, each epoch in a new numpy permutation."""
     rng = np.random.default_rng([seed, 1])  # not the stream that drew the initial weights
     for _ in range(recipe.epochs):
-        order = torch.from_numpy(rng.permutation(len(train_set)))
+        order = torch.from_numpy(rng.permutation(len(sequences)))
         for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            yield train_set[order[start : start + recipe.batch]]
+            yield sequences[order[start : start + recipe.batch]]
+
+
+def random_batches(task: str, length: int, seed: int, recipe: Recipe) -> Iterator[torch.Tensor]:
+    """Yield batches `[batch, 2 * length + 1]` of random inputs, for a task too long to list."""
+    rng = np.random.default_rng([seed, 1])
+    for _ in range(recipe.max_steps):
+        inputs = torch.from_numpy(rng.integers(0, T.DIGITS, (recipe.batch, length)))
+        yield T.full_sequences(inputs, task, length)
+
+
+@contextmanager
+def one_thread():
+    """torch with one thread while it lasts: tensors this small cost more to share than to do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def train(
-    kind: str,
+    kind: str | Kind,
     seeds,
     recipe: Recipe | None = None,
     max_steps: int | None = None,
     on_step: Callable | None = None,
+    device="cpu",
 ) -> tuple[Zoo, dict]:
     """Train one model of `kind` for each seed, all together. Returns (zoo, history).
 
     history: `loss` `[steps, models]` (nats per output token) and `accuracy` `[steps, models, 8]`
     on the batch of that step, NaN after a model has stopped; `steps` `[models]`; `stopped`: whether
     the criterion was met. `on_step(step, loss, accuracy)` is called after each step with the rows
-    of the models still training; a true answer ends the run. The hold-out is never looked at.
+    of the models still training; a true answer ends the run. `max_steps` is at most the recipe's,
+    and 0 means none. The hold-out is never looked at. ValueError for no seeds or one below 0.
     """
     seeds, recipe = [int(s) for s in seeds], recipe or recipe_of(kind)
     if not seeds or min(seeds) < 0:
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, none below 0")
-    train_set, _ = T.split(T.full_sequences(task=get_kind(kind).task))
-    streams = [batches(train_set, seed, recipe) for seed in seeds]
-    each = [initial_weights(kind, seed) for seed in seeds]
-    weights = {k: torch.stack([w[k] for w in each]).requires_grad_() for k in each[0]}
-    make = lambda w: torch.optim.AdamW(
-        w.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
-    )
-    optimizer = make(weights)
-    alive, streak = torch.arange(len(seeds)), torch.zeros(len(seeds))
-    final, last_step = [None] * len(seeds), torch.zeros(len(seeds), dtype=torch.long)
-    stopped = torch.zeros(len(seeds), dtype=torch.bool)
-    losses, accuracies = [], []
-
-    def put_away(rows):
-        for row in rows:
-            final[alive[row]] = {k: v[row].detach().clone() for k, v in weights.items()}
-
-    total = min(recipe.max_steps, max_steps or recipe.max_steps)
-    for step in range(total):
-        batch = torch.stack([next(streams[i]) for i in alive])
-        wanted = batch[:, :, 9:]
-        out = forward(weights, batch)
-        loss = F.cross_entropy(out.flatten(0, 2), wanted.flatten(), reduction="none")
-        loss = loss.view(len(alive), -1).mean(1)
-        optimizer.zero_grad()
-        loss.sum().backward()  # models share nothing: each gets the gradient of its own loss
-        _clip(weights, recipe.clip)
-        for w in weights.values():
-            w.grad = to_grid(w.grad)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at(step)
-        optimizer.step()
-
-        right = (out.argmax(-1) == wanted).double().mean(1)
-        for record, row in ((losses, loss.detach()), (accuracies, right)):
-            full = torch.full((len(seeds), *row.shape[1:]), math.nan, dtype=torch.float64)
-            full[alive] = row
-            record.append(full)
-        streak = torch.where((right == 1).all(1), streak + 1, 0)
-        last_step[alive] = step + 1
-        if on_step is not None and on_step(step, loss.detach(), right):
-            break
-        done = streak >= recipe.patience
-        if done.any():
-            put_away(done.nonzero().flatten().tolist())
-            stopped[alive[done]] = True
-            keep = (~done).nonzero().flatten()
-            alive, streak = alive[keep], streak[keep]
-            if not len(alive):
+    if max_steps is not None and max_steps < 0:
+        raise ValueError(f"got max_steps={max_steps}; allowed are whole numbers from 0, and None")
+    task, length = get_kind(kind).task, get_kind(kind).length
+    if length == T.LENGTH:
+        train_set, _ = T.split(T.full_sequences(task=task))
+        streams = [batches(train_set, seed, recipe) for seed in seeds]
+    else:
+        streams = [random_batches(task, length, seed, recipe) for seed in seeds]
+    run = _Run(kind, seeds, recipe, device)
+    most = recipe.max_steps if max_steps is None else min(max_steps, recipe.max_steps)
+    with one_thread(), torch.enable_grad():
+        for step in range(most):
+            batch = torch.stack([next(streams[i]) for i in run.alive]).to(device)
+            loss, right = run.step(step, batch)
+            if on_step is not None and on_step(step, loss, right):
                 break
-            old, old_state = weights, optimizer.state
-            weights = {k: v.detach()[keep].requires_grad_() for k, v in old.items()}
-            optimizer = make(weights)
-            for name, value in weights.items():
-                state = old_state[old[name]]
-                optimizer.state[value] = {
-                    k: s[keep] if s.dim() else s for k, s in state.items()
-                }  # `step` is a scalar, the moments have a models axis
-    put_away(range(len(alive)))
-    stacked = {k: torch.stack([w[k] for w in final]) for k in final[0]}
-    history = dict(loss=torch.stack(losses), accuracy=torch.stack(accuracies))
-    return Zoo(kind, stacked, seeds), history | dict(steps=last_step, stopped=stopped)
+            run.compact(run.streak >= recipe.patience)
+            if not run.alive:
+                break
+    return run.finish()
+
+
+class _Run:
+    """The models still training, stacked, and what was recorded of all of them."""
+
+    def __init__(self, kind, seeds, recipe, device):
+        self.kind, self.seeds, self.recipe, self.device = kind, seeds, recipe, device
+        each = [initial_weights(kind, seed, device) for seed in seeds]
+        self.weights = {k: torch.stack([w[k] for w in each]).requires_grad_() for k in each[0]}
+        self.optimizer = self._adam()
+        self.alive = list(range(len(seeds)))  # which of the seeds each row of the stack belongs to
+        self.streak = torch.zeros(len(seeds), device=device)
+        self.final: list = [None] * len(seeds)
+        self.steps = torch.zeros(len(seeds), dtype=torch.long)
+        self.stopped = torch.zeros(len(seeds), dtype=torch.bool)
+        self.records: dict[str, list] = {"loss": [], "accuracy": []}
+
+    def _adam(self):
+        r = self.recipe
+        return torch.optim.AdamW(
+            self.weights.values(), lr=r.lr, betas=r.betas, weight_decay=r.weight_decay
+        )
+
+    def step(self, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step on `batch` `[alive, batch, tokens]`: (loss `[alive]`, accuracy `[alive, 8]`)."""
+        out = forward(self.weights, batch)  # [alive, batch, length, vocab]
+        wanted = batch[..., -out.shape[-2] :]
+        loss = F.cross_entropy(out.flatten(0, 2), wanted.flatten(), reduction="none")
+        loss = loss.view(len(batch), -1).mean(1)
+        self.optimizer.zero_grad()
+        loss.sum().backward()  # models share nothing: each gets the gradient of its own loss
+        _clip(self.weights, self.recipe.clip)
+        for w in self.weights.values():
+            w.grad = to_grid(w.grad)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(step)
+        self.optimizer.step()
+        right = (out.argmax(-1) == wanted).double().mean(1)
+        self.streak = torch.where((right == 1).all(1), self.streak + 1, 0)
+        self.steps[self.alive] = step + 1
+        self._record(loss=loss.detach(), accuracy=right)
+        return loss.detach(), right
+
+    def _record(self, **rows) -> None:
+        """Keep a row for each seed; NaN for those that have stopped."""
+        for name, row in rows.items():
+            full = torch.full((len(self.seeds), *row.shape[1:]), math.nan, dtype=torch.float64)
+            full[self.alive] = row.cpu()
+            self.records[name].append(full)
+
+    def compact(self, done: torch.Tensor) -> None:
+        """Put the models that are `done` (bool `[alive]`) away, and go on with the others."""
+        done = done.cpu()
+        if not done.any():
+            return
+        self._put_away(done.nonzero().flatten().tolist())
+        self.stopped[[i for i, d in zip(self.alive, done) if d]] = True
+        keep = (~done).nonzero().flatten()
+        self.alive = [self.alive[row] for row in keep.tolist()]
+        keep = keep.to(self.device)
+        self.streak = self.streak[keep]
+        old, old_state = self.weights, self.optimizer.state
+        self.weights = {k: v.detach()[keep].requires_grad_() for k, v in old.items()}
+        self.optimizer = self._adam()
+        for name, value in self.weights.items():
+            # `step` is a scalar, the moments have a models axis
+            moments = old_state[old[name]].items()
+            self.optimizer.state[value] = {k: s[keep] if s.dim() else s for k, s in moments}
+
+    def _put_away(self, rows) -> None:
+        for row in rows:
+            self.final[self.alive[row]] = {k: v[row].detach() for k, v in self.weights.items()}
+
+    def finish(self) -> tuple[Zoo, dict]:
+        self._put_away(range(len(self.alive)))
+        stacked = {k: torch.stack([w[k] for w in self.final]) for k in self.final[0]}
+        length = get_kind(self.kind).length
+        empty = {"loss": (0, len(self.seeds)), "accuracy": (0, len(self.seeds), length)}
+        history = {
+            name: torch.stack(rows) if rows else torch.empty(empty[name], dtype=torch.float64)
+            for name, rows in self.records.items()
+        }
+        return Zoo(self.kind, stacked, self.seeds), history | dict(
+            steps=self.steps, stopped=self.stopped
+        )
 
 
 def _clip(weights, limit):
@@ -178,56 +227,25 @@ def _clip(weights, limit):
         w.grad *= scale.view(-1, *[1] * (w.dim() - 1))
 
 
-# ---------------------------------------------------------------- evaluation
-
-
-@torch.no_grad()
-def right(model, sequences: torch.Tensor) -> torch.Tensor:
-    """Which tokens are right: bool `[n, 8]`, or `[models, n, 8]` for a zoo.
-
-    `model` is a TransformerBridge, a `Zoo`, or any function from tokens to logits at y0..y7, such
-    as what `helpers.interventions` returns.
-    """
-    run = partial(logits, model) if isinstance(model, (Zoo, torch.nn.Module)) else model
-
-    def hits(tokens):
-        return run(tokens).argmax(-1) == tokens[:, 9:]
-
-    return torch.cat(in_parts(hits, model, sequences), dim=-2)
-
-
-def by_position(model, sequences: torch.Tensor) -> torch.Tensor:
-    """Share of right tokens at y0..y7: `[8]`, or `[models, 8]`."""
-    return right(model, sequences).double().mean(-2)
-
-
-def n_right(model, sequences: torch.Tensor) -> torch.Tensor:
-    """How many sequences have all eight tokens right: a count, or `[models]` counts."""
-    return right(model, sequences).all(-1).sum(-1)
-
-
-def only_exact(zoo: Zoo) -> Zoo:
-    """The models of `zoo` that are right on every sequence of their task; counted, not looked up."""
-    return zoo.where(n_right(zoo, T.full_sequences(task=get_kind(zoo.kind).task)) == T.N_SEQUENCES)
-
-
 # ---------------------------------------------------------------- sweeps
 
 
 def sweep(
-    kind: str,
+    kind: str | Kind,
     seeds,
     recipe: Recipe | None = None,
     max_steps: int | None = None,
     shard: int = 8,
     n_jobs: int = 2,
     folder=None,
+    device="cpu",
 ) -> tuple[Zoo, dict]:
-    """`train` in shards of `shard` seeds through joblib, and evaluate on all 65,536 sequences.
+    """`train` in shards of `shard` seeds through joblib, and evaluate on every input.
 
-    Returns (zoo, history) as `train` does, the zoo's info holding `n_right`, `steps`, `stopped`.
-    With `folder`, each finished shard is kept there and a sweep that was interrupted goes on from
-    them. Inside `joblib.parallel_config(backend="dask")` the shards go to a Dask cluster.
+    Returns (zoo, history) as `train` does; the zoo's info holds `steps` and `stopped` and,
+    where all inputs can be listed, `n_right` and `by_position`. With `folder`, each finished shard is kept there and a sweep that was interrupted
+    goes on from them. Inside `joblib.parallel_config(backend="dask")` the shards go to a Dask
+    cluster. On a GPU take one job and large shards.
     """
     from joblib import Parallel, delayed
 
@@ -236,10 +254,11 @@ def sweep(
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, each once")
     shards = [seeds[i : i + shard] for i in range(0, len(seeds), shard)]
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_train_shard)(kind, part, recipe, max_steps, folder) for part in shards
+        delayed(_train_shard)(kind, part, recipe, max_steps, folder, str(device)) for part in shards
     )
     stack = {k: torch.cat([p[0][k] for p in parts]) for k in parts[0][0]}
-    history = {k: torch.cat([p[1][k] for p in parts]) for k in ("steps", "stopped", "n_right")}
+    by_seed = [k for k in parts[0][1] if k not in ("loss", "accuracy")]
+    history = {k: torch.cat([p[1][k] for p in parts]) for k in by_seed}
     longest = max(len(p[1]["loss"]) for p in parts)
     for name in ("loss", "accuracy"):
         padded = []
@@ -248,59 +267,35 @@ def sweep(
             rest = torch.full((longest - len(value), *value.shape[1:]), math.nan).double()
             padded.append(torch.cat([value, rest]))
         history[name] = torch.cat(padded, dim=1)
-    info = {k: history[k].tolist() for k in ("n_right", "steps", "stopped")}
+    info = {k: history[k].tolist() for k in by_seed}
     return Zoo(kind, stack, seeds, info), history
 
 
-def _train_shard(kind, seeds, recipe, max_steps, folder):
+def _train_shard(kind, seeds, recipe, max_steps, folder, device):
     """Train, evaluate and keep one shard; or read it back if the same one was finished before."""
     what = dict(
-        kind=kind, seeds=seeds, recipe=dataclasses.asdict(recipe), max_steps=max_steps,
+        kind=kind if isinstance(kind, str) else "of its own",
         model=dataclasses.asdict(get_kind(kind)),
-    )  # fmt: skip
+        seeds=seeds,
+        recipe=dataclasses.asdict(recipe),
+        max_steps=max_steps,
+    )
     path = None
     if folder is not None:
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-        path = Path(folder) / f"{kind}-{seeds[0]}-{key}.safetensors"
-        if path.exists() and path.with_suffix(".json").exists():
+        path = Path(folder) / f"{what['kind']}-{seeds[0]}-{key}.safetensors"
+        if path.exists():
             tensors, _ = load(path)
-            split = {"weights": {}, "history": {}}
+            found: dict = {"weights": {}, "history": {}}
             for name, value in tensors.items():
                 part, _, rest = name.partition("/")
-                split[part][rest] = value
-            return split["weights"], split["history"]
-    zoo, history = train(kind, seeds, recipe, max_steps)
-    history["n_right"] = n_right(zoo, T.full_sequences(task=get_kind(kind).task))
+                found[part][rest] = value
+            return found["weights"], found["history"]
+    zoo, history = train(kind, seeds, recipe, max_steps, device=device)
+    if zoo.length <= T.LONGEST_LIST:
+        history |= dict(n_right=n_right(zoo).cpu(), by_position=by_position(zoo).cpu())
+    zoo = zoo.to("cpu")
     if path is not None:
         tensors = {f"weights/{k}": v for k, v in zoo.weights.items()}
         save(path, tensors | {f"history/{k}": v for k, v in history.items()}, what)
     return zoo.weights, history
-
-
-# ---------------------------------------------------------------- the zoo
-
-
-def make_zoo(path=WEIGHTS / "zoo.safetensors", seeds=range(32), folder=None) -> None:
-    """Train `seeds` of every kind by its recipe and write them to `path`, failed ones included.
-
-    The note records, for each kind and seed: steps, whether the criterion was met, how many of the
-    65,536 sequences are right, and the first losses, by which a test retraces the runs.
-    """
-    tensors, kinds = {}, {}
-    for kind in KINDS:
-        zoo, history = sweep(kind, seeds, folder=folder)
-        tensors |= {f"{kind}/{name}": value for name, value in zoo.weights.items()}
-        kinds[kind] = zoo.info | {
-            "seeds": zoo.seeds,
-            "recipe": dataclasses.asdict(recipe_of(kind)),
-            "model": dataclasses.asdict(get_kind(kind)),
-            "first_losses": [
-                [round(v, 10) for v in row] for row in history["loss"][:20].T.tolist()
-            ],
-        }
-        print(f"{kind}: {sum(n == T.N_SEQUENCES for n in zoo.info['n_right'])} exact", flush=True)
-    save(path, tensors, {"kinds": kinds})
-
-
-if __name__ == "__main__":
-    make_zoo(folder=sys.argv[1] if len(sys.argv) > 1 else None)

@@ -1,0 +1,69 @@
+"""Weights in files: one safetensors file each, with its note inside and a sum over every byte.
+
+A file is written beside its place and moved there whole, so there is never half a file. Nothing is
+unpickled: safetensors holds plain numbers, and the note is JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+NO_SUM = "0" * 64  # stands in the file where its SHA-256 will stand, while that is computed
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and the libraries that a training run depends on."""
+    names = ("torch", "numpy", "transformer-lens", "safetensors")
+    return {"python": platform.python_version(), **{n: version(n) for n in names}}
+
+
+def save(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
+    """Write `tensors` and `note` (anything JSON can hold) to `path`, with versions and SHA-256."""
+    from safetensors.torch import save as to_bytes
+
+    text = json.dumps(note | {"versions": versions(), "sha256": NO_SUM}, sort_keys=True)
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    blob = to_bytes(plain, metadata={"note": text})
+    blob = blob.replace(NO_SUM.encode(), hashlib.sha256(blob).hexdigest().encode(), 1)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(blob)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path) -> tuple[dict[str, torch.Tensor], dict]:
+    """(tensors, note) of a file written by `save`, if every byte is the one that was written.
+
+    FileNotFoundError when it is missing; ValueError when it was cut short or altered. Both name
+    the file.
+    """
+    from safetensors.torch import load as from_bytes
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; expected a weights file")
+    blob = path.read_bytes()
+    try:
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        note = json.loads(header["__metadata__"]["note"])
+        expected = note.pop("sha256")
+        whole = hashlib.sha256(blob.replace(expected.encode(), NO_SUM.encode(), 1)).hexdigest()
+        if len(expected) != len(NO_SUM) or whole != expected:
+            raise ValueError(f"its SHA-256 is {whole}, its note expects {expected}")
+        return from_bytes(blob), note
+    except Exception as error:  # whatever a broken file leads to is one thing to its reader
+        raise ValueError(
+            f"{path}: {len(blob)} bytes, not a whole weights file of this series ({error}). "
+            "The file was cut short or altered: fetch it again, or train and save again."
+        ) from None
