@@ -4,14 +4,15 @@
 # %% [markdown]
 # # 1 · The task and its dataset
 #
-# Most of the time a neural network is treated as a **black box**: we put something in, look at what comes out, and count
-# how often it is right. **Mechanistic interpretability** opens the box. It asks which small parts of the network compute what,
-# and how they are joined into **circuits** that together do the task. That networks learn such circuits is a hypothesis, and
-# this series tests it on the smallest network that is worth the trouble.
+# Most of the time a neural network is treated as a **black box**: we put something in, look at what comes out, and count how often it is right.
+# **Mechanistic interpretability** opens the box.
+# It asks which small parts of the network compute what, and how they are joined into **circuits** that together do the task.
+# That networks learn such circuits is a hypothesis, and this series tests it on the smallest network that is worth the trouble.
 #
-# A language model is hard to understand because nobody knows the rules of its task. So we
-# start with a task whose rules fit into one line, and whose inputs can all be listed. Task and model come from an article that is
-# called *From Zero to (Mechanistic) Interpretability* too; it tells a clean story about them. We follow it, and test each step.
+# A language model is hard to understand because nobody knows the rules of its task.
+# So we start with a task whose rules fit into one line, and whose inputs can all be listed.
+# Task and model come from an article that is called *From Zero to (Mechanistic) Interpretability* too; it tells a clean story about them.
+# We follow it, and test each step.
 #
 # **You will**
 # - see what it means to predict the next token, on a sequence of our own;
@@ -19,8 +20,10 @@
 # - build all 65,536 sequences and split them so that the split means something;
 # - measure the two scores that a model has to beat.
 #
-# **Time:** about 20 minutes. **You should know:** Python, and what a PyTorch tensor is.
-# **Before this:** nothing. **Next:** `02_transformer`.
+# **Time:** about 20 minutes.
+# **You should know:** Python, and what a PyTorch tensor is.
+# **Before this:** nothing.
+# **Next:** `02_transformer`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
@@ -44,8 +47,10 @@ from helpers.claims import claim
 # %% [markdown]
 # ## The task in one line
 #
-# Take eight digits between 0 and 3. Write them backwards, and add 1 to each, where 3 + 1 is 0 again.
-# That last rule is called *addition modulo 4*, written **mod 4**. By hand:
+# Take eight digits between 0 and 3.
+# Write them backwards, and add 1 to each, where 3 + 1 is 0 again.
+# That last rule is called *addition modulo 4*, written **mod 4**.
+# By hand:
 
 # %%
 x = [0, 1, 2, 3, 2, 0, 3, 1]
@@ -56,8 +61,9 @@ print("backwards ", backwards)
 print("plus 1    ", y)
 
 # %% [markdown]
-# The same in a formula: $y_i = (x_{7-i} + 1) \bmod 4$. We call $x_{7-i}$ the **source** of $y_i$. The function
-# `targets` in `helpers/task.py` does this for many sequences at once:
+# The same in a formula: $y_i = (x_{7-i} + 1) \bmod 4$.
+# We call $x_{7-i}$ the **source** of $y_i$.
+# The function `targets` in `helpers/task.py` does this for many sequences at once:
 
 # %%
 print(T.targets(x).tolist())
@@ -66,20 +72,21 @@ claim("worked-example", T.targets(x).tolist() == y)
 # %% [markdown]
 # ## Predicting the next token
 #
-# A **token** is one entry of a sequence: for a language model a piece of a word, for us a digit. The
-# list of all tokens is the **vocabulary**. Ours has five: 0, 1, 2, 3, and a token that only marks the
-# beginning, **BOS** (*beginning of sequence*, number 4). One whole sequence is BOS, the eight inputs
-# $x_0 … x_7$ and the eight outputs $y_0 … y_7$:
+# A **token** is one entry of a sequence: for a language model a piece of a word, for us a digit.
+# The list of all tokens is the **vocabulary**.
+# Ours has five: 0, 1, 2, 3, and a token that only marks the beginning, **BOS** (*beginning of sequence*, number 4).
+# One whole sequence is BOS, the eight inputs $x_0 … x_7$ and the eight outputs $y_0 … y_7$:
 
 # %%
 sequence = [T.BOS] + x + y
 print(sequence)
 
 # %% [markdown]
-# An **autoregressive** model reads such a sequence from left to right. At each place it gives one
-# probability to each token that could come next. It sees what stands to the left, its **context**, and
-# nothing else. To write a text, it picks a token, adds it to the context, and goes on. A large language model does the same with
-# a context of thousands of tokens and a vocabulary of tens of thousands; we have seventeen places and five tokens.
+# An **autoregressive** model reads such a sequence from left to right.
+# At each place it gives one probability to each token that could come next.
+# It sees what stands to the left, its **context**, and nothing else.
+# To write a text, it picks a token, adds it to the context, and goes on.
+# A large language model does the same with a context of thousands of tokens and a vocabulary of tens of thousands; we have seventeen places and five tokens.
 # Here are the last predictions that our sequence asks for:
 
 # %%
@@ -119,14 +126,16 @@ P.show(
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
-# This is why the model will be trained on the last eight tokens only. From the others it could learn only that BOS never comes.
+# This is why the model will be trained on the last eight tokens only.
+# From the others it could learn only that BOS never comes.
 
 # %% [markdown]
 # ## What is hard about it?
 #
-# A **linear** model multiplies its input by a matrix and adds a constant. It cannot learn everything.
-# The smallest famous example is **XOR**: the answer is 1 when exactly one of two bits is 1. Here is the
-# best linear fit (least squares):
+# A **linear** model multiplies its input by a matrix and adds a constant.
+# It cannot learn everything.
+# The smallest famous example is **XOR**: the answer is 1 when exactly one of two bits is 1.
+# Here is the best linear fit (least squares):
 
 # %%
 bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).double()
@@ -146,14 +155,17 @@ claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
 # %% [markdown]
 # <details><summary>Why no line can do it</summary>
 #
-# A linear function $f$ satisfies $f(0,0) + f(1,1) = f(0,1) + f(1,0)$: both sides are the same sum. To separate
-# XOR with a threshold $t$, the left values would both have to be below $t$ and the right ones both above.
+# A linear function $f$ satisfies $f(0,0) + f(1,1) = f(0,1) + f(1,0)$: both sides are the same sum.
+# To separate XOR with a threshold $t$, the left values would both have to be below $t$ and the right ones both above.
 # Then the left sum is below $2t$, the right sum above it, and they cannot be equal.
 # </details>
 #
-# Our task has two halves. **Reversal** moves tokens to other places and leaves their values alone.
-# **+1 mod 4** changes the value and leaves the place alone. Is one of them like XOR? Reversal is not: to permute eight places is
-# a multiplication by a matrix of zeros and ones, which is linear. And +1 mod 4? First on the digits as *numbers*:
+# Our task has two halves.
+# **Reversal** moves tokens to other places and leaves their values alone. **+1 mod 4** changes the value and leaves the place alone.
+# Is one of them like XOR?
+# Reversal is not: to permute eight places is a multiplication by a matrix of zeros and ones, which is linear.
+# And +1 mod 4?
+# First on the digits as *numbers*:
 
 # %%
 digits = torch.arange(4).double()
@@ -165,9 +177,10 @@ print("linear fit", P.numbers((design @ fit)[:, 0], 2))
 claim("plus-one-not-linear-on-numbers", ((design @ fit)[:, 0] - plus_one).abs().max())
 
 # %% [markdown]
-# No line fits: the step from 3 back to 0 is in the way. But a transformer never sees the number 3. It sees
-# **one-hot** tokens: a vector of zeros with a single 1 at the place of the token. The same fit again,
-# from one-hot to one-hot:
+# No line fits: the step from 3 back to 0 is in the way.
+# But a transformer never sees the number 3.
+# It sees **one-hot** tokens: a vector of zeros with a single 1 at the place of the token.
+# The same fit again, from one-hot to one-hot:
 
 # %%
 one_hot = torch.eye(4).double()
@@ -185,13 +198,16 @@ claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max(
 # %% [markdown]
 # On one-hot tokens +1 mod 4 is a *permutation matrix*: it is linear, and it is exact.
 #
-# A transformer has an attention layer, which moves things between places, and an **MLP** (*multi-layer
-# perceptron*), which is its non-linear part. So there is a story that suggests itself, and the article tells it. For
-# reversal alone, attention would do. For +1 alone, no attention would be needed. Here both are asked for, so attention does the reversal
-# and the MLP does the +1. We call this **the clean story**.
+# A transformer has an attention layer, which moves things between places, and an **MLP** (*multi-layer perceptron*), which is its non-linear part.
+# So there is a story that suggests itself, and the article tells it.
+# For reversal alone, attention would do.
+# For +1 alone, no attention would be needed.
+# Here both are asked for, so attention does the reversal and the MLP does the +1.
+# We call this **the clean story**.
 #
-# **Write down what you think before you go on.** Could a transformer *without* an MLP learn this task? We
-# set our own answer here and keep it until `06_ablation`, where 32 such models are trained.
+# **Write down what you think before you go on.**
+# Could a transformer *without* an MLP learn this task?
+# We set our own answer here and keep it until `06_ablation`, where 32 such models are trained.
 
 # %%
 the_task_needs_an_mlp = True  # the clean story. Yours?
@@ -200,8 +216,9 @@ print("prediction: the task needs an MLP:", the_task_needs_an_mlp)
 # %% [markdown]
 # ## All the sequences
 #
-# There are $4^8$ inputs. That is few enough to list them all, so nothing we say later has to be a sample. We count from zero, and write each number with
-# eight digits in base 4:
+# There are $4^8$ inputs.
+# That is few enough to list them all, so nothing we say later has to be a sample.
+# We count from zero, and write each number with eight digits in base 4:
 
 # %%
 counting = torch.arange(4**8)
@@ -215,7 +232,8 @@ print(tuple(sequences.shape))
 print(sequences[12345].tolist())
 
 # %% [markdown]
-# `T.full_sequences()` builds the same. The later notebooks use it:
+# `T.full_sequences()` builds the same.
+# The later notebooks use it:
 
 # %%
 claim("all-sequences", torch.equal(sequences, T.full_sequences()) and len(sequences.unique(dim=0)))
@@ -223,9 +241,10 @@ claim("all-sequences", torch.equal(sequences, T.full_sequences()) and len(sequen
 # %% [markdown]
 # ## A split that means something
 #
-# We train on 60,000 sequences and hold out 5,536: the **hold-out** shows whether the model has learnt the
-# rule or only the sequences it saw. The simplest code takes the last 5,536 rows of the list. But the
-# list is sorted like a dictionary. What is in its tail?
+# We train on 60,000 sequences and hold out 5,536: the **hold-out** shows whether the model has learnt the rule or only the sequences it saw.
+# The simplest code takes the last 5,536 rows of the list.
+# But the list is sorted like a dictionary.
+# What is in its tail?
 
 # %%
 sliced = sequences[60_000:]
@@ -234,8 +253,9 @@ for token in range(4):
     print(f"x0 = {token}: {(sliced[:, 1] == token).sum().item():5d} sequences")
 
 # %% [markdown]
-# Every one of them begins with 3, so every one of them ends with $y_7 = 0$. Such a hold-out asks the
-# same last question 5,536 times. Shuffled first, with a fixed seed so that everybody gets the same order:
+# Every one of them begins with 3, so every one of them ends with $y_7 = 0$.
+# Such a hold-out asks the same last question 5,536 times.
+# Shuffled first, with a fixed seed so that everybody gets the same order:
 
 # %%
 train_set, holdout = T.split(sequences)
@@ -265,8 +285,9 @@ claim("split-is-a-partition", len(together))
 # %% [markdown]
 # ## Two scores to beat
 #
-# **Chance** is one in four. A slightly cleverer model ignores its input and always says the same: for each
-# output position, the token that is right most often. How good is this *best constant* on our two hold-outs?
+# **Chance** is one in four.
+# A slightly cleverer model ignores its input and always says the same: for each output position, the token that is right most often.
+# How good is this *best constant* on our two hold-outs?
 
 # %%
 def best_constant(data):
@@ -293,15 +314,16 @@ claim("best-constant-shuffled", constants["shuffled"].mean())
 claim("best-constant-sliced", constants["last rows of the list"].mean())
 
 # %% [markdown]
-# A model that has learnt nothing can look a good deal better than chance on a hold-out that was cut
-# carelessly. We keep this in mind for `06_ablation`, where parts of a model are switched off and we
-# ask how much is left.
+# A model that has learnt nothing can look a good deal better than chance on a hold-out that was cut carelessly.
+# We keep this in mind for `06_ablation`, where parts of a model are switched off and we ask how much is left.
 
 # %% [markdown]
 # ## Explore
 #
-# The figure shows one input: its target, two answers that miss a part of the rule, and one that does not look at the input. With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
-# Can you find an input on which the constant is right everywhere? One on which reversing is not needed?
+# The figure shows one input: its target, two answers that miss a part of the rule, and one that does not look at the input.
+# With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
+# Can you find an input on which the constant is right everywhere?
+# One on which reversing is not needed?
 
 # %%
 P.show(*E.task_figure())
@@ -312,13 +334,16 @@ E.explore_task()
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: the rule in code
 #
-# *★☆☆ easy, about 5 minutes.* Write the rule of the task for a list of eight digits. Give back a list.
+# *★☆☆ easy, about 5 minutes.*
+# Write the rule of the task for a list of eight digits.
+# Give back a list.
 
 # %%
 def my_targets(x):
@@ -336,14 +361,17 @@ X.check("01-targets", my_targets)
 #     return [(digit + 1) % 4 for digit in reversed(x)]
 # ```
 #
-# First the order, then the value. The two steps can be exchanged: neither looks at what the other changes.
+# First the order, then the value.
+# The two steps can be exchanged: neither looks at what the other changes.
 # </details>
 
 # %% [markdown]
 # ### Exercise: a rule with a gap
 #
-# *★★☆ medium, about 5 minutes.* Somebody reverses correctly and adds 1, but forgets the mod: after 3 comes 4, which is never right. **Predict:** on what share of
-# the 65,536 sequences are *all eight* tokens right? Give a number between 0 and 1.
+# *★★☆ medium, about 5 minutes.*
+# Somebody reverses correctly and adds 1, but forgets the mod: after 3 comes 4, which is never right.
+# **Predict:** on what share of the 65,536 sequences are *all eight* tokens right?
+# Give a number between 0 and 1.
 
 # %%
 my_share = ...
@@ -357,8 +385,9 @@ X.check("01-forgotten-mod", my_share)
 # my_share = (3 / 4) ** 8
 # ```
 #
-# A sequence survives when it holds no 3 at all. Each of the eight digits is one of 0, 1, 2 in three cases out of four, and
-# the digits do not depend on each other. So a mistake in one token of four spoils nine sequences of ten.
+# A sequence survives when it holds no 3 at all.
+# Each of the eight digits is one of 0, 1, 2 in three cases out of four, and the digits do not depend on each other.
+# So a mistake in one token of four spoils nine sequences of ten.
 # </details>
 
 # %% [markdown]
@@ -370,4 +399,5 @@ X.check("01-forgotten-mod", my_share)
 # - You have built all 65,536 sequences and a split that was really shuffled.
 # - You have two scores to beat: chance and the best constant, both one in four.
 #
-# **Open:** which machine can learn this? **Next:** `02_transformer` takes one apart and computes it by hand.
+# **Open:** which machine can learn this?
+# **Next:** `02_transformer` takes one apart and computes it by hand.

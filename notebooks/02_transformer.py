@@ -4,8 +4,8 @@
 # %% [markdown]
 # # 2 · A transformer, computed by hand
 #
-# Nothing in a transformer is hidden. Ours has 360 numbers, and one forward pass is a few matrix products
-# that you can write yourself and compare with the library, digit by digit.
+# Nothing in a transformer is hidden.
+# Ours has 360 numbers, and one forward pass is a few matrix products that you can write yourself and compare with the library, digit by digit.
 #
 # **You will**
 # - see the architecture as one picture, and count where its parameters are;
@@ -13,8 +13,10 @@
 # - let the model write its answer token by token;
 # - see all the points that attention can tell apart, drawn whole on a sphere.
 #
-# **Time:** about 25 minutes. **You should know:** matrix products, and what a softmax is.
-# **Before this:** `01_dataset`. **Next:** `03_training`.
+# **Time:** about 25 minutes.
+# **You should know:** matrix products, and what a softmax is.
+# **Before this:** `01_dataset`.
+# **Next:** `03_training`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
@@ -37,14 +39,17 @@ torch.set_grad_enabled(False)  # we only look; nothing is trained here
 model = load_trained()
 
 # %% [markdown]
-# The weights are those that `03_training` will find. Any others would do here, but with these the answer at the
-# end is right.
+# The weights are those that `03_training` will find.
+# Any others would do here, but with these the answer at the end is right.
 #
 # ## The picture
 #
-# Read it from the bottom upwards. A vector of `d_model` = 4 numbers for each token runs along the left: the
-# **residual stream**. Attention and the MLP each read the stream, compute something, and *add* it. LN is a layer norm; what each box does
-# comes below, one after another. Together, attention and MLP are one **layer**. Large models stack dozens.
+# Read it from the bottom upwards.
+# A vector of `d_model` = 4 numbers for each token runs along the left: the **residual stream**.
+# Attention and the MLP each read the stream, compute something, and *add* it.
+# LN is a layer norm; what each box does comes below, one after another.
+# Together, attention and MLP are one **layer**.
+# Large models stack dozens.
 
 # %%
 P.show(
@@ -61,7 +66,8 @@ for name, value in CONFIG.items():
 # %% [markdown]
 # <details><summary>If you come from an older tutorial: HookedTransformer and its names</summary>
 #
-# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`. What older texts call… is now…
+# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
+# What older texts call… is now…
 #
 # | older | here |
 # |---|---|
@@ -95,13 +101,13 @@ assert total == sum(p.numel() for p in model.parameters())  # none is missing, n
 claim("parameters", total)
 
 # %% [markdown]
-# The positions ($W_{pos}$) and the two matrices of the MLP make up more than half. Attention, the part that
-# is most talked about, has less than a quarter.
+# The positions ($W_{pos}$) and the two matrices of the MLP make up more than half.
+# Attention, the part that is most talked about, has less than a quarter.
 #
 # ## In: embedding and position
 #
-# The library runs the model and keeps every intermediate value in a **cache**. We take one sequence, the one of
-# `01_dataset`, and leave out its last token: nothing comes after it.
+# The library runs the model and keeps every intermediate value in a **cache**.
+# We take one sequence, the one of `01_dataset`, and leave out its last token: nothing comes after it.
 
 # %%
 tokens = T.full_sequences([0, 1, 2, 3, 2, 0, 3, 1])[:, :16]
@@ -109,8 +115,8 @@ logits, cache = model.run_with_cache(tokens)
 print("tokens", tuple(tokens.shape), " logits", tuple(logits.shape))
 
 # %% [markdown]
-# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each
-# place. Their sum is where the residual stream begins.
+# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each place.
+# Their sum is where the residual stream begins.
 
 
 # %%
@@ -127,8 +133,8 @@ claim("hand-embedding", largest_difference(resid_pre, cache["resid_pre", 0]))
 # %% [markdown]
 # ## Layer norm
 #
-# **Layer norm** (LN) makes the four numbers comparable: subtract their mean, divide by their standard deviation, then
-# apply a learnt weight and bias to each. (The `1e-5` keeps it from dividing by zero.)
+# **Layer norm** (LN) makes the four numbers comparable: subtract their mean, divide by their standard deviation, then apply a learnt weight and bias to each.
+# (The `1e-5` keeps it from dividing by zero.)
 
 
 # %%
@@ -144,8 +150,9 @@ claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"
 # %% [markdown]
 # ## Attention
 #
-# Each position makes three vectors from what it reads. Its **query** says what it looks for, its **key** what it
-# offers to be found by, its **value** what it hands over when it is found. The three matrices that make these vectors ($W_Q$, $W_K$, $W_V$), with the one that writes the result back ($W_O$), are an attention **head**.
+# Each position makes three vectors from what it reads.
+# Its **query** says what it looks for, its **key** what it offers to be found by, its **value** what it hands over when it is found.
+# The three matrices that make these vectors ($W_Q$, $W_K$, $W_V$), with the one that writes the result back ($W_O$), are an attention **head**.
 # Larger models have many heads side by side, each with its own share of the width; ours has one, of width `d_head` = 4.
 
 # %%
@@ -156,12 +163,13 @@ v = normed @ attention.W_V[0] + attention.b_V[0]
 print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
 
 # %% [markdown]
-# The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with
-# the width. No position may look at what comes after it: those scores are set to $-\infty$ (the **causal mask**). A
-# softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
+# The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with the width.
+# No position may look at what comes after it: those scores are set to $-\infty$ (the **causal mask**).
+# A softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
 #
-# **Before you look:** $y_0$ is predicted at the position of $x_7$, $y_1$ at the position of $y_0$, and so on. From $y_7$ back to $y_0$ the source goes
-# from $x_0$ to $x_7$. Which shape would the largest weights of those eight rows have, if every output looked at its source?
+# **Before you look:** $y_0$ is predicted at the position of $x_7$, $y_1$ at the position of $y_0$, and so on.
+# From $y_7$ back to $y_0$ the source goes from $x_0$ to $x_7$.
+# Which shape would the largest weights of those eight rows have, if every output looked at its source?
 
 # %%
 a_shape = "a diagonal that falls from right to left"  # your prediction
@@ -188,8 +196,7 @@ for row in range(8, 16):
 # %% [markdown]
 # From `04_attention` on we name such a row after what it *predicts*.
 #
-# Each position collects the values by these weights (the library calls the result **z**), and $W_O$ writes it back
-# into the stream.
+# Each position collects the values by these weights (the library calls the result **z**), and $W_O$ writes it back into the stream.
 
 # %%
 z = pattern @ v
@@ -202,7 +209,8 @@ print("resid_mid", tuple(resid_mid.shape))
 # ## The MLP
 #
 # Sixteen **neurons**: each takes a weighted sum of what it reads, and passes it on only when it is positive (**ReLU**).
-# Then each adds its own direction to the stream. Positions do not see each other here.
+# Then each adds its own direction to the stream.
+# Positions do not see each other here.
 
 # %%
 mlp = model.blocks[0].mlp
@@ -215,7 +223,8 @@ claim("hand-mlp", largest_difference(mlp_out, cache["mlp_out", 0]))
 # %% [markdown]
 # ## Out: unembedding and softmax
 #
-# One more layer norm, then $W_U$ gives a number for each token: the **logits**. A softmax makes them probabilities.
+# One more layer norm, then $W_U$ gives a number for each token: the **logits**.
+# A softmax makes them probabilities.
 
 # %%
 resid_post = resid_mid + mlp_out
@@ -237,13 +246,14 @@ print("wanted:       ", T.targets([0, 1, 2, 3, 2, 0, 3, 1]).tolist())
 claim("hand-answer", torch.equal(probabilities.argmax(-1), T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
 
 # %% [markdown]
-# This was one whole forward pass. A large transformer of this kind does the same with more layers, more
-# heads and longer vectors.
+# This was one whole forward pass.
+# A large transformer of this kind does the same with more layers, more heads and longer vectors.
 #
 # ## The model writes
 #
-# So far the model read the right outputs and predicted the next. Used on its own, it gets BOS and the inputs only and
-# reads *its own* answers. A mistake would then lead to others.
+# So far the model read the right outputs and predicted the next.
+# Used on its own, it gets BOS and the inputs only and reads *its own* answers.
+# A mistake would then lead to others.
 
 # %%
 text = torch.tensor([[T.BOS, 0, 1, 2, 3, 2, 0, 3, 1]])
@@ -256,13 +266,13 @@ claim("writes-the-answer", torch.equal(text[0, 9:], T.targets([0, 1, 2, 3, 2, 0,
 # %% [markdown]
 # ## A gift: all that attention can tell apart, in one picture
 #
-# Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone. Then it fixes their length. What
-# is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of
-# two components, but all of it. (The layer norm's learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do
-# $W_Q$, $W_K$ and $W_V$, so they add no difference that is not on it.)
+# Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone.
+# Then it fixes their length.
+# What is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of two components, but all of it.
+# (The layer norm's learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do $W_Q$, $W_K$ and $W_V$, so they add no difference that is not on it.)
 #
-# **Before the next cell:** the input of attention depends on the token and on its position, nothing else. How many
-# different points can there be?
+# **Before the next cell:** the input of attention depends on the token and on its position, nothing else.
+# How many different points can there be?
 
 # %%
 my_guess = 16 * 5  # positions times tokens; or are there fewer?
@@ -302,21 +312,25 @@ claim("x7-is-spread-most", order[-1][1] == "x7" and order[-1][0] / order[-2][0])
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# Where the four points of one position lie close together, the position dominates; where they lie apart, the token
-# does. (u₁, u₂ and u₃ are three perpendicular directions in what layer norm leaves; their choice has no meaning.) Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value
-# of that token. At $x_7$, of all places, the token decides. `04_attention` asks how the model uses that.
+# Where the four points of one position lie close together, the position dominates; where they lie apart, the token does. (u₁, u₂ and u₃ are three perpendicular directions in what layer norm leaves; their choice has no meaning.)
+# Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value of that token.
+# At $x_7$, of all places, the token decides.
+# `04_attention` asks how the model uses that.
 # </details>
 #
-# Is +1 mod 4 hard for such a machine? `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens. The way
-# through attention, $W_E W_V W_O W_U$, is a product of matrices: apart from the layer norms and what they rescale, it is a linear map from tokens to logits. So there is a path in
-# this picture that *could* do the +1 without any neuron. Whether it does is an experiment (`05_mlp`, `06_ablation`).
+# Is +1 mod 4 hard for such a machine?
+# `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens.
+# The way through attention, $W_E W_V W_O W_U$, is a product of matrices: apart from the layer norms and what they rescale, it is a linear map from tokens to logits.
+# So there is a path in this picture that *could* do the +1 without any neuron.
+# Whether it does is an experiment (`05_mlp`, `06_ablation`).
 
 # %% [markdown]
 # ## Explore
 #
-# One forward pass has eighteen stops, from the embedding to the probabilities. The figure shows one of them. With a running
-# kernel, the slider steps through all of them; other tokens can be typed. Watch where the rows begin to differ from one input to another, and
-# at which stop the eight last rows know their answers.
+# One forward pass has eighteen stops, from the embedding to the probabilities.
+# The figure shows one of them.
+# With a running kernel, the slider steps through all of them; other tokens can be typed.
+# Watch where the rows begin to differ from one input to another, and at which stop the eight last rows know their answers.
 
 # %%
 P.show(*E.forward_figure(model))
@@ -327,14 +341,17 @@ E.explore_forward(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: a model without its MLP
 #
-# *★☆☆ easy, about 5 minutes.* Take the whole MLP away, with everything that belongs to it. **Predict:** how many parameters are left? (The table of
-# parameters above helps.)
+# *★☆☆ easy, about 5 minutes.*
+# Take the whole MLP away, with everything that belongs to it.
+# **Predict:** how many parameters are left?
+# (The table of parameters above helps.)
 
 # %%
 my_count = ...
@@ -350,14 +367,17 @@ X.check("02-parameters", my_count)
 # my_count = 360 - (W_in + b_in + W_out + b_out) - layer_norm_of_mlp
 # ```
 #
-# The layer norm in front of the MLP is easily forgotten. Without an MLP nobody reads what it makes.
+# The layer norm in front of the MLP is easily forgotten.
+# Without an MLP nobody reads what it makes.
 # </details>
 
 # %% [markdown]
 # ### Exercise: the attention pattern
 #
-# *★★☆ medium, about 10 minutes.* Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax. Give back
-# `[position, position]`, one row for each query. The check tries other sizes than ours.
+# *★★☆ medium, about 10 minutes.*
+# Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax.
+# Give back `[position, position]`, one row for each query.
+# The check tries other sizes than ours.
 
 # %%
 def my_pattern(q, k):
@@ -377,7 +397,8 @@ X.check("02-pattern", my_pattern)
 #     return scores.masked_fill(ahead, -torch.inf).softmax(-1)
 # ```
 #
-# The mask comes before the softmax. Setting weights to zero afterwards would leave rows that do not sum to 1.
+# The mask comes before the softmax.
+# Setting weights to zero afterwards would leave rows that do not sum to 1.
 # </details>
 
 # %% [markdown]
@@ -388,4 +409,5 @@ X.check("02-pattern", my_pattern)
 # - You have let the model write its answer.
 # - You have seen all 61 points that attention can tell apart, on a sphere.
 #
-# **Open:** where do these 360 numbers come from? **Next:** `03_training`.
+# **Open:** where do these 360 numbers come from?
+# **Next:** `03_training`.

@@ -4,7 +4,9 @@
 # %% [markdown]
 # # 3 · Training
 #
-# Three hundred and sixty random numbers know nothing. Can a few hundred small corrections make them solve the task? You train them and see, in a few seconds.
+# Three hundred and sixty random numbers know nothing.
+# Can a few hundred small corrections make them solve the task?
+# You train them and see, in a few seconds.
 #
 # **You will**
 # - write the training loop in full and watch it run;
@@ -13,8 +15,10 @@
 # - train on after the goal is reached, and see whether it lasts;
 # - see how many seeds of 32 fail, and what failure looks like.
 #
-# **Time:** about 20 minutes. **You should know:** what a gradient is, and roughly what an optimiser does.
-# **Before this:** `02_transformer`. **Next:** `04_attention`.
+# **Time:** about 20 minutes.
+# **You should know:** what a gradient is, and roughly what an optimiser does.
+# **Before this:** `02_transformer`.
+# **Next:** `04_attention`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
@@ -48,9 +52,11 @@ train_set, holdout = T.split(sequences)
 # %% [markdown]
 # ## What is made smaller
 #
-# The **loss** is the mean of $-\log p$, where $p$ is the probability that the model gave to the right token: the
-# *cross-entropy*. It is taken over the last eight tokens only, for the others cannot be known. The logarithm is the natural one, so the
-# unit is called **nat**. A model that answers one quarter to each digit has a loss of $\ln 4$ nats. And a model that has just been made?
+# The **loss** is the mean of $-\log p$, where $p$ is the probability that the model gave to the right token: the *cross-entropy*.
+# It is taken over the last eight tokens only, for the others cannot be known.
+# The logarithm is the natural one, so the unit is called **nat**.
+# A model that answers one quarter to each digit has a loss of $\ln 4$ nats.
+# And a model that has just been made?
 # (`"article"` is the name of the configuration of `02_transformer`. The **seed** is the number that fixes the random start and the order of what is shown in training.)
 
 # %%
@@ -62,9 +68,10 @@ print(f"fresh model {fresh:.4f}   ln 4 = {math.log(4):.4f}   ln 5 = {math.log(5)
 claim("fresh-loss", abs(fresh - math.log(5)))
 
 # %% [markdown]
-# It starts a little above, at $\ln 5$: it does not know yet that BOS never comes. Training shows it small sets of sequences, **batches**, and after
-# each batch makes a **step**: every weight moves a little in the direction that lowers the loss of that batch. A pass through the whole train set is an
-# **epoch**. The recipe:
+# It starts a little above, at $\ln 5$: it does not know yet that BOS never comes.
+# Training shows it small sets of sequences, **batches**, and after each batch makes a **step**: every weight moves a little in the direction that lowers the loss of that batch.
+# A pass through the whole train set is an **epoch**.
+# The recipe:
 
 # %%
 print(RECIPE)
@@ -74,27 +81,31 @@ print("steps at most:", RECIPE.max_steps)
 # - **AdamW**, the usual optimiser, with a rate `lr` that falls along a cosine; `betas` say over how many steps it averages;
 # - gradients longer than `clip` are shortened to it, so that one bad batch cannot throw the model away;
 # - gradients are rounded to millionths (`to_grid`; why is folded below);
-# - it stops when `patience` *training* batches in a row had no wrong token. The hold-out is not looked at until the end:
-#   a set that decides when to stop is no hold-out any more.
+# - it stops when `patience` *training* batches in a row had no wrong token.
+#   The hold-out is not looked at until the end: a set that decides when to stop is no hold-out any more.
 #
 # <details><summary>Why float64, numpy's random numbers, rounded gradients and the CPU?</summary>
 #
-# So that your run is our run. The initial weights and the order of the batches come from numpy's generator, which gives the
-# same numbers everywhere. Double precision costs a model this small almost nothing.
+# So that your run is our run.
+# The initial weights and the order of the batches come from numpy's generator, which gives the same numbers everywhere.
+# Double precision costs a model this small almost nothing.
 #
-# That alone is not enough. Two processors add the same numbers in a different order, and their sums differ in the last digit. This training is *chaotic*:
-# such a difference grows from step to step, until the weights are different ones. Rounding the gradients to a grid of 2⁻²⁰ breaks the
-# chain: nearly always both processors round to the same number, so the difference does not enter the next step.
+# That alone is not enough.
+# Two processors add the same numbers in a different order, and their sums differ in the last digit.
+# This training is *chaotic*: such a difference grows from step to step, until the weights are different ones.
+# Rounding the gradients to a grid of 2⁻²⁰ breaks the chain: nearly always both processors round to the same number, so the difference does not enter the next step.
 #
-# A GPU would work (`build("article", device="cuda")`, and `batch.to("cuda")` in the
-# loop). But it starts each of these tiny operations more slowly than a CPU finishes it, and it sums in yet another order.
+# A GPU would work (`build("article", device="cuda")`, and `batch.to("cuda")` in the loop).
+# But it starts each of these tiny operations more slowly than a CPU finishes it, and it sums in yet another order.
 #
-# The article trains for 30 epochs. This recipe allows seven.
+# The article trains for 30 epochs.
+# This recipe allows seven.
 # </details>
 #
 # ## The loop
 #
-# **Before you run it:** will the loss fall smoothly, or in steps? Which output will be learnt first, and which last?
+# **Before you run it:** will the loss fall smoothly, or in steps?
+# Which output will be learnt first, and which last?
 
 # %%
 my_guess = "in steps; y0 first, since its source is near, and y7 last"
@@ -145,8 +156,8 @@ P.show(
 # %% [markdown]
 # ## What is learnt first?
 #
-# The same steps, seen output by output: the share of right tokens in each batch (smoothed over 15 steps). One might expect each output to
-# find its source on its own, one after another.
+# The same steps, seen output by output: the share of right tokens in each batch (smoothed over 15 steps).
+# One might expect each output to find its source on its own, one after another.
 
 # %%
 smooth = torch.tensor(accuracies).unfold(0, 15, 1).mean(-1)  # [steps, 8]
@@ -168,8 +179,9 @@ if SEED == 0:
     claim("others-learnt-together", order[-2][0] - order[0][0])
 
 # %% [markdown]
-# Not one after another, then: seven outputs take different ways and arrive together, and y0 is first at one half and last at nine tenths. What are the pauses? The same steps once more, sorted by the *right answer*
-# instead of the position:
+# Not one after another, then: seven outputs take different ways and arrive together, and y0 is first at one half and last at nine tenths.
+# What are the pauses?
+# The same steps once more, sorted by the *right answer* instead of the position:
 
 # %%
 smooth = torch.tensor(by_answer).unfold(0, 15, 1).mean(-1)  # [steps, 4]
@@ -184,11 +196,14 @@ P.show(
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# In this seed something is learnt in turn, but it is the *answers*, two by two, more than the eight positions. Look at the pairs: before step 170 the curves of 0 and 2 are mirror
-# images, and so are those of 1 and 3. So the model knows the pair and guesses within it, which makes one half. Then it tells 0 from 2 and still exchanges 1 and 3: (1 + 1 + ½ + ½) / 4 is three quarters. The next cell measures the mirror.
+# In this seed something is learnt in turn, but it is the *answers*, two by two, more than the eight positions.
+# Look at the pairs: before step 170 the curves of 0 and 2 are mirror images, and so are those of 1 and 3.
+# So the model knows the pair and guesses within it, which makes one half.
+# Then it tells 0 from 2 and still exchanges 1 and 3: (1 + 1 + ½ + ½) / 4 is three quarters.
+# The next cell measures the mirror.
 #
-# A likely reason why the outputs share this, which we have not tested: the positions share all weights of attention and
-# MLP, so what tells two answers apart at one of them helps at the others. We have looked at seed 0 only; the explorer below trains others.
+# A likely reason why the outputs share this, which we have not tested: the positions share all weights of attention and MLP, so what tells two answers apart at one of them helps at the others.
+# We have looked at seed 0 only; the explorer below trains others.
 # </details>
 
 # %%
@@ -201,8 +216,8 @@ if SEED == 0:
 # %% [markdown]
 # ## Is it right?
 #
-# Now the hold-out, for the first time, and then every sequence there is. A sequence counts only when all eight tokens
-# are right.
+# Now the hold-out, for the first time, and then every sequence there is.
+# A sequence counts only when all eight tokens are right.
 
 # %%
 on_holdout, everywhere = n_right(model, holdout), n_right(model, sequences)
@@ -213,13 +228,15 @@ if SEED == 0:
     claim("trained-exact", everywhere)
 
 # %% [markdown]
-# We call such a model **exact**. It stopped within the first epoch, so it read no sequence twice, and some never. It
-# cannot have learnt them by heart: there is a rule in these 360 numbers. The next notebooks look for it.
+# We call such a model **exact**.
+# It stopped within the first epoch, so it read no sequence twice, and some never.
+# It cannot have learnt them by heart: there is a rule in these 360 numbers.
+# The next notebooks look for it.
 #
 # ## The same loop for many models
 #
-# `helpers/training.py` holds the same loop with one more axis in front, so that many seeds train at once. Does it find
-# the same weights?
+# `helpers/training.py` holds the same loop with one more axis in front, so that many seeds train at once.
+# Does it find the same weights?
 
 # %%
 SAME_STEPS = 50
@@ -235,8 +252,8 @@ claim("loop-equals-helpers", apart)
 # %% [markdown]
 # ## How many seeds fail?
 #
-# Thirty-two seeds were trained with this recipe beforehand; they are the **zoo**, which the next notebooks use. **Before you run it:** how many of the 32 are
-# exact?
+# Thirty-two seeds were trained with this recipe beforehand; they are the **zoo**, which the next notebooks use.
+# **Before you run it:** how many of the 32 are exact?
 
 # %%
 my_guess = 32
@@ -259,13 +276,13 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# Of the four failed seeds two (7 and 19) have outputs at one quarter, like a guess among four, and two (9 and 25) have outputs that are right for a part of the inputs. Why, the
-# figure does not say.
+# Of the four failed seeds two (7 and 19) have outputs at one quarter, like a guess among four, and two (9 and 25) have outputs that are right for a part of the inputs.
+# Why, the figure does not say.
 #
 # ## Would more steps help? And does success last?
 #
-# We train two seeds to the very last step of the recipe, whatever happens: seed 7, which failed, and our own seed, which would
-# have stopped long before. **Before you run it:** what will happen to each of them?
+# We train two seeds to the very last step of the recipe, whatever happens: seed 7, which failed, and our own seed, which would have stopped long before.
+# **Before you run it:** what will happen to each of them?
 
 # %%
 my_guess = "seed 7 gets free, seed 0 stays perfect"
@@ -302,18 +319,20 @@ claim("failing-seed-others-perfect", worst[1])
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# More steps did not free seed 7: its loss rests at one eighth of ln 4, seven outputs perfect and one guessing. And in seed 0, to be exact did not last: it made mistakes
-# twice for a while, and then no more. A likely reason, which we have not tested, is the rate: while it is high, one step can throw the model off the solution. Our
-# loop stops before that. `tests/benchmark.py` counts how many of 32 seeds come undone, and how many end exact.
+# More steps did not free seed 7: its loss rests at one eighth of ln 4, seven outputs perfect and one guessing.
+# And in seed 0, to be exact did not last: it made mistakes twice for a while, and then no more.
+# A likely reason, which we have not tested, is the rate: while it is high, one step can throw the model off the solution.
+# Our loop stops before that.
+# `tests/benchmark.py` counts how many of 32 seeds come undone, and how many end exact.
 #
 # All this is why the series says "on k of n seeds" where it says something about training.
 # </details>
 #
 # ## Saved for later
 #
-# With `SAVE = True` at the top, the model trained here is written to `helpers/weights/`, with a note beside it: its
-# configuration, seed, recipe, library versions and a checksum. If the rounding does its work, whoever runs this notebook unchanged gets the
-# stored weights. Did you?
+# With `SAVE = True` at the top, the model trained here is written to `helpers/weights/`, with a note beside it: its configuration, seed, recipe, library versions and a checksum.
+# If the rounding does its work, whoever runs this notebook unchanged gets the stored weights.
+# Did you?
 
 # %%
 if SAVE:
@@ -330,10 +349,10 @@ else:
 # %% [markdown]
 # ## Explore
 #
-# Train other models: choose the model, the seed and the learning rate, press *Train*, and stop when you have seen enough. The figure is
-# the run from above, and the explorer starts from it. Three things to try: seed 7, a rate ten times smaller, and `no_mlp`, the model without its MLP.
-# (`article_default_init` starts from larger weights, `sum_pairs` is another task; both come in later notebooks. In Colab
-# the *Stop* button has no effect while Python runs: interrupt the kernel instead.)
+# Train other models: choose the model, the seed and the learning rate, press *Train*, and stop when you have seen enough.
+# The figure is the run from above, and the explorer starts from it.
+# Three things to try: seed 7, a rate ten times smaller, and `no_mlp`, the model without its MLP.
+# (`article_default_init` starts from larger weights, `sum_pairs` is another task; both come in later notebooks. In Colab the *Stop* button has no effect while Python runs: interrupt the kernel instead.)
 
 # %%
 P.show(*E.training_figure("article", SEED, RECIPE.lr, losses, accuracies))
@@ -344,14 +363,18 @@ E.explore_training(losses, accuracies)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: half of the answer
 #
-# *★☆☆ easy, about 5 minutes.* A model is sure that the answer is 0 or 2, or that it is 1 or 3, and it is never wrong about that. Between the two it guesses. **Predict:** what is its loss,
-# in nats per token? (Three digits are enough.)
+# *★☆☆ easy, about 5 minutes.*
+# A model is sure that the answer is 0 or 2, or that it is 1 or 3, and it is never wrong about that.
+# Between the two it guesses.
+# **Predict:** what is its loss, in nats per token?
+# (Three digits are enough.)
 
 # %%
 my_loss_value = ...
@@ -365,15 +388,18 @@ X.check("03-half-known", my_loss_value)
 # my_loss_value = -math.log(1 / 2)
 # ```
 #
-# The right token always has the probability one half. The loss is the logarithm of two, half of that of a guess among four. Look
-# for a slope of the loss curve that pauses near it.
+# The right token always has the probability one half.
+# The loss is the logarithm of two, half of that of a guess among four.
+# Look for a slope of the loss curve that pauses near it.
 # </details>
 
 # %% [markdown]
 # ### Exercise: the loss of the last eight tokens
 #
-# *★★☆ medium, about 10 minutes.* Write the loss of the training loop without `cross_entropy`: the mean of $-\log p$ of the right tokens, over $y_0 … y_7$ only. `logits` is
-# `[batch, 16, 5]`, `tokens` is `[batch, 17]`. Careful with the places: at position 8 the model predicts the token at position 9.
+# *★★☆ medium, about 10 minutes.*
+# Write the loss of the training loop without `cross_entropy`: the mean of $-\log p$ of the right tokens, over $y_0 … y_7$ only.
+# `logits` is `[batch, 16, 5]`, `tokens` is `[batch, 17]`.
+# Careful with the places: at position 8 the model predicts the token at position 9.
 
 # %%
 def my_loss(logits, tokens):
@@ -393,13 +419,16 @@ X.check("03-loss", my_loss)
 #     return -of_the_right_token.mean()
 # ```
 #
-# `gather` picks from each row of logarithms the one of the right token. `cross_entropy` does both steps at once.
+# `gather` picks from each row of logarithms the one of the right token.
+# `cross_entropy` does both steps at once.
 # </details>
 
 # %% [markdown]
 # ### Exercise: the falling rate
 #
-# *★★☆ medium, about 5 minutes.* The learning rate falls along half a turn of a cosine, from `top` at step 0 to zero at step `total`. Write it.
+# *★★☆ medium, about 5 minutes.*
+# The learning rate falls along half a turn of a cosine, from `top` at step 0 to zero at step `total`.
+# Write it.
 
 # %%
 def my_rate(step, total, top):
@@ -417,7 +446,8 @@ X.check("03-rate", my_rate)
 #     return top * (1 + math.cos(math.pi * step / total)) / 2
 # ```
 #
-# The cosine goes from 1 to -1 while its angle goes from 0 to pi. Adding 1 and halving makes that 1 to 0.
+# The cosine goes from 1 to -1 while its angle goes from 0 to pi.
+# Adding 1 and halving makes that 1 to 0.
 # </details>
 
 # %% [markdown]
@@ -429,4 +459,5 @@ X.check("03-rate", my_rate)
 # - You have trained on, and seen it come undone and find its way back.
 # - You have seen how many seeds of 32 fail, and two ways to fail.
 #
-# **Open:** *how* does the model do it? **Next:** `04_attention` looks at where it looks.
+# **Open:** *how* does the model do it?
+# **Next:** `04_attention` looks at where it looks.

@@ -4,8 +4,8 @@
 # %% [markdown]
 # # 4 · Where the model looks
 #
-# The attention pattern is the first thing everybody draws, and the first thing that misleads. Here the picture comes
-# first, then what it says in numbers, then experiments that decide how much of it is true.
+# The attention pattern is the first thing everybody draws, and the first thing that misleads.
+# Here the picture comes first, then what it says in numbers, then experiments that decide how much of it is true.
 #
 # **You will**
 # - run the model with a cache and draw where each output looks;
@@ -14,8 +14,10 @@
 # - see one output say something by looking *away*, and find the reason in the scores;
 # - ask the same of the exact ones among 32 seeds, and among 32 others with another start.
 #
-# **Time:** about 40 minutes. **You should know:** query, key, value and pattern (`02_transformer`).
-# **Before this:** `03_training`. **Next:** `05_mlp`.
+# **Time:** about 40 minutes.
+# **You should know:** query, key, value and pattern (`02_transformer`).
+# **Before this:** `03_training`.
+# **Next:** `05_mlp`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
@@ -46,9 +48,8 @@ claim("exact-04", n_right(model, sequences))
 # %% [markdown]
 # ## The picture
 #
-# `run_with_cache` keeps the pattern. Its full shape is `[batch, head, query, key]`; we cut out what matters: the
-# queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys at positions 1 to 8, where
-# $x_0 … x_7$ stand.
+# `run_with_cache` keeps the pattern.
+# Its full shape is `[batch, head, query, key]`; we cut out what matters: the queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys at positions 1 to 8, where $x_0 … x_7$ stand.
 
 # %%
 sample = holdout[:4]
@@ -65,8 +66,9 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# The same in **CircuitsVis**, the viewer that many papers use. It shows all 16 positions; point at a token to see
-# where it looks. Rows are named after the token that is *read* there.
+# The same in **CircuitsVis**, the viewer that many papers use.
+# It shows all 16 positions; point at a token to see where it looks.
+# Rows are named after the token that is *read* there.
 
 # %%
 names = [f"{n}={t}" for n, t in zip(T.POSITION_NAMES, ["", *sample[0, 1:16].tolist()])]
@@ -83,7 +85,8 @@ P.table(rows, ["", *T.INPUT_NAMES])
 # %% [markdown]
 # ## One picture is one sequence
 #
-# What holds for all of them? The mean over all 65,536 sequences, and the spread (standard deviation) around it:
+# What holds for all of them?
+# The mean over all 65,536 sequences, and the spread (standard deviation) around it:
 
 # %%
 everywhere = torch.cat([I.record(model, "pattern", part) for part in sequences.split(8192)])
@@ -115,19 +118,28 @@ claim("y0-row-is-not-clean", source_weight[0])
 # %% [markdown]
 # <details><summary>What did you see?</summary>
 #
-# The **clean story** says: attention does the reversal, so each output looks at its source. Five rows tell it. Two tell it most of the time. The first does not. And
-# yet the answer is right every time. Why could $y_0$ be an exception? Its source is $x_7$, and $y_0$ is predicted
-# *at the position of $x_7$*: the token is already there, in the residual stream. $y_0$ need not look anywhere.
+# The **clean story** says: attention does the reversal, so each output looks at its source.
+# Five rows tell it.
+# Two tell it most of the time.
+# The first does not.
+# And yet the answer is right every time.
+# Why could $y_0$ be an exception?
+# Its source is $x_7$, and $y_0$ is predicted *at the position of $x_7$*: the token is already there, in the residual stream.
+# $y_0$ need not look anywhere.
 # </details>
 #
 # ## Three questions to the picture
 #
-# A picture of attention shows where the head looks. It does not show what would happen if it looked elsewhere. So we
-# change the pattern while the model runs, an **intervention**, and count on all sequences. `I.set_pattern` does it with a
-# **hook**, a function that changes a value while the model runs, and raises an error if the change did not reach the output.
+# A picture of attention shows where the head looks.
+# It does not show what would happen if it looked elsewhere.
+# So we change the pattern while the model runs, an **intervention**, and count on all sequences.
+# `I.set_pattern` does it with a **hook**, a function that changes a value while the model runs, and raises an error if the change did not reach the output.
 #
-# **1. Is the clean story enough?** We force the ideal reversal: weight 1 on the source, 0 elsewhere. If the picture is the
-# explanation, nothing should change. Our prediction:
+# **1.
+# Is the clean story enough?**
+# We force the ideal reversal: weight 1 on the source, 0 elsewhere.
+# If the picture is the explanation, nothing should change.
+# Our prediction:
 
 # %%
 predicted_ideal = 1.0
@@ -137,8 +149,10 @@ ideal = by_position(I.set_pattern(model, I.ideal_pattern()), sequences)
 print(f"predicted {predicted_ideal:.1%}, measured {ideal.mean():.2%}")
 
 # %% [markdown]
-# **2. Is the pattern the same for every input?** We freeze it at its mean. If each output always looks at the same places,
-# nothing should change.
+# **2.
+# Is the pattern the same for every input?**
+# We freeze it at its mean.
+# If each output always looks at the same places, nothing should change.
 
 # %%
 predicted_frozen = 1.0
@@ -162,12 +176,17 @@ claim("frozen-breaks-y0-and-y6", frozen[[0, 6]].max())
 claim("frozen-keeps-the-others", frozen[[1, 2, 3, 4, 5, 7]].min())
 
 # %% [markdown]
-# Both predictions fail, but only at a few outputs. For seven outputs looking at the source is enough. For $y_0$ it is not! And the average of the
-# real patterns is no pattern that the model ever uses: with it some of the $y_6$ are lost, which the ideal pattern keeps. $y_0$
-# loses with both.
+# Both predictions fail, but only at a few outputs.
+# For seven outputs looking at the source is enough.
+# For $y_0$ it is not!
+# And the average of the real patterns is no pattern that the model ever uses: with it some of the $y_6$ are lost, which the ideal pattern keeps.
+# $y_0$ loses with both.
 #
-# **3. Where does the model rely on attention?** We replace what attention *writes* by its mean, position by position: it then says the same
-# for every sequence. An output that has its source at its own place should stay right, the other seven should guess. So:
+# **3.
+# Where does the model rely on attention?**
+# We replace what attention *writes* by its mean, position by position: it then says the same for every sequence.
+# An output that has its source at its own place should stay right, the other seven should guess.
+# So:
 
 # %%
 can_see_its_source = 1  # y0
@@ -188,12 +207,13 @@ P.show(
 claim("silent-attention-is-chance", abs(silent - 0.25).max())
 
 # %% [markdown]
-# Wrong again, and for the same row: $y_0$ *could* use the token at its own place, but in this model it does not; it relies on
-# attention as much as the others. (Other seeds differ. Every exact seed is asked below.)
+# Wrong again, and for the same row: $y_0$ *could* use the token at its own place, but in this model it does not; it relies on attention as much as the others.
+# (Other seeds differ. Every exact seed is asked below.)
 #
 # ## Saying something by looking away
 #
-# When does an output look at its source, and when not? We sort the sequences by the one token that matters for each output, its source:
+# When does an output look at its source, and when not?
+# We sort the sequences by the one token that matters for each output, its source:
 
 # %%
 by_source = torch.tensor([[everywhere[sequences[:, 8 - i] == token, i, 8 - i].mean() for token in range(4)] for i in range(8)])
@@ -208,7 +228,8 @@ P.show(
 claim("source-1-is-looked-at-less", min(by_source[i, [0, 2, 3]].min() - by_source[i, 1] for i in (3, 6)))
 
 # %% [markdown]
-# The head looks away for certain *values*. Where does $y_0$ look instead?
+# The head looks away for certain *values*.
+# Where does $y_0$ look instead?
 
 # %%
 by_token = torch.stack([everywhere[sequences[:, 8] == token, 0].mean(0) for token in range(4)])
@@ -222,8 +243,9 @@ P.show(
 claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 
 # %% [markdown]
-# The same query position looks at its source or away from it, *depending on the source's value*. Not finding a token is information too, when it
-# happens for some values only: **coding by absence**. One sequence, one token exchanged:
+# The same query position looks at its source or away from it, *depending on the source's value*.
+# Not finding a token is information too, when it happens for some values only: **coding by absence**.
+# One sequence, one token exchanged:
 
 # %%
 pair = T.full_sequences([[0, 1, 2, 3, 2, 0, 3, 2], [0, 1, 2, 3, 2, 0, 3, 3]])
@@ -238,8 +260,9 @@ P.show(
 claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
 
 # %% [markdown]
-# If absence is the message for some values of $x_7$, then forcing $y_0$ to look, as the ideal pattern does, should spoil
-# exactly those. **Which?** The figure shows two candidates, 1 and 3:
+# If absence is the message for some values of $x_7$, then forcing $y_0$ to look, as the ideal pattern does, should spoil exactly those.
+# **Which?**
+# The figure shows two candidates, 1 and 3:
 
 # %%
 predicted_wrong = [1, 3]
@@ -251,17 +274,24 @@ for token, share in enumerate(wrong):
 claim("forced-y0-fails-by-value", wrong == [0, 0, 0, 1])
 
 # %% [markdown]
-# Only 3 is said by looking away. For 1 the model looks at $x_7$ a little, and that little seems to be enough, so looking more does no harm. (The lengths printed below show why: with token 1, $x_7$ writes many times more than BOS.)
+# Only 3 is said by looking away.
+# For 1 the model looks at $x_7$ a little, and that little seems to be enough, so looking more does no harm.
+# (The lengths printed below show why: with token 1, $x_7$ writes many times more than BOS.)
 #
-# The article that this series follows prints one such matrix, of its own model and for one sequence, and reads it as the reversal. Two of its rows do not fit: $y_2$ divides its weight
-# between two inputs, and $y_4$ looks at almost none. Absence that means something would explain such rows. We cannot test a model that we do not have; in ours it is so.
+# The article that this series follows prints one such matrix, of its own model and for one sequence, and reads it as the reversal.
+# Two of its rows do not fit: $y_2$ divides its weight between two inputs, and $y_4$ looks at almost none.
+# Absence that means something would explain such rows.
+# We cannot test a model that we do not have; in ours it is so.
 #
 # ## Two closer looks
 #
-# **Weight is not message.** A position can get much weight and hand over almost nothing. The **value-weighted** pattern multiplies each
-# weight by the length of what that key's value would write through $W_O$ (Kobayashi et al. 2020). Does the picture change?
+# **Weight is not message.**
+# A position can get much weight and hand over almost nothing.
+# The **value-weighted** pattern multiplies each weight by the length of what that key's value would write through $W_O$ (Kobayashi et al. 2020).
+# Does the picture change?
 #
-# With one layer, what a key offers depends on its token and its position only. So a small table holds it all:
+# With one layer, what a key offers depends on its token and its position only.
+# So a small table holds it all:
 
 # %%
 attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
@@ -283,8 +313,10 @@ P.show(
 claim("bos-writes-little", size[T.BOS, 0] / size[:4, 1:9].mean())
 
 # %% [markdown]
-# **Why does the row of $y_0$ look away?** Query and key depend on token and position only, as well. So the scores are a *table* too: every
-# score that this head can ever give. Rows are the queries that predict $y_0 … y_7$, with each token that may stand there; columns are the keys, with each of theirs.
+# **Why does the row of $y_0$ look away?**
+# Query and key depend on token and position only, as well.
+# So the scores are a *table* too: every score that this head can ever give.
+# Rows are the queries that predict $y_0 … y_7$, with each token that may stand there; columns are the keys, with each of theirs.
 
 # %%
 query = read @ attention.W_Q[0] + attention.b_Q[0]  # [token, position, d_head]
@@ -312,8 +344,9 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# Now only the query at $x_7$, for each of its four tokens. The scores of other keys are averaged over their token; the score of $x_7$ to itself is exact. A
-# softmax looks at differences only, so each row is shown against its own mean:
+# Now only the query at $x_7$, for each of its four tokens.
+# The scores of other keys are averaged over their token; the score of $x_7$ to itself is exact.
+# A softmax looks at differences only, so each row is shown against its own mean:
 
 # %%
 others = scores[0, :, 1:8, :4].mean(-1)  # [token of x7, x0..x6]
@@ -331,14 +364,17 @@ print("score of x7 minus score of BOS, for x7 = 0, 1, 2, 3:", P.numbers(gap, 1))
 claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
 
 # %% [markdown]
-# This is the mechanism of the absence. The query is made at $x_7$, so it knows the token; for 3 it gives that very token a score so low that the softmax leaves
-# nothing. For 1 a little is left, and $x_7$ writes many times more than BOS does.
+# This is the mechanism of the absence.
+# The query is made at $x_7$, so it knows the token; for 3 it gives that very token a score so low that the softmax leaves nothing.
+# For 1 a little is left, and $x_7$ writes many times more than BOS does.
 
 # %% [markdown]
 # ## And the other seeds?
 #
-# One model is an anecdote. The same recipe was run with 32 seeds, and the models that failed were kept. How many are exact? We do not
-# trust the note beside the file; we count again.
+# One model is an anecdote.
+# The same recipe was run with 32 seeds, and the models that failed were kept.
+# How many are exact?
+# We do not trust the note beside the file; we count again.
 
 # %%
 zoo = load_zoo("article")
@@ -363,8 +399,11 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# Now the three questions, to all of them. **Predict:** how many of these models stay right on every input under the ideal reversal? With
-# their pattern frozen at its mean? And in how many does $y_0$ survive when attention is silent? The clean story says: all, all, all.
+# Now the three questions, to all of them.
+# **Predict:** how many of these models stay right on every input under the ideal reversal?
+# With their pattern frozen at its mean?
+# And in how many does $y_0$ survive when attention is silent?
+# The clean story says: all, all, all.
 
 # %%
 predicted_zoo = {"ideal reversal": len(exact), "frozen pattern": len(exact), "y0 survives": len(exact)}
@@ -403,10 +442,15 @@ claim("zoo-frozen", stays_frozen)
 claim("zoo-silent-y0", keeps_y0)
 
 # %% [markdown]
-# The answer "all" is wrong three times. Under half of the models **reverse cleanly**: the ideal reversal is enough for them. That is half of the clean story; who adds 1 comes in `05_mlp`. Fewer have a pattern that can be frozen.
+# The answer "all" is wrong three times.
+# Under half of the models **reverse cleanly**: the ideal reversal is enough for them.
+# That is half of the clean story; who adds 1 comes in `05_mlp`.
+# Fewer have a pattern that can be frozen.
 # Where freezing costs something, the model attends *depending on the input*, as ours does at $y_0$.
 #
-# And the picture of $y_0$? **Before the table:** if the row of $y_0$ looks at $x_7$, does the model rely on attention for it? And if it does not look?
+# And the picture of $y_0$?
+# **Before the table:** if the row of $y_0$ looks at $x_7$, does the model rely on attention for it?
+# And if it does not look?
 
 # %%
 predicted_relies = "whoever looks, and nobody else"
@@ -423,13 +467,15 @@ P.table(rows, ["", "looks at x7 (over one half)", "does not"])
 claim("zoo-no-idle-looker", (looks & ~uses).sum())
 
 # %% [markdown]
-# Whoever looks at $x_7$ relies on it. But a row that does not look tells nothing: most of those models rely on attention for $y_0$ as well. For
-# them looking away may be the message, or a small weight may be enough; we did not test which.
+# Whoever looks at $x_7$ relies on it.
+# But a row that does not look tells nothing: most of those models rely on attention for $y_0$ as well.
+# For them looking away may be the message, or a small weight may be enough; we did not test which.
 
 # %% [markdown]
 # ## Does the start decide?
 #
-# These models started from small weights. Thirty-two more were started at the library's default, six to eight times as large, with the same recipe.
+# These models started from small weights.
+# Thirty-two more were started at the library's default, six to eight times as large, with the same recipe.
 # **Predict:** will as many of them be exact, and will as large a share of the exact ones reverse cleanly?
 
 # %%
@@ -459,15 +505,18 @@ claim("start-decides-exact", len(default))
 claim("start-ideal-gap", abs(stays_ideal / len(exact) - default_ideal / len(default)))
 
 # %% [markdown]
-# The start decides how often training succeeds. Whether it also decides *which* algorithm is found, these figures do not show: more of one kind stay exact
-# under the ideal reversal, more of the other with a frozen pattern, and with so few models either may be chance.
+# The start decides how often training succeeds.
+# Whether it also decides *which* algorithm is found, these figures do not show: more of one kind stay exact under the ideal reversal, more of the other with a frozen pattern, and with so few models either may be chance.
 
 # %% [markdown]
 # ## Explore
 #
-# A weight says how much a head looks at a key. It does not say how much it *writes* because of that: the value may be long or short. So
-# the right panel multiplies each weight by the norm (the length) of what that key writes into the stream, through $W_V$ and $W_O$ (Kobayashi et al. 2020). With a
-# running kernel, change one token and watch both. Change $x_7$ first: which row moves? Does it write much when it looks at BOS?
+# A weight says how much a head looks at a key.
+# It does not say how much it *writes* because of that: the value may be long or short.
+# So the right panel multiplies each weight by the norm (the length) of what that key writes into the stream, through $W_V$ and $W_O$ (Kobayashi et al. 2020).
+# With a running kernel, change one token and watch both.
+# Change $x_7$ first: which row moves?
+# Does it write much when it looks at BOS?
 
 # %%
 P.show(*E.attention_figure(model))
@@ -478,14 +527,16 @@ E.explore_attention(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: the pattern of the clean story
 #
-# *★☆☆ easy, about 5 minutes.* Build the ideal pattern `[8, 16]`: row $i$ belongs to $y_i$, the columns are the positions 0 to 15, and each row has a single 1, at the
-# source of $y_i$. Mind where BOS stands.
+# *★☆☆ easy, about 5 minutes.*
+# Build the ideal pattern `[8, 16]`: row $i$ belongs to $y_i$, the columns are the positions 0 to 15, and each row has a single 1, at the source of $y_i$.
+# Mind where BOS stands.
 
 # %%
 def my_ideal_pattern():
@@ -512,8 +563,9 @@ X.check("04-ideal-pattern", my_ideal_pattern)
 # %% [markdown]
 # ### Exercise: weight times norm
 #
-# *★★☆ medium, about 10 minutes.* Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`. Each entry is the norm of what
-# this key adds to the stream of this query.
+# *★★☆ medium, about 10 minutes.*
+# Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`.
+# Each entry is the norm of what this key adds to the stream of this query.
 
 # %%
 def my_value_weighted(pattern, values, W_O):
@@ -532,8 +584,8 @@ X.check("04-value-weighted", my_value_weighted)
 #     return pattern * written.norm(dim=-1)
 # ```
 #
-# A weight is never negative, so the norm of weight times vector is weight times norm. The norms belong to the keys, and the keys are the
-# last axis of the pattern: torch lines them up by itself.
+# A weight is never negative, so the norm of weight times vector is weight times norm.
+# The norms belong to the keys, and the keys are the last axis of the pattern: torch lines them up by itself.
 # </details>
 
 # %% [markdown]
@@ -545,4 +597,6 @@ X.check("04-value-weighted", my_value_weighted)
 # - You have seen an output say something by looking away, and the scores that make it so.
 # - You have asked every exact model of two times 32 seeds, and can say "k of n".
 #
-# **Open:** attention brings the source. Who adds 1? **Next:** `05_mlp`.
+# **Open:** attention brings the source.
+# Who adds 1?
+# **Next:** `05_mlp`.

@@ -4,8 +4,9 @@
 # %% [markdown]
 # # 5 · What the MLP does
 #
-# The clean story says: attention fetches the source, the MLP adds 1. If that is so, and if the old token stands there in the form that the unembedding reads, then the residual stream
-# says the *old* token just before the MLP and the new one just after it. The stream can be read at both places.
+# The clean story says: attention fetches the source, the MLP adds 1.
+# If that is so, and if the old token stands there in the form that the unembedding reads, then the residual stream says the *old* token just before the MLP and the new one just after it.
+# The stream can be read at both places.
 #
 # **You will**
 # - read the stream before and after the MLP, in the right way and in a common wrong way;
@@ -14,8 +15,10 @@
 # - draw the work of the MLP whole, replace it by a constant, and see what each of its neurons does;
 # - split the logits into what each part wrote, and ask the other seeds.
 #
-# **Time:** about 40 minutes. **You should know:** residual stream, layer norm and logits (`02_transformer`).
-# **Before this:** `04_attention`. **Next:** `06_ablation`.
+# **Time:** about 40 minutes.
+# **You should know:** residual stream, layer norm and logits (`02_transformer`).
+# **Before this:** `04_attention`.
+# **Next:** `06_ablation`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
@@ -45,8 +48,8 @@ claim("exact-05", n_right(model, sequences))
 # %% [markdown]
 # ## Reading the stream early
 #
-# The **logit lens** (nostalgebraist 2020) asks: if the model had to answer now, what would it say? It takes the stream at some
-# point and applies what normally comes at the end: the last layer norm, then $W_U$.
+# The **logit lens** (nostalgebraist 2020) asks: if the model had to answer now, what would it say?
+# It takes the stream at some point and applies what normally comes at the end: the last layer norm, then $W_U$.
 
 # %%
 def logit_lens(stream):
@@ -73,8 +76,8 @@ for i in range(8):
 P.table(rows, ["output", "source", "right", "before: p(0) p(1) p(2) p(3)", "says", "after: p(0) p(1) p(2) p(3)", "says"])
 
 # %% [markdown]
-# **Before you count:** over all sequences, how often does the reading before the MLP give the *source* token, as the clean
-# story says? And how often the right answer?
+# **Before you count:** over all sequences, how often does the reading before the MLP give the *source* token, as the clean story says?
+# And how often the right answer?
 
 # %%
 predicted = {"source token": 1.0, "right answer": 0.0}  # the clean story
@@ -101,8 +104,10 @@ claim("before-mlp-often-right", measured["right answer"].mean())
 claim("after-mlp-always-right", (says_after == answers).double().mean())
 
 # %% [markdown]
-# The clean story fails here. Read in this way, the stream before the MLP does not hold the old token. It holds the *new* one in most cases. Whatever
-# does the +1 in this model, most of it is done before the MLP.
+# The clean story fails here.
+# Read in this way, the stream before the MLP does not hold the old token.
+# It holds the *new* one in most cases.
+# Whatever does the +1 in this model, most of it is done before the MLP.
 #
 # <details><summary>A shortcut that is often taken</summary>
 #
@@ -121,11 +126,12 @@ claim("shortcut-differs", differ)
 # %% [markdown]
 # ## What does attention write?
 #
-# The head writes $W_V W_O$ of what it reads. From token to token that is the **OV circuit** (Elhage et al. 2021): which logits
-# does attending to a token raise? The layer norms at both ends must be handled. At the input we take the exact normalised vector of each
-# token, averaged over the positions $x_0 … x_7$. At the output we leave out the last layer norm's division, which scales all logits alike,
-# and keep its weight. A softmax does not see what all logits share, so each row is shown against the mean of its four digits; and what attending to *any* digit adds tells
-# nothing about the digit, so each column is shown against the mean of the four digits.
+# The head writes $W_V W_O$ of what it reads.
+# From token to token that is the **OV circuit** (Elhage et al. 2021): which logits does attending to a token raise?
+# The layer norms at both ends must be handled.
+# At the input we take the exact normalised vector of each token, averaged over the positions $x_0 … x_7$.
+# At the output we leave out the last layer norm's division, which scales all logits alike, and keep its weight.
+# A softmax does not see what all logits share, so each row is shown against the mean of its four digits; and what attending to *any* digit adds tells nothing about the digit, so each column is shown against the mean of the four digits.
 
 # %%
 stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
@@ -152,10 +158,13 @@ print("raises most:        ", strongest.tolist(), "  plus 1 would be", [1, 2, 3,
 claim("ov-is-not-plus-one", (strongest == torch.tensor([1, 2, 3, 0])).sum())
 
 # %% [markdown]
-# The table is not the permutation matrix of `01_dataset`: taken alone it names the right answer for two tokens of four. But its rows are nearly multiples of one
-# another. Is what attention *really* writes, output by output and over all sequences, also a push in one direction? And if so, is that one number enough?
-# **Before you run it:** we keep of attention's output only its mean at each output, plus its part along one direction, the same for all outputs and sequences. Three
-# of its four numbers then no longer depend on the input. How many tokens stay right?
+# The table is not the permutation matrix of `01_dataset`: taken alone it names the right answer for two tokens of four.
+# But its rows are nearly multiples of one another.
+# Is what attention *really* writes, output by output and over all sequences, also a push in one direction?
+# And if so, is that one number enough?
+# **Before you run it:** we keep of attention's output only its mean at each output, plus its part along one direction, the same for all outputs and sequences.
+# Three of its four numbers then no longer depend on the input.
+# How many tokens stay right?
 
 # %%
 predicted_line = 0.5
@@ -173,7 +182,8 @@ claim("one-direction-is-enough", kept.min())
 claim("helpers-find-the-line", abs(I.one_direction(model)[1] - sizes[0] ** 2 / (sizes**2).sum()))
 
 # %% [markdown]
-# One number from attention is enough for every output on every input. Where on the line is each token?
+# One number from attention is enough for every output on every input.
+# Where on the line is each token?
 
 # %%
 along = varying @ line  # [sequence, output]
@@ -190,17 +200,19 @@ claim("places-in-one-order", (places.argsort(0) == torch.tensor([1, 3, 0, 2])[:,
 # %% [markdown]
 # <details><summary>How can one number give four answers?</summary>
 #
-# Along a line each logit grows or falls evenly, so it is a straight line itself when it is drawn over the place. Of four straight lines now one is the
-# highest, now another: the highest can change three times, and that makes four stretches, one for each answer. Which token is named on which stretch is up to $W_U$. So "+1" asks for no
-# extra step: each source token only needs a place on the stretch of its *successor*. (The last layer norm divides all logits by the same number, which does not change which one is highest; its bias comes
-# on top.)
+# Along a line each logit grows or falls evenly, so it is a straight line itself when it is drawn over the place.
+# Of four straight lines now one is the highest, now another: the highest can change three times, and that makes four stretches, one for each answer.
+# Which token is named on which stretch is up to $W_U$.
+# So "+1" asks for no extra step: each source token only needs a place on the stretch of its *successor*.
+# (The last layer norm divides all logits by the same number, which does not change which one is highest; its bias comes on top.)
 # </details>
 #
 # ## The sphere before and after
 #
-# What the unembedding reads lies on a sphere in three dimensions (`02_transformer`), so nothing is lost when we draw it. Each point is the
-# stream at one output of one sequence, coloured by the right answer; a hollow point is read wrongly. The arrows point to where the logit of a token is largest (the
-# last bias left out). First before the MLP:
+# What the unembedding reads lies on a sphere in three dimensions (`02_transformer`), so nothing is lost when we draw it.
+# Each point is the stream at one output of one sequence, coloured by the right answer; a hollow point is read wrongly.
+# The arrows point to where the logit of a token is largest (the last bias left out).
+# First before the MLP:
 
 # %%
 some = torch.from_numpy(np.random.default_rng(0).permutation(65_536)[:64])  # 64 sequences, 512 points
@@ -232,8 +244,10 @@ sphere(after, "After the MLP (turn it)",
 # %% [markdown]
 # ## What the MLP adds
 #
-# The MLP writes a vector. How much does it depend on the input? **Before you run this:** for each output we replace what the MLP writes by one
-# and the same vector, its mean over all sequences. If the MLP computes the +1 from the token, accuracy must collapse.
+# The MLP writes a vector.
+# How much does it depend on the input?
+# **Before you run this:** for each output we replace what the MLP writes by one and the same vector, its mean over all sequences.
+# If the MLP computes the +1 from the token, accuracy must collapse.
 
 # %%
 predicted_constant = 0.25
@@ -255,8 +269,12 @@ claim("constant-mlp-y0", constant[0])
 claim("one-constant-is-not-enough", single.min())
 
 # %% [markdown]
-# **At seven outputs it stays right on every input.** What the MLP knows about the token is hardly needed, and only at $y_2$, $y_6$ and $y_7$ does it matter *where* it is. Its neurons do the work of a
-# bias. It moves all the places on the line together; the tokens are told apart by attention. This was a surprise to us too. Is it this seed only?
+# **At seven outputs it stays right on every input.**
+# What the MLP knows about the token is hardly needed, and only at $y_2$, $y_6$ and $y_7$ does it matter *where* it is.
+# Its neurons do the work of a bias.
+# It moves all the places on the line together; the tokens are told apart by attention.
+# This was a surprise to us too.
+# Is it this seed only?
 # `06_ablation` asks the others.
 #
 # ## The neurons
@@ -300,14 +318,15 @@ print("accuracy without each firing neuron:", {n: round(without[n], 4) for n in 
 claim("some-neuron-matters", min(without))
 
 # %% [markdown]
-# Sixteen neurons were there to be used, and at the outputs this model uses three. What they write is the push: for some answers, against others. It varies with the input at most outputs, but at $y_1$ to $y_7$ no answer
-# depends on the variation.
+# Sixteen neurons were there to be used, and at the outputs this model uses three.
+# What they write is the push: for some answers, against others.
+# It varies with the input at most outputs, but at $y_1$ to $y_7$ no answer depends on the variation.
 
 # %% [markdown]
 # ## Who writes the right answer?
 #
-# The logits are linear in the stream once the last layer norm's divisor is known. So they split, exactly, into what the
-# embedding, the position, attention and the MLP wrote: **direct logit attribution**.
+# The logits are linear in the stream once the last layer norm's divisor is known.
+# So they split, exactly, into what the embedding, the position, attention and the MLP wrote: **direct logit attribution**.
 
 # %%
 parts = {
@@ -352,14 +371,17 @@ for name, value in shares.items():
 claim("attention-adds-most", shares["attention"] / sum(shares.values()))
 
 # %% [markdown]
-# Mind what this average hides. A vector that is the same for every input speaks for one answer and against another, and over all four answers that nearly cancels. So a short bar does not mean a small part: set to zero,
-# the MLP takes a third of the tokens with it (that is what the reading before the MLP was).
+# Mind what this average hides.
+# A vector that is the same for every input speaks for one answer and against another, and over all four answers that nearly cancels.
+# So a short bar does not mean a small part: set to zero, the MLP takes a third of the tokens with it (that is what the reading before the MLP was).
 
 # %% [markdown]
 # ## Over 32 seeds
 #
-# Is this a fact about seed 0? For every exact seed: how often does the stream before the MLP give the right answer, how often the un-incremented source? And in how many is one
-# direction of attention enough? **Predict** before you look, for the clean story and for "all are like seed 0":
+# Is this a fact about seed 0?
+# For every exact seed: how often does the stream before the MLP give the right answer, how often the un-incremented source?
+# And in how many is one direction of attention enough?
+# **Predict** before you look, for the clean story and for "all are like seed 0":
 
 # %%
 predictions = {"clean story": "source 100 %, right 0 %", "all like seed 0": "source 0 %, right two thirds, one direction enough"}
@@ -391,9 +413,14 @@ claim("zoo-right-before-mlp", (right_small > 0.5).sum())
 claim("zoo-more-right-than-source", (right_small > source_small).sum() + (right_default > source_default).sum())
 
 # %% [markdown]
-# Neither prediction holds. In no exact seed does the lens find the source for as much as half of the tokens, so none of them keeps the old token in a form that the unembedding reads. (One, from the library's start, comes
-# near, with the source read nearly twice as often as by chance.) It could stand there in another code, which the lens cannot tell. For seed 0 the constant MLP decided it: what does not look at the token cannot add 1 to it. For the others `06_ablation` asks.
-# And how much of the answer is there before the MLP differs from seed to seed. Now the line, for the small start:
+# Neither prediction holds.
+# In no exact seed does the lens find the source for as much as half of the tokens, so none of them keeps the old token in a form that the unembedding reads.
+# (One, from the library's start, comes near, with the source read nearly twice as often as by chance.)
+# It could stand there in another code, which the lens cannot tell.
+# For seed 0 the constant MLP decided it: what does not look at the token cannot add 1 to it.
+# For the others `06_ablation` asks.
+# And how much of the answer is there before the MLP differs from seed to seed.
+# Now the line, for the small start:
 
 # %%
 edit, share_small = I.one_direction(small)  # as above, each model its own direction
@@ -416,9 +443,11 @@ claim("zoo-line-is-enough", line_is_enough)
 # %% [markdown]
 # ## Explore
 #
-# What a sequence looks like at one output can be told in three words: which **output** it is, its **source token**, and the **own token**, the one that
-# stands at the place where the output is predicted ($x_7$ for $y_0$, else the output before). The figure shows one such case: the probabilities read before and after the MLP, in the mean over
-# all sequences of that case. With a running kernel, slide along the cases. Where is the MLP needed? Does the own token ever matter?
+# What a sequence looks like at one output can be told in three words: which **output** it is, its **source token**, and the **own token**, the one that stands at the place where the output is predicted ($x_7$ for $y_0$, else the output before).
+# The figure shows one such case: the probabilities read before and after the MLP, in the mean over all sequences of that case.
+# With a running kernel, slide along the cases.
+# Where is the MLP needed?
+# Does the own token ever matter?
 
 # %%
 P.show(*E.case_figure(model))
@@ -429,13 +458,16 @@ E.explore_cases(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: how many cases?
 #
-# *★☆☆ easy, about 5 minutes.* A case is an output, its source token and its own token. **Predict:** how many different cases occur in all 65,536 sequences?
+# *★☆☆ easy, about 5 minutes.*
+# A case is an output, its source token and its own token.
+# **Predict:** how many different cases occur in all 65,536 sequences?
 # Mind $y_0$.
 
 # %%
@@ -452,14 +484,16 @@ X.check("05-cases", my_cases)
 # my_cases = y0 + the_others
 # ```
 #
-# $y_0$ is predicted at the place of its source, so both tokens are the same one. Elsewhere all pairs occur.
+# $y_0$ is predicted at the place of its source, so both tokens are the same one.
+# Elsewhere all pairs occur.
 # </details>
 
 # %% [markdown]
 # ### Exercise: the OV circuit
 #
-# *★★☆ medium, about 10 minutes.* Which logits does attending to a token raise? Leave the layer norms and biases out, and write the table `[token, logit]` from the rows `E` `[token, d_model]`
-# that are read, and the matrices `W_V`, `W_O`, `W_U`.
+# *★★☆ medium, about 10 minutes.*
+# Which logits does attending to a token raise?
+# Leave the layer norms and biases out, and write the table `[token, logit]` from the rows `E` `[token, d_model]` that are read, and the matrices `W_V`, `W_O`, `W_U`.
 
 # %%
 def my_ov(E, W_V, W_O, W_U):
@@ -489,4 +523,5 @@ X.check("05-ov", my_ov)
 # - You have drawn the work of the MLP, seen that a constant for each output can stand in for it nearly without loss, and met the three neurons that fire.
 # - You have split the logits exactly, and asked the other seeds: for about half of them one direction is enough too.
 #
-# **Open:** what does taking a part away really show? **Next:** `06_ablation`.
+# **Open:** what does taking a part away really show?
+# **Next:** `06_ablation`.

@@ -4,8 +4,8 @@
 # %% [markdown]
 # # 6 · Taking parts away
 #
-# To find out what a part is for, take it away and see what is missing. This is **ablation**, and it sounds simpler than it is:
-# *how* a part is taken away decides what the result means.
+# To find out what a part is for, take it away and see what is missing.
+# This is **ablation**, and it sounds simpler than it is: *how* a part is taken away decides what the result means.
 #
 # **You will**
 # - switch off the MLP and attention in place, and restore them bit for bit;
@@ -14,7 +14,8 @@
 # - look at models that were trained *without* the part;
 # - ask how many inputs 116 cases can prove, and say what was shown and what was not.
 #
-# **Time:** about 40 minutes. **You should know:** `04_attention` and `05_mlp`.
+# **Time:** about 40 minutes.
+# **You should know:** `04_attention` and `05_mlp`.
 # **Before this:** `05_mlp`.
 
 # %% tags=["setup"]
@@ -47,10 +48,14 @@ claim("exact-06", n_right(model, sequences))
 # %% [markdown]
 # ## In place: W_out
 #
-# The plainest way: overwrite the weights that write into the stream with zeros. The MLP's are $W_{out}$. A copy goes aside first.
+# The plainest way: overwrite the weights that write into the stream with zeros.
+# The MLP's are $W_{out}$.
+# A copy goes aside first.
 #
-# **Predict.** In the clean story the MLP does the +1, so without it the model should say the source token, which is never right. Or it should
-# guess. We note the kinder figure:
+# **Predict.**
+# In the clean story the MLP does the +1, so without it the model should say the source token, which is never right.
+# Or it should guess.
+# We note the kinder figure:
 
 # %%
 predicted_no_mlp = 0.25
@@ -72,8 +77,9 @@ claim("zeroed-W_out", no_mlp.mean())
 # %% [markdown]
 # ## In place: W_O
 #
-# The same for attention. Without it no output can know its source; only $y_0$ has its source at its own place, and `04_attention` showed that it does not use
-# it. So all eight should guess:
+# The same for attention.
+# Without it no output can know its source; only $y_0$ has its source at its own place, and `04_attention` showed that it does not use it.
+# So all eight should guess:
 
 # %%
 predicted_no_attention = 0.25
@@ -102,12 +108,14 @@ P.show(
 )  # fmt: skip
 
 # %% [markdown]
-# Attention behaves as predicted. The MLP does not: more than three quarters are still right.
+# Attention behaves as predicted.
+# The MLP does not: more than three quarters are still right.
 #
 # ## The same with hooks
 #
-# Writing into weights is risky: forget to restore them and everything after is wrong. A **hook** changes a value while the model runs and
-# leaves the weights alone. Zeroing $W_{out}$ is the same as setting the neurons to zero, and zeroing $W_O$ the same as setting `z` to zero:
+# Writing into weights is risky: forget to restore them and everything after is wrong.
+# A **hook** changes a value while the model runs and leaves the weights alone.
+# Zeroing $W_{out}$ is the same as setting the neurons to zero, and zeroing $W_O$ the same as setting `z` to zero:
 
 # %%
 hooked_mlp = by_position(I.ablate(model, "post", "zero"), sequences)
@@ -116,7 +124,8 @@ print(f"neurons zeroed {hooked_mlp.mean():.2%}   z zeroed {hooked_attention.mean
 claim("hooks-equal-weights", torch.equal(hooked_mlp, no_mlp) and torch.equal(hooked_attention, no_attention))
 
 # %% [markdown]
-# *What* is lost without the neurons? We sort the output tokens by the right answer.
+# *What* is lost without the neurons?
+# We sort the output tokens by the right answer.
 
 # %%
 still = right(I.ablate(model, "post", "zero"), sequences)
@@ -136,19 +145,24 @@ print("says the source token:", {name: f"{share:.0%}" for name, share in zip(T.O
 claim("hardly-ever-the-source", falls_back.mean())
 
 # %% [markdown]
-# The clean story says that without the MLP the model would say the old token. Only $y_1$ does, one time in four. Some answers survive and others are lost: without the
-# neurons' part of the push, some places on the line of `05_mlp` come to lie on another answer's stretch.
+# The clean story says that without the MLP the model would say the old token.
+# Only $y_1$ does, one time in four.
+# Some answers survive and others are lost: without the neurons' part of the push, some places on the line of `05_mlp` come to lie on another answer's stretch.
 #
 # ## Zero, mean, resample
 #
-# Zero is a strange value: no input ever makes the MLP write zero, so the rest of the model meets something it was never trained for. Two
-# kinder replacements:
+# Zero is a strange value: no input ever makes the MLP write zero, so the rest of the model meets something it was never trained for.
+# Two kinder replacements:
 #
-# - **mean ablation**: what the part writes *on average*, output by output. Takes away what it says about the input, keeps the rest.
-# - **resample ablation**: what it writes for *another*, random sequence. Every value is one that does occur, but it belongs to another input.
+# - **mean ablation**: what the part writes *on average*, output by output.
+#   Takes away what it says about the input, keeps the rest.
+# - **resample ablation**: what it writes for *another*, random sequence.
+#   Every value is one that does occur, but it belongs to another input.
 #
-# They ask different things (Heimersheim & Nanda 2024). From what we know now, what do we expect? Three of the six lines are no predictions, for they were measured before: the MLP's zero (it is the reading before the MLP) and its mean in
-# `05_mlp`, attention's mean in `04_attention`. A resampled MLP output differs from the constant, so it may hurt a little:
+# They ask different things (Heimersheim & Nanda 2024).
+# From what we know now, what do we expect?
+# Three of the six lines are no predictions, for they were measured before: the MLP's zero (it is the reading before the MLP) and its mean in `05_mlp`, attention's mean in `04_attention`.
+# A resampled MLP output differs from the constant, so it may hurt a little:
 
 # %%
 expected = {
@@ -180,7 +194,8 @@ claim("mlp-resample", measured["mlp", "resample"])
 claim("attention-any", max(measured["attention", how] for how in I.HOW))
 
 # %% [markdown]
-# One expectation fails: attention set to zero does *worse* than chance. Which output is it?
+# One expectation fails: attention set to zero does *worse* than chance.
+# Which output is it?
 
 # %%
 for how in I.HOW:
@@ -188,17 +203,22 @@ for how in I.HOW:
 claim("zeroed-attention-y0-always-wrong", by_output["attention", "zero"][0])
 
 # %% [markdown]
-# $y_0$ says a wrong token every time. To zero what attention writes also takes away its bias $b_O$, which zeroing $W_O$ above had left in place. The same holds for the MLP: with $W_{out}$ zeroed its
-# bias $b_{out}$ stays, and that is the difference between the two figures for it.
+# $y_0$ says a wrong token every time.
+# To zero what attention writes also takes away its bias $b_O$, which zeroing $W_O$ above had left in place.
+# The same holds for the MLP: with $W_{out}$ zeroed its bias $b_{out}$ stays, and that is the difference between the two figures for it.
 #
-# One part, three ablations, three answers: the model relies on its MLP, hardly relies on it, relies on it a little. None of them is wrong. Zero asks *can the rest do without its
-# output?* (no: it counts on the constant push). The mean asks *does the rest use what it says about the input?* (hardly). Resampling asks *does it
-# matter whether it belongs to this input?* (a little: the push varies, and a wrong variation carries some points over a border).
+# One part, three ablations, three answers: the model relies on its MLP, hardly relies on it, relies on it a little.
+# None of them is wrong.
+# Zero asks *can the rest do without its output?* (no: it counts on the constant push).
+# The mean asks *does the rest use what it says about the input?* (hardly).
+# Resampling asks *does it matter whether it belongs to this input?* (a little: the push varies, and a wrong variation carries some points over a border).
 #
 # ## A control
 #
-# Does *any* change of that size hurt? A control adds to the MLP's output a vector that is just as long, in a direction that should not matter: the same number on all four dimensions,
-# which the last layer norm takes away again. Three random directions that it does not take away stand beside it. **Predict:**
+# Does *any* change of that size hurt?
+# A control adds to the MLP's output a vector that is just as long, in a direction that should not matter: the same number on all four dimensions, which the last layer norm takes away again.
+# Three random directions that it does not take away stand beside it.
+# **Predict:**
 
 # %%
 predicted_control, predicted_random = 1.0, "all far less"
@@ -249,8 +269,10 @@ P.show(
 # 4. the MLP pushes, so that each place falls on the stretch of its answer; the mean push of each output is nearly enough;
 # 5. the unembedding names the answer.
 #
-# A drawing can leave something out. So we run its second half in place of the model: attention looks where it looks, but may write only its mean and one number along its line (`I.one_direction` does
-# what `05_mlp` did), and the MLP writes a constant for each output. **Predict:** `05_mlp` found that the line is enough, and that the constant costs $y_0$ a little. Both together?
+# A drawing can leave something out.
+# So we run its second half in place of the model: attention looks where it looks, but may write only its mean and one number along its line (`I.one_direction` does what `05_mlp` did), and the MLP writes a constant for each output.
+# **Predict:** `05_mlp` found that the line is enough, and that the constant costs $y_0$ a little.
+# Both together?
 
 # %%
 predicted_circuit = 0.998
@@ -262,18 +284,21 @@ print(f"predicted {predicted_circuit:.1%}, measured {hit.double().mean():.2%}; a
 claim("circuit-is-enough", hit.all(1).sum())
 
 # %% [markdown]
-# **Every input is right**, even the few that the constant MLP alone had lost. Of what attention and MLP write nothing else is needed: one number that depends on the input,
-# and two constant vectors for each output. How attention comes to its number, and the token at the place itself, were left as they are.
+# **Every input is right**, even the few that the constant MLP alone had lost.
+# Of what attention and MLP write nothing else is needed: one number that depends on the input, and two constant vectors for each output.
+# How attention comes to its number, and the token at the place itself, were left as they are.
 #
-# Compare the clean story: "attention reverses, the MLP adds 1". Both parts are used, and the story is still wrong about
-# who does what. No part of *this* model adds 1 to anything: the places on the line, the push and the unembedding name the next token together.
+# Compare the clean story: "attention reverses, the MLP adds 1".
+# Both parts are used, and the story is still wrong about who does what.
+# No part of *this* model adds 1 to anything: the places on the line, the push and the unembedding name the next token together.
 
 # %% [markdown]
 # ## Over 32 seeds, and on three sets
 #
-# The article that this series follows zeroed $W_{out}$ and $W_O$ in one model and measured on the tail of the *sorted* list (see
-# `01_dataset`): 17.67 % and 29.19 %. It calls the attention figure the more severe, though it is the higher one, and guessed that on the whole distribution the two figures would
-# come closer. Every exact seed, on its hold-out, on ours, and on everything. **Predict:** on everything, will the two figures be near each other?
+# The article that this series follows zeroed $W_{out}$ and $W_O$ in one model and measured on the tail of the *sorted* list (see `01_dataset`): 17.67 % and 29.19 %.
+# It calls the attention figure the more severe, though it is the higher one, and guessed that on the whole distribution the two figures would come closer.
+# Every exact seed, on its hold-out, on ours, and on everything.
+# **Predict:** on everything, will the two figures be near each other?
 
 # %%
 exact = only_exact(load_zoo("article"))  # counted on every sequence
@@ -317,11 +342,14 @@ claim("zoo-gap-stays", all_gap)
 claim("zoo-no-mlp-range", no_mlp_zoo["everything"].max() - no_mlp_zoo["everything"].min())
 
 # %% [markdown]
-# So the article's figures are one draw from a wide distribution, made wider by a biased hold-out. Zeroing $W_O$ does cost more, as the article says
-# in words, in nearly every seed; its own figures happened to say the opposite. Its guess, that on the whole distribution the two figures come closer, holds in little more than half of the seeds, and
-# close they are not.
+# So the article's figures are one draw from a wide distribution, made wider by a biased hold-out.
+# Zeroing $W_O$ does cost more, as the article says in words, in nearly every seed; its own figures happened to say the opposite.
+# Its guess, that on the whole distribution the two figures come closer, holds in little more than half of the seeds, and close they are not.
 #
-# Without $W_O$ an output can use nothing but the token at its own place. Only $y_0$ has its source there. So in every seed $y_1 … y_7$ must be at one quarter exactly, and $y_0$ may be anything. In how many does it keep its answer?
+# Without $W_O$ an output can use nothing but the token at its own place.
+# Only $y_0$ has its source there.
+# So in every seed $y_1 … y_7$ must be at one quarter exactly, and $y_0$ may be anything.
+# In how many does it keep its answer?
 
 # %%
 without_W_O = hit_no_attention.double().mean(1)  # [models, 8]
@@ -333,7 +361,10 @@ claim("zoo-no-attention-y0", (abs(y0 - 0.25) < 0.01).sum())
 # %% [markdown]
 # ## Zero, mean and resample over the seeds
 #
-# Seed 0 hardly relies on what its MLP says about the input. How many others? And for how many is its circuit, one direction and a constant, enough? **Predict:**
+# Seed 0 hardly relies on what its MLP says about the input.
+# How many others?
+# And for how many is its circuit, one direction and a constant, enough?
+# **Predict:**
 
 # %%
 predicted_like_seed_0 = len(exact)
@@ -362,13 +393,16 @@ print(f"one direction and a constant MLP: still exact in {runs_it} of {len(exact
 claim("zoo-circuit-is-seed-0s", runs_it)
 
 # %% [markdown]
-# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the MLP does say something about the input that the model relies on. The circuit above is enough for one model, and for
-# hardly any other, though all were trained alike and all give the same answers. Had we stopped at one model, the series would have told you something false about the others.
+# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the MLP does say something about the input that the model relies on.
+# The circuit above is enough for one model, and for hardly any other, though all were trained alike and all give the same answers.
+# Had we stopped at one model, the series would have told you something false about the others.
 #
 # ## Reliance is not necessity
 #
-# Ablation says what a *trained* model relies on. It is silent about what the task needs: the model had an MLP while it was trained, so it made use of it.
-# To learn what the task needs, train without the part. **Your prediction from `01_dataset`:** can a transformer without an MLP learn this task?
+# Ablation says what a *trained* model relies on.
+# It is silent about what the task needs: the model had an MLP while it was trained, so it made use of it.
+# To learn what the task needs, train without the part.
+# **Your prediction from `01_dataset`:** can a transformer without an MLP learn this task?
 
 # %%
 the_task_needs_an_mlp = True  # the clean story, as set in 01
@@ -389,8 +423,10 @@ claim("no-mlp-learns-it", n_exact["no_mlp"])
 claim("linear-mlp-free-learns-it", n_exact["no_mlp_no_layernorm"])
 
 # %% [markdown]
-# The prediction was wrong: the task does *not* need an MLP. Without MLP and layer norms, everything after the attention pattern is a product of matrices. So the +1 should stand in
-# the OV circuit $W_E W_V W_O W_U$, where `01_dataset` said that it could. **Before you look:** in how many of the 32 is the largest logit of each row the token plus 1?
+# The prediction was wrong: the task does *not* need an MLP.
+# Without MLP and layer norms, everything after the attention pattern is a product of matrices.
+# So the +1 should stand in the OV circuit $W_E W_V W_O W_U$, where `01_dataset` said that it could.
+# **Before you look:** in how many of the 32 is the largest logit of each row the token plus 1?
 
 # %%
 predicted_ov = 32
@@ -410,10 +446,14 @@ print(f"predicted {predicted_ov}, measured {plus_one} of 32")
 claim("ov-alone-is-plus-one", plus_one)
 
 # %% [markdown]
-# 29, not 32. The other three are exact as well, so "should" was too quick: a pattern that depends on the token, or the token at the place itself, can carry a part of the answer. We have not looked into which.
+# 29, not 32.
+# The other three are exact as well, so "should" was too quick: a pattern that depends on the token, or the token at the place itself, can carry a part of the answer.
+# We have not looked into which.
 #
-# And what had ablation said about all this? Nothing: it told us how much *those* models rely on their MLPs. Is there at least one that was trained *with* an MLP and stays exact without
-# it? We look at both starts:
+# And what had ablation said about all this?
+# Nothing: it told us how much *those* models rely on their MLPs.
+# Is there at least one that was trained *with* an MLP and stays exact without it?
+# We look at both starts:
 
 # %%
 default = only_exact(load_zoo("article_default_init"))
@@ -424,13 +464,18 @@ for name, counts in without_neurons.items():
 claim("none-exact-without-neurons", sum((counts == T.N_SEQUENCES).sum() for counts in without_neurons.values()))
 
 # %% [markdown]
-# None. So zeroing breaks every one of them, while most of those that never had an MLP are exact. Both are facts; only the second one is about the task.
+# None.
+# So zeroing breaks every one of them, while most of those that never had an MLP are exact.
+# Both are facts; only the second one is about the task.
 #
 # ## A task that may need the MLP
 #
-# XOR did need more than a line. Its relative, one step from our task: $y_i = (x_{7-i} + x_{6-i}) \bmod 4$, the sum of *two* sources. Attention can
-# fetch both, but it can only *add* what it fetches, and a sum of two one-hot vectors cannot be turned into a sum mod 4 by a matrix. Both models are wider (`d_model` 16).
-# **Predict:** how good can attention alone become? Our guess: it knows which of the four answers are possible, but not which is right.
+# XOR did need more than a line.
+# Its relative, one step from our task: $y_i = (x_{7-i} + x_{6-i}) \bmod 4$, the sum of *two* sources.
+# Attention can fetch both, but it can only *add* what it fetches, and a sum of two one-hot vectors cannot be turned into a sum mod 4 by a matrix.
+# Both models are wider (`d_model` 16).
+# **Predict:** how good can attention alone become?
+# Our guess: it knows which of the four answers are possible, but not which is right.
 
 # %%
 predicted_alone = 0.5
@@ -455,23 +500,31 @@ claim("pairs-need-the-mlp", pair_scores["attention only"].max())
 claim("pairs-with-mlp", solved)
 
 # %% [markdown]
-# The guess was too high for most seeds and too low for the best one. None of 32 seeds found a solution without an MLP, seven did with one; by this one recipe, and
-# that is all we can say of the task, except for this:
+# The guess was too high for most seeds and too low for the best one.
+# None of 32 seeds found a solution without an MLP, seven did with one; by this one recipe, and that is all we can say of the task, except for this:
 #
 # <details><summary>Why a fixed pattern cannot do it: XOR again</summary>
 #
-# Suppose one head looks at both sources with half its weight on each. What it writes is $\frac12(v_a + v_b)$, and the logits are linear in it (but for the last
-# layer norm). For the right answer to win, the logit of $c$ must be highest when $a + b = c \bmod 4$. Take $a, b \in \{0, 2\}$: the answer 0 must win for (0,0) and
-# (2,2), the answer 2 for (0,2) and (2,0). But $(v_0 + v_0) + (v_2 + v_2) = (v_0 + v_2) + (v_2 + v_0)$: the sums are equal, as in the proof for XOR in
-# `01_dataset`. A pattern that depends on the tokens, and the last layer norm, can bend this, which may be why some seeds get well above chance. That they cannot bend it to the end is
-# what 32 seeds suggest and not what this argument proves.
+# Suppose one head looks at both sources with half its weight on each.
+# What it writes is $\frac12(v_a + v_b)$, and the logits are linear in it (but for the last layer norm).
+# For the right answer to win, the logit of $c$ must be highest when $a + b = c \bmod 4$.
+# Take $a, b \in \{0, 2\}$: the answer 0 must win for (0,0) and (2,2), the answer 2 for (0,2) and (2,0).
+# But $(v_0 + v_0) + (v_2 + v_2) = (v_0 + v_2) + (v_2 + v_0)$: the sums are equal, as in the proof for XOR in `01_dataset`.
+# A pattern that depends on the tokens, and the last layer norm, can bend this, which may be why some seeds get well above chance.
+# That they cannot bend it to the end is what 32 seeds suggest and not what this argument proves.
 # </details>
 #
 # ## A proof for all inputs
 #
-# So far "right on every input" was counted, input by input. Could one *know* it with fewer runs, from having understood something? Suppose that attention looked at the source and nowhere else, the ideal pattern. Then an output could depend on
-# two tokens only: its source, and the token at its own place. For $y_0$ the two are one token: 4 cases. For each other output 4 × 4. Together 116, and running one input for each case decides all 65,536.
-# Which models pass? We ask two: our seed 0, and the first seed that stayed exact under the ideal pattern in `04_attention`.
+# So far "right on every input" was counted, input by input.
+# Could one *know* it with fewer runs, from having understood something?
+# Suppose that attention looked at the source and nowhere else, the ideal pattern.
+# Then an output could depend on two tokens only: its source, and the token at its own place.
+# For $y_0$ the two are one token: 4 cases.
+# For each other output 4 × 4.
+# Together 116, and running one input for each case decides all 65,536.
+# Which models pass?
+# We ask two: our seed 0, and the first seed that stayed exact under the ideal pattern in `04_attention`.
 
 # %%
 ideal = by_position(I.set_pattern(exact, I.ideal_pattern()), sequences)  # [models, 8]
@@ -483,10 +536,13 @@ claim("ideal-cases-seed-0", cases[0].sum())
 claim("ideal-cases-clean", cases[clean].sum())
 
 # %% [markdown]
-# For the clean seed 116 runs decide everything *under the ideal pattern*. The real pattern deviates from it, a little or much. So in each case we let all tokens but those two (and the input that the own token comes from) be
-# anything, each on its own, and ask for the worst that they can do to the margin between the right logit and the next. This is done with **interval bounds**: in place of a number one carries
-# the smallest and the largest value that it can have through the rest of the model; where that is too coarse, the case is cut into smaller boxes (`helpers/certificate.py`). If the margin stays
-# positive in all boxes, the case is certain. The count of inputs so proved is a **certificate**; to run all of them one by one is **brute force**. **Predict:** how many inputs of seed 0, which does *not* reverse cleanly at $y_0$, can be certified?
+# For the clean seed 116 runs decide everything *under the ideal pattern*.
+# The real pattern deviates from it, a little or much.
+# So in each case we let all tokens but those two (and the input that the own token comes from) be anything, each on its own, and ask for the worst that they can do to the margin between the right logit and the next.
+# This is done with **interval bounds**: in place of a number one carries the smallest and the largest value that it can have through the rest of the model; where that is too coarse, the case is cut into smaller boxes (`helpers/certificate.py`).
+# If the margin stays positive in all boxes, the case is certain.
+# The count of inputs so proved is a **certificate**; to run all of them one by one is **brute force**.
+# **Predict:** how many inputs of seed 0, which does *not* reverse cleanly at $y_0$, can be certified?
 
 # %%
 predicted_certified = 49_152  # y0 fails for one value of x7 in four under the ideal pattern
@@ -498,9 +554,13 @@ claim("certificate-cases", proof["cases"].sum())
 claim("certificate-seed-0", proof["n_certain"])
 
 # %% [markdown]
-# Every input of seed 0. The bound takes the pattern as it is, looking away included: what it uses is that two tokens matter for each output and that all others together cannot do enough harm. That is *enough*
-# to prove that the model is right. (Gross et al. 2024 did this for one-layer models that find the largest of several tokens, and connect the length of such a proof with how much was understood.
-# Simpler here: a far smaller vocabulary and stream, the worst case by boxes, and rounding errors left out.) A certificate must never claim more than the truth. So we ask all exact seeds, and the failed ones as a test. **Predict:** which will be certified on every input?
+# Every input of seed 0.
+# The bound takes the pattern as it is, looking away included: what it uses is that two tokens matter for each output and that all others together cannot do enough harm.
+# That is *enough* to prove that the model is right.
+# (Gross et al. 2024 did this for one-layer models that find the largest of several tokens, and connect the length of such a proof with how much was understood. Simpler here: a far smaller vocabulary and stream, the worst case by boxes, and rounding errors left out.)
+# A certificate must never claim more than the truth.
+# So we ask all exact seeds, and the failed ones as a test.
+# **Predict:** which will be certified on every input?
 
 # %%
 each = lambda zoo: [zoo.where(torch.arange(len(zoo)) == i) for i in range(len(zoo))]
@@ -531,14 +591,18 @@ for seed, least, count in zip(failed.seeds, claimed, counted):
 claim("certificate-never-over", (claimed - counted).max())
 
 # %% [markdown]
-# Half of the prediction holds: models that reverse cleanly are nearly all certified, and so is about half of the rest. (The test is a thin one: of one failed seed only more than nothing was certified.) A low certificate does not say that a model is wrong, all of these
-# are right on every input. It says that for this model "two tokens matter" is too little of an explanation, or that the bounds are too loose.
+# Half of the prediction holds: models that reverse cleanly are nearly all certified, and so is about half of the rest.
+# (The test is a thin one: of one failed seed only more than nothing was certified.)
+# A low certificate does not say that a model is wrong, all of these are right on every input.
+# It says that for this model "two tokens matter" is too little of an explanation, or that the bounds are too loose.
 
 # %% [markdown]
 # ## What was shown, and what was not
 #
-# The whole series as a table. Every claim of the series was asserted in a cell (`notebooks/claims.toml` lists them); these are the ones that answer the article. A number of a notebook before this one is not
-# repeated here, but named. The last column says what would have overturned the third.
+# The whole series as a table.
+# Every claim of the series was asserted in a cell (`notebooks/claims.toml` lists them); these are the ones that answer the article.
+# A number of a notebook before this one is not repeated here, but named.
+# The last column says what would have overturned the third.
 
 # %%
 n, both_starts, all_of_them = f"{len(exact)} exact of 32", f"{len(exact)} and {len(default)} exact of 32", "65,536"
@@ -571,29 +635,29 @@ verdicts = [
 P.table(verdicts, ["claim", "article", "measured here", "seeds", "inputs", "how it could have failed"])
 
 # %% [markdown]
-# Not shown: that larger models work like this one; that 32 seeds of one recipe stand for all ways of training; how the seeds work that neither the line nor the ideal pattern explains; whether the sum of two tokens could be learnt by attention alone in another way
-# (without layer norm, say, or by another recipe).
-# Ablation says what **this trained model relies on**. What a task needs, only training without the part can show.
+# Not shown: that larger models work like this one; that 32 seeds of one recipe stand for all ways of training; how the seeds work that neither the line nor the ideal pattern explains; whether the sum of two tokens could be learnt by attention alone in another way (without layer norm, say, or by another recipe).
+# Ablation says what **this trained model relies on**.
+# What a task needs, only training without the part can show.
 #
 # ## In the end
 #
-# Our transformer predicts the next token, as a large language model does: it uses attention to bring tokens to where they are needed, adds what it finds to
-# the stream, and reads the stream out. With 360 parameters every step could be opened and checked on every input. A large model cannot be listed like this. But the
-# habits carry over: say what you expect before you look, change the model to test a picture, ask more than one seed, and write down what was not shown.
+# Our transformer predicts the next token, as a large language model does: it uses attention to bring tokens to where they are needed, adds what it finds to the stream, and reads the stream out.
+# With 360 parameters every step could be opened and checked on every input.
+# A large model cannot be listed like this.
+# But the habits carry over: say what you expect before you look, change the model to test a picture, ask more than one seed, and write down what was not shown.
 #
 # ## Where to go next
 #
 # - Neel Nanda's material on mechanistic interpretability, above all *What is a Transformer?* and his list of open problems.
 # - BlueDot's AI Safety course, for which the article was written that this series follows and tests.
-# - Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Nanda et al. 2023, *Progress Measures for Grokking via Mechanistic
-#   Interpretability*: a toy model taken apart whole.
+# - Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*; Nanda et al. 2023, *Progress Measures for Grokking via Mechanistic Interpretability*: a toy model taken apart whole.
 
 # %% [markdown]
 # ## Explore
 #
-# Switch a part off yourself: attention (this model has one head), the MLP, or one neuron; by zero, by its mean, or by its value on another sequence; at all outputs or at
-# one. The left panel counts on the hold-out or on all sequences, the right one shows the logits of one sequence. Three things to look for: two neurons that matter, an output at which
-# the MLP does not, and what a resampled attention *says*.
+# Switch a part off yourself: attention (this model has one head), the MLP, or one neuron; by zero, by its mean, or by its value on another sequence; at all outputs or at one.
+# The left panel counts on the hold-out or on all sequences, the right one shows the logits of one sequence.
+# Three things to look for: two neurons that matter, an output at which the MLP does not, and what a resampled attention *says*.
 
 # %%
 P.show(*E.ablation_figure(model))
@@ -604,14 +668,17 @@ E.explore_ablation(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell. The check shows it beside the target, and says what may have
-# gone wrong. Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell.
+# The check shows it beside the target, and says what may have gone wrong.
+# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: whose answer?
 #
-# *★★☆ medium, about 5 minutes.* We let the model read one sequence, and replace what attention writes by what it writes for *another* one. **Predict:** on what share of $y_1 … y_7$ does it now give the answer
-# of the other sequence? Give a number between 0 and 1; two hundredths off is near enough.
+# *★★☆ medium, about 5 minutes.*
+# We let the model read one sequence, and replace what attention writes by what it writes for *another* one.
+# **Predict:** on what share of $y_1 … y_7$ does it now give the answer of the other sequence?
+# Give a number between 0 and 1; two hundredths off is near enough.
 
 # %%
 my_share = ...
@@ -625,15 +692,17 @@ X.check("06-other-sequence", my_share)
 # my_share = 1.0
 # ```
 #
-# All that these outputs know of the source came through attention, and the MLP adds nearly the same whatever the token. So the
-# answer moves with what attention wrote. To patch in another run's value is called **activation patching**.
+# All that these outputs know of the source came through attention, and the MLP adds nearly the same whatever the token.
+# So the answer moves with what attention wrote.
+# To patch in another run's value is called **activation patching**.
 # </details>
 
 # %% [markdown]
 # ### Exercise: a hook for one neuron
 #
-# *★★☆ medium, about 10 minutes.* Write a function that makes a hook: it sets one neuron to zero, at every position. The hook gets `value` `[batch, position, neuron]`, and a second argument `hook`, which names the
-# place; it gives back the new value.
+# *★★☆ medium, about 10 minutes.*
+# Write a function that makes a hook: it sets one neuron to zero, at every position.
+# The hook gets `value` `[batch, position, neuron]`, and a second argument `hook`, which names the place; it gives back the new value.
 
 # %%
 def my_hook_for(neuron):
@@ -656,13 +725,15 @@ X.check("06-neuron-hook", my_hook_for)
 #     return switch_off
 # ```
 #
-# The copy leaves the cached value alone. The neuron is the last axis; `value[:, neuron]` would switch a *position* off.
+# The copy leaves the cached value alone.
+# The neuron is the last axis; `value[:, neuron]` would switch a *position* off.
 # </details>
 
 # %% [markdown]
 # ### Exercise: a hook for mean ablation
 #
-# *★★★ harder, about 10 minutes.* Write the hook itself: it replaces what attention writes, `value` `[batch, position, d_model]`, by its mean over the batch, position by position.
+# *★★★ harder, about 10 minutes.*
+# Write the hook itself: it replaces what attention writes, `value` `[batch, position, d_model]`, by its mean over the batch, position by position.
 
 # %%
 def my_mean_hook(value, hook):
