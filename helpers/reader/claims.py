@@ -1,17 +1,14 @@
-"""Claims: one sentence, one bound, one cell that asserts it. The list is `notebooks/claims.toml`."""
+"""Claims: one sentence, one bound, one cell that asserts it. The list is `claims.toml` beside this."""
 
 from __future__ import annotations
 
+import operator
 import tomllib
 from functools import cache
 from pathlib import Path
 
-FILE = Path(__file__).parents[1] / "notebooks" / "claims.toml"
-BOUNDS = {
-    "equals": lambda value, bound: value == bound,
-    "at_least": lambda value, bound: value >= bound,
-    "at_most": lambda value, bound: value <= bound,
-}
+FILE = Path(__file__).with_name("claims.toml")
+BOUNDS = {"equals": operator.eq, "at_least": operator.ge, "at_most": operator.le}
 
 
 @cache
@@ -31,19 +28,17 @@ def claim(name: str, measured) -> None:
     entry = claims()[name]
     value = measured.item() if hasattr(measured, "item") else measured
     bounds = {k: entry[k] for k in BOUNDS if k in entry}
-    shown = ", ".join(
-        (f"{k.replace('_', ' ')} " if k != "equals" else "") + _show(v) for k, v in bounds.items()
-    )
+    asked = [("" if k == "equals" else k.replace("_", " ") + " ") + _show(bounds[k]) for k in bounds]
     # Differences that are zero but for rounding are shown alike on every machine.
     tiny = isinstance(value, float) and abs(value) < 1e-9
-    measured = "under 1e-9" if tiny else _show(value)
-    result = f"{entry['says']}\n  measured {measured}, must be {shown}"
-    if not all(BOUNDS[k](value, v) for k, v in bounds.items()):
+    found = "under 1e-9" if tiny else _show(value)
+    result = f"{entry['says']}\n  measured {found}, must be {', '.join(asked)}"
+    if not all(BOUNDS[k](value, bound) for k, bound in bounds.items()):
         raise AssertionError(f"does not hold: {result}")
     print(f"✓ {result} · {entry['seeds']} · {entry['inputs']}")
 
 
-def _show(value):
+def _show(value) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -10,23 +10,24 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
-# What the notebooks import beyond what such a machine has. The rest of requirements.txt (JupyterLab,
-# jupytext) is for a machine of one's own.
-WANTED = ("transformer-lens", "circuitsvis")
+# What the notebooks import beyond what such a machine has, as requirements.txt asks for it. The rest
+# of that file (JupyterLab, jupytext) is for a machine of one's own.
+WANTED = {
+    "transformer-lens": "transformer-lens>=4.3,<4.4",
+    "circuitsvis": "circuitsvis==1.43.3",
+}
 
 
 def install_missing() -> list[str]:
     """pip-install those of `WANTED` that are not there, keeping every installed package as it is.
 
-    Returns what was installed. RuntimeError when pip would have to replace a package (then nothing
-    is changed) or fails; the message says what to do.
+    Returns the names of what was installed. RuntimeError when pip would have to replace a package
+    (then nothing is changed) or fails; the message says what to do.
     """
     missing = [name for name in WANTED if not _has(name)]
     if not missing:
         return []
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    specs = [line for line in lines if line.startswith(tuple(missing))]
+    specs = [WANTED[name] for name in missing]
     command = [sys.executable, "-m", "pip", "install", "-q", *specs]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "keep.txt"
@@ -35,7 +36,7 @@ def install_missing() -> list[str]:
     if done.returncode:
         raise RuntimeError(
             f"pip could not add {', '.join(specs)} without replacing a package of this machine. "
-            f"Run `pip install {' '.join(repr(s) for s in specs)}` yourself, restart the kernel and "
+            f"Run `pip install {' '.join(map(repr, specs))}` yourself, restart the kernel and "
             f"run this cell again. pip said: {done.stderr.strip()[-400:]}"
         )
     importlib.invalidate_caches()
