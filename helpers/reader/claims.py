@@ -28,7 +28,9 @@ def claim(name: str, measured) -> None:
     entry = claims()[name]
     value = measured.item() if hasattr(measured, "item") else measured
     bounds = {k: entry[k] for k in BOUNDS if k in entry}
-    asked = [("" if k == "equals" else k.replace("_", " ") + " ") + _show(bounds[k]) for k in bounds]
+    asked = [
+        ("" if k == "equals" else k.replace("_", " ") + " ") + _show(bounds[k]) for k in bounds
+    ]
     # Differences that are zero but for rounding are shown alike on every machine.
     tiny = isinstance(value, float) and abs(value) < 1e-9
     found = "under 1e-9" if tiny else _show(value)

@@ -1,0 +1,435 @@
+"""The exercises of the series: for each its target and the usual mistakes, as functions by name.
+
+A target is computed another way than the folded solution. Each mistake does what a reader who makes
+it does; its docstring is what that reader is told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from helpers import task as T
+from helpers.evaluation import hits
+from helpers.interventions import intervene, record
+from helpers.model import HOOKS, as_zoo, load_trained, shapes
+from helpers.training import RECIPE
+
+EXERCISES: dict[str, type[Exercise]] = {}
+
+
+class Untouched(Exception):
+    """The answer is still the `...` of the stub."""
+
+
+class Exercise:
+    """An exercise is a subclass, which holds plain functions and is never made an object.
+
+    `target(*case)` is the value wanted. `cases(rng)` lists the arguments to try; a number has the
+    one empty case. `run(answer, *case)` gets the value to compare from the reader's function. Every
+    other function is a mistake; the mistakes in a number may stand in `numbers` instead.
+    """
+
+    tolerance = 1e-6
+    numbers: dict[float, str] = {}
+
+    def __init_subclass__(cls, name: str):
+        EXERCISES[name] = cls
+
+    def cases(rng):
+        return [()]
+
+    def run(answer, *case):
+        return answer(*case)
+
+    @classmethod
+    def mistakes(cls) -> dict:
+        """What the reader is told -> the function that makes the mistake."""
+        own = {n: f for n, f in vars(cls).items() if inspect.isfunction(f)}
+        named = [f for n, f in own.items() if n not in ("target", "cases", "run")]
+        values = {words: lambda value=value: value for value, words in cls.numbers.items()}
+        return values | {" ".join(f.__doc__.split()): f for f in named}
+
+
+def normal(*sizes, n=5):
+    """A function rng -> `n` cases of normal random tensors of these sizes."""
+    return lambda rng: [
+        tuple(torch.from_numpy(rng.normal(size=s)) for s in sizes) for _ in range(n)
+    ]
+
+
+# ---------------------------------------------------------------- 01
+
+
+class ForgottenMod(Exercise, name="01-forgotten-mod"):
+    tolerance = 2e-3
+    numbers = {
+        3 / 4: "That is the share of single tokens. All eight tokens have to be right.",
+        1
+        - (3 / 4) ** 8: "That is the share of sequences with a mistake. The others are asked for.",
+        (1 / 4) ** 8: "That would be right if only the token 0 came out right. It is the 3 that "
+        "goes wrong.",
+    }
+
+    def target():
+        x = T.all_inputs()
+        return (x.flip(1) + 1 == T.targets(x)).all(1).double().mean()
+
+
+class Targets(Exercise, name="01-targets"):
+    def cases(rng):
+        return [(x.tolist(),) for x in rng.integers(0, 4, (20, 8))]
+
+    def target(x):
+        return T.targets(x)
+
+    def no_reversal(x):
+        """There is no reversal: y0 comes from x7, not from x0."""
+        return [(t + 1) % 4 for t in x]
+
+    def only_reversed(x):
+        """The 1 is missing: you only reverse."""
+        return x[::-1]
+
+    def no_mod(x):
+        """3 + 1 gives 4, which is no token. Take it mod 4."""
+        return [t + 1 for t in x[::-1]]
+
+    def off_by_one(x):
+        """Off by one place: y0 comes from x7, y1 from x6."""
+        return [(t + 1) % 4 for t in x[-2::-1] + x[-1:]]
+
+    def minus_one(x):
+        """You subtract 1. The task adds it."""
+        return [(t - 1) % 4 for t in x[::-1]]
+
+
+# ---------------------------------------------------------------- 02
+
+
+def parameters(kind, but=()) -> int:
+    """How many parameters a kind has, less those with a word of `but` in their name."""
+    sizes = {name: math.prod(shape) for name, shape in shapes(kind).items()}
+    return sum(n for name, n in sizes.items() if not any(word in name for word in but))
+
+
+class Parameters(Exercise, name="02-parameters"):
+    def target():
+        return parameters("no_mlp")
+
+    def layer_norm_kept():
+        """The layer norm in front of the MLP goes with it: a weight and a bias."""
+        return parameters("article", ["mlp"])
+
+    def only_matrices():
+        """Besides the two matrices the MLP has biases and a layer norm of its own."""
+        return parameters("article", ["mlp.in.weight", "mlp.out.weight"])
+
+    def the_others():
+        """That is how many are taken away. How many are left?"""
+        return parameters("article") - parameters("no_mlp")
+
+
+def pattern(q, k, scale=None, mask=1, axis=-1):
+    """An attention pattern, right as it stands; `mask` is the first diagonal to hide."""
+    scores = q @ k.T / (scale or math.sqrt(q.shape[1]))
+    hidden = torch.ones(len(q), len(k), dtype=torch.bool).triu(mask)
+    return scores.masked_fill(hidden, -1e9).softmax(axis)
+
+
+class Pattern(Exercise, name="02-pattern"):
+    def cases(rng):
+        sizes = ((6, 4), (5, 3), (9, 7))
+        return [case for size in sizes for case in normal(size, size, n=2)(rng)]
+
+    def target(q, k):
+        # The library's attention with the identity as values gives back the weights.
+        one = torch.eye(len(k)).double()[None]
+        return F.scaled_dot_product_attention(q[None], k[None], one, is_causal=True)[0]
+
+    def no_mask(q, k):
+        """The causal mask is missing: no position may look ahead."""
+        return pattern(q, k, mask=len(k))
+
+    def not_scaled(q, k):
+        """The scores are not divided by the square root of d_head."""
+        return pattern(q, k, scale=1)
+
+    def our_scale(q, k):
+        """2 is the square root of our d_head only. The width is in the shape of q."""
+        return pattern(q, k, scale=2)
+
+    def over_queries(q, k):
+        """Wrong axis: each row, one query, has to sum to 1. Take the softmax over the keys."""
+        return pattern(q, k, axis=0)
+
+    def blind_to_itself(q, k):
+        """Off by one: a position may look at itself, so the mask begins above the diagonal."""
+        return pattern(q, k, mask=0)
+
+
+# ---------------------------------------------------------------- 03
+
+
+class HalfKnown(Exercise, name="03-half-known"):
+    tolerance = 5e-3
+    numbers = {
+        math.log(4): "That is the loss of a guess among four. Two of them are ruled out.",
+        0.5: "That is the probability. The loss is minus its logarithm.",
+        1.0: "That is in bits. The loss uses the natural logarithm.",
+        -math.log(2): "The sign: a loss is minus the logarithm.",
+    }
+
+    def target():
+        return F.cross_entropy(torch.tensor([[0, 0, -1e9, -1e9, -1e9]]), torch.tensor([1]))
+
+
+def loss(logits, tokens, at=slice(8, 16), wanted=slice(9, 17), reduction="mean"):
+    """The loss of the logits `at` these places for the tokens `wanted` at those."""
+    right = tokens[:, wanted].flatten()
+    return F.cross_entropy(logits[:, at].flatten(0, 1), right, reduction=reduction)
+
+
+class Loss(Exercise, name="03-loss"):
+    def cases(rng):
+        draw = normal((3, 16, 5))(rng)
+        return [(logits, torch.from_numpy(rng.integers(0, 4, (3, 17)))) for (logits,) in draw]
+
+    def target(logits, tokens):
+        return loss(logits, tokens)
+
+    def all_positions(logits, tokens):
+        """All positions are in. Only the last eight tokens count."""
+        return loss(logits, tokens, slice(0, 16), slice(1, 17))
+
+    def not_shifted(logits, tokens):
+        """Off by one: at position 8 the model predicts the token at position 9."""
+        return loss(logits, tokens, wanted=slice(8, 16))
+
+    def a_sum(logits, tokens):
+        """That is the sum. The mean is asked for."""
+        return loss(logits, tokens, reduction="sum")
+
+    def wrong_sign(logits, tokens):
+        """The sign: a loss is minus the logarithm."""
+        return -loss(logits, tokens)
+
+
+class Rate(Exercise, name="03-rate"):
+    def cases(rng):
+        totals = [n * (RECIPE.max_steps // RECIPE.epochs) for n in range(1, 9)]
+        return [(int(rng.integers(n)), n, float(rng.uniform(0.01, 1))) for n in totals]
+
+    def target(step, total, top):
+        epochs = total * RECIPE.epochs // RECIPE.max_steps
+        return dataclasses.replace(RECIPE, lr=top, epochs=epochs).lr_at(step)
+
+    def straight(step, total, top):
+        """That is a straight line. The cosine starts and ends flat."""
+        return top * (1 - step / total)
+
+    def twice(step, total, top):
+        """It starts at twice the rate: 1 + cos goes from 2 to 0, so take half of it."""
+        return top * (1 + math.cos(math.pi * step / total))
+
+    def rising(step, total, top):
+        """It rises. It has to fall from the rate to zero."""
+        return top * (1 - math.cos(math.pi * step / total)) / 2
+
+    def whole_turn(step, total, top):
+        """That is a whole turn: cos should go from 0 to pi, not to 2 pi."""
+        return top * (1 + math.cos(2 * math.pi * step / total)) / 2
+
+
+# ---------------------------------------------------------------- 04
+
+
+class IdealPattern(Exercise, name="04-ideal-pattern"):
+    def target():
+        return [[float(n == f"x{7 - i}") for n in T.POSITION_NAMES] for i in range(8)]
+
+    def bos_forgotten():
+        """Off by one: BOS stands at position 0, so x0 stands at position 1."""
+        return torch.eye(16)[range(7, -1, -1)]
+
+    def no_reversal():
+        """There is no reversal: y0 has to look at x7."""
+        return torch.eye(16)[1:9]
+
+    def own_place():
+        """Each output looks at its own place there. It has to look at its source."""
+        return torch.eye(16)[8:]
+
+
+class ValueWeighted(Exercise, name="04-value-weighted"):
+    def cases(rng):
+        return [(a.softmax(-1), v, o) for a, v, o in normal((6, 6), (6, 4), (4, 4))(rng)]
+
+    def target(pattern, values, w_o):
+        # One key at a time: how long is what it adds to the stream of this query?
+        return [
+            [torch.linalg.vector_norm(a * v @ w_o) for a, v in zip(row, values)] for row in pattern
+        ]
+
+    def no_w_o(pattern, values, w_o):
+        """W_O is missing: the norm is taken of what is written into the stream."""
+        return pattern * values.norm(dim=-1)
+
+    def no_weights(pattern, values, w_o):
+        """The weights are missing."""
+        return (values @ w_o).norm(dim=-1).expand_as(pattern)
+
+    def along_rows(pattern, values, w_o):
+        """Wrong axis: the norm belongs to the key, so it has to run along the columns."""
+        return pattern * (values @ w_o).norm(dim=-1)[:, None]
+
+    def squared(pattern, values, w_o):
+        """That is the square. The norm is its root."""
+        return pattern * (values @ w_o).pow(2).sum(-1)
+
+
+# ---------------------------------------------------------------- 05
+
+
+class Cases(Exercise, name="05-cases"):
+    numbers = {
+        8 * 16: "For y0 the own token is the source: only four of its sixteen pairs occur.",
+        8 * 4: "That leaves the own token out.",
+        16: "That leaves the position out.",
+    }
+
+    def target():
+        sequences = T.full_sequences()
+        return sum(len(sequences[:, [8 - i, 8 + i]].unique(dim=0)) for i in range(8))
+
+
+class OV(Exercise, name="05-ov"):
+    cases = normal((5, 4), (4, 4), (4, 4), (4, 5))
+
+    def target(e, w_v, w_o, w_u):
+        # Logit by logit, from the definition: what does reading this token add to that logit?
+        return [[row @ w_v @ w_o @ column for column in w_u.T] for row in e]
+
+    def wrong_order(e, w_v, w_o, w_u):
+        """W_O comes after W_V: the value is made first, then written."""
+        return e @ w_o @ w_v @ w_u
+
+    def no_w_o(e, w_v, w_o, w_u):
+        """W_O is missing."""
+        return e @ w_v @ w_u
+
+    def turned(e, w_v, w_o, w_u):
+        """Wrong axis: rows are the token attended to, columns the logits."""
+        return (e @ w_v @ w_o @ w_u).T
+
+
+# ---------------------------------------------------------------- 06
+
+
+@cache
+def model():
+    """The trained model, one of its own: a reader's hook cannot reach the notebook's."""
+    return load_trained()
+
+
+def sample():
+    return T.full_sequences()[::4099]
+
+
+def with_hook(place):
+    """A `run` that gives the logits of 16 sequences with the reader's hook at `place`.
+
+    With a case the answer makes the hook; without one it is the hook.
+    """
+
+    def run(answer, *case):
+        hook = answer(*case) if case else answer
+        if hook is None or hook is ...:
+            return hook
+
+        def guarded(value, hook, chosen=hook):
+            if (out := chosen(value, hook)) is ...:
+                raise Untouched
+            return out
+
+        return model().run_with_hooks(sample()[:, :16], fwd_hooks=[(HOOKS[place], guarded)])[:, 8:]
+
+    return run
+
+
+def edited(place, edit):
+    """The same logits by `helpers.model.forward`, which has no hooks; `edit` is value -> value."""
+    return as_zoo(model()).edited({place: lambda value, _: edit(value)})(sample())[0]
+
+
+def patched_share(own: bool):
+    """y1..y7 with what attention writes for another sequence: the share that is the other's (or its
+    own) answer."""
+    sequences = T.split(T.full_sequences())[1]
+    other = sequences.flip(0)
+    theirs = record(model(), "attn_out", other)
+    says = intervene(model(), {"attn_out": theirs})(sequences)
+    return hits(says, sequences if own else other)[0, :, 1:].double().mean()
+
+
+class OtherSequence(Exercise, name="06-other-sequence"):
+    tolerance = 0.02
+    numbers = {
+        0.0: "Attention carries nearly everything about the source. So whose answer will it be?"
+    }
+
+    def target():
+        return patched_share(own=False)
+
+    def its_own():
+        """That is the share of its own answers. What does it say of the other sequence?"""
+        return patched_share(own=True)
+
+
+class NeuronHook(Exercise, name="06-neuron-hook"):
+    run = with_hook("post")
+
+    def cases(rng):  # neurons that fire at some output, in random order
+        fires = (record(model(), "post", sample()) > 0).flatten(0, 2).any(0)
+        return [(int(n),) for n in rng.permutation(fires.nonzero().flatten().numpy())]
+
+    def target(neuron):
+        return edited("post", lambda v: v.index_fill(-1, torch.tensor([neuron]), 0))
+
+    def nothing_changed(neuron):
+        """Your hook changed nothing. Does it return the new value?"""
+        return edited("post", lambda v: v)
+
+    def all_off(neuron):
+        """All neurons are off. Only one should be."""
+        return edited("post", torch.zeros_like)
+
+    def a_position_off(neuron):
+        """Wrong axis: the neuron is the last axis; you switched a position off."""
+        # The reader's value has all 16 positions, this one the last eight.
+        off = torch.tensor([neuron - 8] if neuron >= 8 else [], dtype=torch.long)
+        return edited("post", lambda v: v.index_fill(-2, off, 0))
+
+
+class MeanHook(Exercise, name="06-mean-hook"):
+    run = with_hook("attn_out")
+
+    def target():
+        return edited("attn_out", lambda v: v.mean(-3, keepdim=True).expand_as(v))
+
+    def nothing_changed():
+        """Your hook changed nothing. Does it return the new value?"""
+        return edited("attn_out", lambda v: v)
+
+    def zero():
+        """That is zero ablation. The mean is asked for."""
+        return edited("attn_out", torch.zeros_like)
+
+    def over_positions():
+        """Wrong axis: take the mean over the batch (axis 0), position by position."""
+        return MeanHook.run(lambda v, hook: v.mean(1, keepdim=True).expand_as(v))
