@@ -1,4 +1,4 @@
-"""helpers.exercises: the folded solutions pass, plausible wrong answers fail with words that help."""
+"""helpers.reader.exercises: the folded solutions pass, plausible wrong answers fail with words that help."""
 
 import re
 import subprocess
@@ -6,10 +6,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from helpers import exercises as X
+from helpers.reader import answers
+from helpers.reader import exercises as X
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp", "06_ablation"]
@@ -41,7 +43,7 @@ def answer(name, exercise, code):
     imports, _, variable, _ = exercise_cells(name)[exercise]
     space = {}
     exec(imports, space)
-    exec(code, space)
+    exec(compile(code, "<the reader's cell>", "exec"), space)
     return space[variable]
 
 
@@ -56,15 +58,16 @@ def test_untouched_is_not_tried_yet(name, exercise, capsys):
     space = {}
     exec(imports + "\n" + stub, space)
     assert capsys.readouterr().out == "not tried yet\n"
-    assert X.check(exercise, space[variable]) is None
-    assert X.check(exercise, None) is None and X.check(exercise, ...) is None
+    for answer in (space[variable], None, ...):
+        assert X.judge(exercise, answer).right is None
 
 
 @pytest.mark.parametrize("name, exercise", ALL)
 def test_the_folded_solution_is_right(name, exercise, capsys):
     solution = exercise_cells(name)[exercise][3]
-    assert X.check(exercise, answer(name, exercise, solution)) is True
-    assert "✓ Right" in capsys.readouterr().out
+    assert X.judge(exercise, answer(name, exercise, solution)).right is True
+    assert X.check(exercise, answer(name, exercise, solution)) is None  # no stray True below it
+    assert capsys.readouterr().out.startswith("✓ Right")
 
 
 WRONG = {
@@ -75,12 +78,15 @@ WRONG = {
         ("my_targets = lambda x: [(x[6 - i] + 1) % 4 for i in range(8)]", "Off by one place"),
         ("my_targets = lambda x: [(x[8 - i] + 1) % 4 for i in range(8)]", "IndexError"),
         ("my_targets = lambda x: [0] * 7", "shape"),
+        ("def my_targets(x):\n    print(x)", "returned nothing: end it with return"),
+        ("def my_targets(x):\n    y = x[::-1]\n    return y[8]", "line 3 of your cell"),
+        ("my_targets = lambda x: '20130321'", "is text"),
     ],
     "01-forgotten-mod": [
         ("my_share = 3 / 4", "single tokens"),
         ("my_share = 1 - (3 / 4) ** 8", "with a mistake"),
         ("my_share = 0.5", "too high"),
-        ("my_share = 'a tenth'", "could not"),
+        ("my_share = '0.1'", "is text"),
     ],
     "02-parameters": [
         ("my_count = 360 - 148", "layer norm"),
@@ -170,6 +176,7 @@ WRONG = {
         ),
         ("my_hook_for = lambda n: lambda value, hook: 0 * value", "All neurons"),
         ("my_hook_for = lambda n: 0", "not callable"),
+        ("def my_hook_for(n):\n    pass", "returned nothing"),
     ],
     "06-mean-hook": [
         ("my_mean_hook = lambda value, hook: torch.zeros_like(value)", "zero ablation"),
@@ -186,33 +193,97 @@ WRONG = {
 def test_wrong_answers_fail_with_words_that_help(name, exercise, capsys):
     assert len(WRONG[exercise]) >= 2
     for code, words in WRONG[exercise]:
-        assert X.check(exercise, answer(name, exercise, code)) is False, code
-        said = capsys.readouterr().out
-        assert words in said.split("✗")[1], (code, said)
+        verdict = X.judge(exercise, answer(name, exercise, code))
+        assert verdict.right is False and verdict.target is None, code
+        X.check(exercise, answer(name, exercise, code))
+        assert words in capsys.readouterr().out.split("✗")[1], (code, verdict.says)
+
+
+def exercise_cases(spec):
+    return spec.cases(np.random.default_rng(0))
+
+
+def values(function, spec):
+    """What a target or a mistake gives for each case."""
+    with torch.no_grad():
+        return [np.asarray(function(*case), dtype=float) for case in exercise_cases(spec)]
 
 
 @pytest.mark.parametrize("exercise", X.EXERCISES)
 def test_no_listed_mistake_is_the_target(exercise):
     """Else a right answer would never be told from it, or two mistakes would share one message."""
-    import numpy as np
-
     spec = X.EXERCISES[exercise]
-    with torch.no_grad():
-        cases = spec.cases(np.random.default_rng(0))
-        made = [
-            [np.asarray(f(*c), dtype=float) for c in cases]
-            for f in (spec.target, *spec.mistakes.values())
-        ]
+    made = [values(f, spec) for f in (spec.target, *spec.mistakes().values())]
+    assert len(made) >= 3
     for i, one in enumerate(made):
         for other in made[:i]:
-            assert not all(X._same(a, b, spec) for a, b in zip(one, other))
+            assert not all(X.same(a, b, spec.tolerance) for a, b in zip(one, other))
+
+
+@pytest.mark.parametrize("exercise", X.EXERCISES)
+def test_a_wrong_answer_never_shows_the_target(exercise, capsys):
+    """Neither as a number nor as a matrix: which way, and where, is all that is said."""
+    spec = X.EXERCISES[exercise]
+    target = values(spec.target, spec)[0]
+    shown = {f"{v:.{n}g}" for v in target.ravel() for n in (3, 4, 5, 6)} - set("0 1 2 3".split())
+    for off in (10, -10):  # an answer of the right shape, made of values that are far away
+        wrong = np.full(target.shape, 1000.0 + off)
+        if not exercise_cases(spec)[0]:
+            given = [wrong if target.shape else wrong.item()]
+        else:
+            given = [lambda *case, wrong=wrong: torch.from_numpy(wrong)]
+        for one in given:
+            if exercise.endswith("hook"):
+                continue  # there the answer is a hook, and what is compared are logits
+            verdict = X.judge(exercise, one)
+            assert verdict.right is False and verdict.target is None
+            assert "too high" in verdict.says or "shape" in verdict.says
+            said = set(re.findall(r"-?[\d.]+\d", verdict.says))
+            assert not said & shown, (said, shown)
+
+
+def test_what_is_wrong_is_shown_with_its_input(capsys):
+    def my_pattern(q, k):
+        return torch.where(torch.arange(len(q)) == 2, -1.0, 0.0).expand(len(q), len(k))
+
+    verdict = X.judge("02-pattern", my_pattern)
+    assert "q = a tensor [6, 4] that begins" in verdict.given and "k = " in verdict.given
+    assert re.search(
+        r"\d+ of 36 values differ; the first one, at \[0, 0\], is too low", verdict.says
+    )
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(X.P, "show", lambda figure, says: shown.append((figure, says)))
+        X.check("02-pattern", my_pattern)
+    ((figure, says),) = shown
+    (only,) = figure.data  # the target stays out
+    assert (only.zmin, only.zmax) == (-1, 1)  # a negative value does not look like zero
+    assert "%{z" in only.texttemplate and "from -1.00 to 0.00" in says
+    verdict = X.judge("01-targets", lambda numbers: numbers)
+    assert re.fullmatch(r"numbers = \[(\d, ){7}\d\]", verdict.given)
+
+
+def test_a_matrix_stands_beside_the_target_once_it_is_right():
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(X.P, "show", lambda figure, says: shown.append(figure))
+        X.check("05-ov", lambda e, v, o, u: e @ v @ o @ u)
+    assert len(shown[0].data) == 2 and shown[0].data[0].zmin < 0
+
+
+def test_a_mistake_that_fails_has_a_name():
+    for name, spec in X.EXERCISES.items():
+        for words, mistake in spec.mistakes().items():
+            assert words.endswith((".", "?")) and 10 < len(words) < 120, name
+            assert mistake.__name__ != "<lambda>" or words in spec.numbers.values(), words
 
 
 def test_a_broken_hook_leaves_the_next_check_alone():
-    assert X.check("06-neuron-hook", lambda n: lambda value, hook: value[:, :3]) is False
-    assert not any(point.fwd_hooks for point in X._model().hook_dict.values())
+    broken = X.judge("06-neuron-hook", lambda n: lambda value, hook: value[:, :3])
+    assert broken.right is False
+    assert not any(point.fwd_hooks for point in answers.model().hook_dict.values())
     solution = exercise_cells("06_ablation")["06-neuron-hook"][3]
-    assert X.check("06-neuron-hook", answer("06_ablation", "06-neuron-hook", solution)) is True
+    assert X.judge("06-neuron-hook", answer("06_ablation", "06-neuron-hook", solution)).right
 
 
 def test_unknown_exercise_is_an_error():
@@ -222,7 +293,7 @@ def test_unknown_exercise_is_an_error():
 
 def test_import_is_light():
     code = (
-        "import sys, helpers.exercises as X; X.check('01-targets', lambda x: x)\n"
+        "import sys, helpers.reader.exercises as X; X.check('01-targets', lambda x: x)\n"
         "X.check('01-forgotten-mod', 0.1); assert 'transformer_lens' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

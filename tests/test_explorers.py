@@ -1,18 +1,20 @@
-"""helpers.explorers: figures from plain values, and widgets that follow, stay calm and never crash."""
+"""helpers.reader.explorers: figures from plain values, and widgets that follow and stay calm."""
 
 import asyncio
 import subprocess
 import sys
 import time
 
+import ipywidgets as W
 import pytest
 import torch
 
-from helpers import explorers as E
 from helpers import interventions as I
 from helpers import model as M
 from helpers import task as T
-from helpers.training import by_position, train
+from helpers.evaluation import by_position
+from helpers.reader import explorers as E
+from helpers.training import train
 
 X = [3, 1, 0, 2, 2, 0, 1, 3]
 BAD = ["0123", "012301239", "0123012a", "0 1 2 3 0 1 2 4", ""]
@@ -23,30 +25,72 @@ def model():
     return M.load_trained()
 
 
-def title(box):
-    """The title of the figure that an explorer shows now."""
+@pytest.fixture(scope="module")
+def explorers(model):
+    """The explorers of all six notebooks, each made once; a test leaves its own as it likes."""
+    return {
+        "task": E.explore_task(),
+        "forward": E.explore_forward(model),
+        "training": E.explore_training(),
+        "attention": E.explore_attention(model),
+        "cases": E.explore_cases(model),
+        "ablation": E.explore_ablation(model),
+    }
+
+
+@pytest.fixture
+def explorer(explorers, request):
+    """One of them by name, with its controls as they were at the start, drawn again."""
+    box = explorers[request.param]
+    yield box
+    for control, value in STARTS.get(request.param, {}).items():
+        box.controls[control].value = value
+    box.redraw()
+
+
+STARTS = {
+    "task": {"tokens": E.EXAMPLE},
+    "forward": {"stop": "resid_pre", "tokens": E.EXAMPLE},
+    "attention": {"tokens": E.EXAMPLE},
+    "cases": {"position": 2, "source": 0, "own": 1},
+    "ablation": {"part": "mlp", "how": "zero", "position": E.ALL, "tokens": E.EXAMPLE},
+}
+MOVES = {
+    "task": ("tokens", "00000000"),
+    "forward": ("stop", "pattern"),
+    "attention": ("tokens", "01232030"),
+    "cases": ("position", 5),
+    "ablation": ("how", "mean"),
+}
+
+
+def shown(box):
+    """The figure that an explorer shows now, as plotly's JSON."""
     (output,) = box.figure.outputs
-    return output["data"]["application/vnd.plotly.v1+json"]["layout"]["title"]["text"]
+    return output["data"]["application/vnd.plotly.v1+json"]
+
+
+def title(box):
+    return shown(box)["layout"]["title"]["text"]
+
+
+def drawn(trace, what="z"):
+    return torch.tensor(trace[what], dtype=torch.float64)
 
 
 # ---------------------------------------------------------------- the figures
 
 
-def test_tokens_are_read_as_people_write_them():
-    for text in ("31022013", "3 1 0 2 2 0 1 3", " 3,1,0,2, 2,0,1,3 ", X, torch.tensor(X)):
-        assert E.read_tokens(text) == X
-    for bad in BAD:
-        with pytest.raises(ValueError, match="allowed are 8 whole numbers from 0 to 3"):
-            E.read_tokens(bad)
-
-
-def test_task_figure_holds_the_target_and_counts():
+def test_task_figure_holds_the_target_and_marks_what_is_right():
     figure, says = E.task_figure(X)
-    rows = dict(zip(figure.data[0].y, figure.data[0].z))
-    assert list(rows["target"]) == T.targets(X).tolist()
-    assert [list(row) for name, row in rows.items() if name.startswith("only reversed")] == [
-        X[::-1]
-    ]
+    (trace,) = figure.data
+    rows, target = dict(zip(trace.y, trace.z)), T.targets(X).tolist()
+    assert list(rows["target"]) == target
+    assert [list(r) for name, r in rows.items() if name.startswith("only reversed")] == [X[::-1]]
+    for name, row, marks in zip(trace.y, trace.z, trace.text):
+        right = [a == t for a, t in zip(row, target)]
+        assert [mark.endswith("✓") for mark in marks] == right
+        assert name == "target" or f": {sum(right)} of 8" in name
     assert "31022013" in figure.layout.title.text and "of 8 right" in says
 
 
@@ -56,21 +100,20 @@ def test_each_stop_is_the_librarys_tensor(model, stop):
     with torch.no_grad():
         logits, cache = model.run_with_cache(T.full_sequences([X])[:, :16])
     wanted = logits[0].softmax(-1) if stop == "probabilities" else cache[E.STOPS[stop][0]]
-    drawn = torch.tensor(figure.data[0].z, dtype=torch.float64)
-    assert (drawn - wanted.reshape(16, -1)).abs().max() < 1e-4
-    assert len(figure.data[0].x) == drawn.shape[1] and stop in figure.layout.title.text
+    values = drawn(figure.data[0])
+    assert (values - wanted.reshape(16, -1)).abs().max() < 1e-4
+    assert len(figure.data[0].x) == values.shape[1] and stop in figure.layout.title.text
     assert stop in says
 
 
-def test_training_figure_shows_the_run(model):
+def test_training_figure_shows_the_run():
     _, history = train("article", [0], max_steps=30)
-    figure, says = E.training_figure(
-        "article", 0, 0.05, history["loss"][:, 0], history["accuracy"][:, 0]
-    )
+    losses, accuracies = history["loss"][:, 0], history["accuracy"][:, 0]
+    figure, says = E.training_figure("article", 0, 0.05, losses, accuracies)
     assert len(figure.data[0].y) == 30 and "step 30" in figure.layout.title.text
-    wanted = history["accuracy"][-15:, 0].mean(0)
-    assert torch.allclose(torch.tensor(figure.data[1].y, dtype=torch.float64), wanted, atol=1e-4)
-    assert f"{history['loss'][-1, 0]:.3f}" in says
+    wanted = accuracies[-15:].mean(0)
+    assert torch.allclose(drawn(figure.data[1], "y"), wanted, atol=1e-4)
+    assert f"{losses[-1]:.3f}" in says
 
 
 def test_value_weighted_pattern_is_the_norm_of_what_the_library_writes(model):
@@ -81,12 +124,17 @@ def test_value_weighted_pattern_is_the_norm_of_what_the_library_writes(model):
     pattern = cache["pattern", 0][0, 0, 8:]  # [8, 16]
     weighted = (pattern[..., None] * written).norm(dim=-1)
     for trace, wanted in zip(figure.data, (pattern, weighted)):
-        drawn = torch.tensor(trace.z, dtype=torch.float64)
-        assert (drawn - wanted[:, :9]).abs().max() < 1e-4
+        assert (drawn(trace) - wanted[:, :9]).abs().max() < 1e-4
     # By hand: all the weights of a row, with the bias, make up what attention writes there.
     whole = pattern @ written + model.blocks[0].attn.b_O
     assert torch.allclose(whole, cache["attn_out", 0][0, 8:])
     assert "31022013" in figure.layout.title.text and "y7 at" in says
+
+
+def test_the_scales_of_attention_do_not_move_with_the_input(model):
+    tops = [[trace.zmax for trace in E.attention_figure(model, x)[0].data] for x in ("00000000", X)]
+    assert tops[0] == tops[1] and tops[0][0] == 1
+    assert tops[0][1] > 0.9 * max(E.attention_figure(model, "11111112")[0].data[1].z[0])
 
 
 @pytest.mark.parametrize("case", [(0, 2, 1), (2, 0, 1), (7, 3, 3)])
@@ -100,33 +148,56 @@ def test_case_is_read_with_the_logit_lens(model, case):
         _, cache = model.run_with_cache(sequences[mask][:, :16])
         for trace, name in zip(figure.data, ("resid_mid", "resid_post")):
             lens = (model.ln_final(cache[name, 0][:, 8 + position]) @ model.W_U).softmax(-1)
-            drawn = torch.tensor(trace.y, dtype=torch.float64)
-            assert (drawn - lens.mean(0)).abs().max() < 1e-4
+            assert (drawn(trace, "y") - lens.mean(0)).abs().max() < 1e-4
     assert f"y{position}, source {source}, own token {own}" in figure.layout.title.text
     assert f"{int(mask.sum()):,} sequences" in says
 
 
-def test_ablation_figure_counts_as_the_interventions_do(model):
-    sequences = T.full_sequences()
-    holdout = T.split(sequences)[1]
-    fires = (I.record(model, "post", sequences[::4099]) > 0).flatten(0, 1).any(0)
-    on, off = int(fires.nonzero()[0]), int((~fires).nonzero()[0])
-    for values, run in [
-        (dict(part="mlp", how="zero"), I.ablate(model, "mlp", "zero")),
-        (dict(part="attention", how="resample"), I.ablate(model, "attention", "resample")),
-        (dict(part="mlp", how="mean", position=2), I.ablate(model, "mlp", "mean", positions=[2])),
-        (dict(part="one neuron", neuron=on), I.ablate(model, "post", neurons=[on])),
+@pytest.fixture(scope="module")
+def neurons(model):
+    """(one that fires at some output, one that never does)."""
+    fires = (I.record(model, "post", T.full_sequences()) > 0).flatten(0, 2).any(0)
+    return int(fires.nonzero()[0]), int((~fires).nonzero()[0])
+
+
+def test_ablation_figure_counts_as_the_interventions_do(model, neurons):
+    holdout, on = T.split(T.full_sequences())[1], neurons[0]
+    for values, edited, words in [
+        (dict(part="mlp", how="zero"), I.ablate(model, "mlp", "zero"), "mlp → zero at all outputs"),
+        (
+            dict(part="attention", how="resample"),
+            I.ablate(model, "attention", "resample"),
+            "attention → resample at all outputs",
+        ),
+        (
+            dict(part="mlp", how="mean", position=2),
+            I.ablate(model, "mlp", "mean", positions=[2]),
+            "mlp → mean at y2",
+        ),
+        (
+            dict(part="one neuron", neuron=on),
+            I.ablate(model, "post", neurons=[on]),
+            f"neuron {on} → zero at all outputs",
+        ),
     ]:
         figure, says = E.ablation_figure(model, tokens=X, **values)
-        drawn = torch.tensor(figure.data[0].y, dtype=torch.float64)
-        assert (drawn - by_position(run, holdout)).abs().max() < 1e-4
-        logits = run(T.full_sequences([X]))[0]
-        assert (torch.tensor(figure.data[1].z, dtype=torch.float64) - logits).abs().max() < 1e-4
-        assert values["how" if "how" in values else "part"] in figure.layout.title.text or says
-    _, says = E.ablation_figure(model, part="one neuron", neuron=off)
-    assert "changed nothing at all" in says
-    figure, says = E.ablation_figure(model, part="nothing")
-    assert set(figure.data[0].y) == {1.0}
+        accuracy = by_position(edited, holdout)[0]
+        assert (drawn(figure.data[0], "y") - accuracy).abs().max() < 1e-4
+        logits = edited(T.full_sequences([X]))[0, 0]
+        assert (drawn(figure.data[1]) - logits).abs().max() < 1e-4
+        wanted = f"{words}: {accuracy.mean():.1%} right on the hold-out"
+        assert figure.layout.title.text.startswith(wanted) and says.startswith(wanted)
+
+
+def test_ablation_of_what_does_nothing_says_so_and_all_inputs_can_be_asked(model, neurons):
+    figure, says = E.ablation_figure(model, part="one neuron", neuron=neurons[1])
+    assert "changed nothing at all" in says and set(figure.data[0].y) == {1.0}
+    figure, says = E.ablation_figure(model, part="nothing", everything=True)
+    assert set(figure.data[0].y) == {1.0} and "100.0% right on all 65,536 sequences" in says
+    assert "changed nothing" not in says
+    figure, _ = E.ablation_figure(model, "mlp", "zero", everything=True)
+    accuracy = by_position(I.ablate(model, "mlp"))[0]
+    assert (drawn(figure.data[0], "y") - accuracy).abs().max() < 1e-4
 
 
 def test_figures_refuse_values_that_do_not_exist(model):
@@ -138,80 +209,134 @@ def test_figures_refuse_values_that_do_not_exist(model):
     ):
         with pytest.raises(ValueError, match="there are|allowed are"):
             call()
+    for bad in BAD:
+        with pytest.raises(ValueError, match="type eight digits from 0 to 3"):
+            E.task_figure(bad)
 
 
 # ---------------------------------------------------------------- the widgets
 
 
-def explorers(model):
-    return {
-        "task": (E.explore_task(), E.task_figure()),
-        "forward": (E.explore_forward(model), E.forward_figure(model)),
-        "attention": (E.explore_attention(model), E.attention_figure(model)),
-        "cases": (E.explore_cases(model), E.case_figure(model)),
-        "ablation": (E.explore_ablation(model), E.ablation_figure(model)),
-    }
-
-
-MOVES = {
-    "task": ("tokens", "00000000"),
-    "forward": ("stop", "pattern"),
-    "attention": ("tokens", "01232030"),
-    "cases": ("position", 5),
-    "ablation": ("how", "mean"),
-}
-
-
-@pytest.mark.parametrize("name", MOVES)
-def test_explorer_starts_at_the_static_figure_and_follows(model, name):
-    box, (figure, says) = explorers(model)[name]
-    assert title(box) == figure.layout.title.text and box.alert.value == ""
+@pytest.mark.parametrize("explorer", MOVES, indirect=True)
+def test_explorer_starts_at_the_static_figure_and_follows(model, explorer, request):
+    name = request.node.callspec.params["explorer"]
+    figure, _ = getattr(E, {"cases": "case"}.get(name, name) + "_figure")(
+        *(() if name == "task" else (model,))
+    )
+    assert title(explorer) == figure.layout.title.text and explorer.alert.value == ""
     control, value = MOVES[name]
-    box.controls[control].value = value
-    assert title(box) != figure.layout.title.text and box.alert.value == ""
-    assert box.caption.value != ""
-    assert box.figure.layout.height == f"{E.HEIGHT + 20}px"
-    assert "plotly" not in repr(box)
+    explorer.controls[control].value = value
+    assert title(explorer) != figure.layout.title.text and explorer.alert.value == ""
+    assert explorer.caption.value != ""
+    assert explorer.figure.layout.height == f"{E.HEIGHT + 20}px"
 
 
-@pytest.mark.parametrize("name", ["task", "forward", "attention", "ablation"])
-def test_bad_tokens_get_a_message_and_the_next_good_ones_a_figure(model, name):
-    box, (figure, _) = explorers(model)[name]
+def test_no_explorer_has_a_drop_down(explorers):
+    """JupyterLab takes the keys of a collapsed one, and the cell pays for it."""
+
+    def inside(widget):
+        yield widget
+        for child in getattr(widget, "children", ()):
+            yield from inside(child)
+
+    for name, box in explorers.items():
+        kinds = {type(widget) for widget in inside(box)}
+        assert not kinds & {W.Dropdown, W.Select, W.RadioButtons, W.Combobox}, name
+        assert kinds & {W.ToggleButtons, W.SelectionSlider, W.IntSlider, W.Text}, name
+
+
+def test_a_page_without_a_kernel_says_what_to_do(explorers):
+    for box in explorers.values():
+        assert "Shift+Enter" in repr(box) and "figure above" in repr(box)
+
+
+@pytest.mark.parametrize("explorer", ["task", "forward", "attention", "ablation"], indirect=True)
+def test_bad_tokens_get_a_message_and_the_next_good_ones_a_figure(explorer):
+    before, room = title(explorer), explorer.alert.layout.min_height
     for bad in BAD:
-        box.controls["tokens"].value = bad
-        assert "role='alert'" in box.alert.value and "allowed are" in box.alert.value
-    box.controls["tokens"].value = "<b>"
-    assert "<b>" not in box.alert.value.removeprefix("<div role='alert' style='color:#a00'><b>")
-    assert title(box) == figure.layout.title.text  # the last good one stays
-    box.controls["tokens"].value = "3 1 0 2 2 0 1 3"
-    assert box.alert.value == "" and "31022013" in title(box)
+        explorer.controls["tokens"].value = bad
+        assert "role='alert'" in explorer.alert.value
+        assert "type eight digits from 0 to 3" in explorer.alert.value
+        assert isinstance(explorer.error, ValueError)
+    explorer.controls["tokens"].value = "<b>"
+    assert "<b>" not in explorer.alert.value
+    assert title(explorer) == before  # the last good one stays
+    explorer.controls["tokens"].value = "3 1 0 2 2 0 1 3"
+    assert explorer.alert.value == "" and explorer.error is None and "31022013" in title(explorer)
+    # the room of the message is kept while there is none: the figure does not move
+    assert room and explorer.alert.layout.min_height == room
+    assert explorer.controls["tokens"].continuous_update  # no Enter is needed
 
 
-def test_picked_tokens_and_typed_ones_are_the_same():
-    box = E.explore_task()
-    lists = box.children[1].children
-    lists[7].value = 3
-    assert box.controls["tokens"].value == "01232033" and "01232033" in title(box)
-    box.controls["tokens"].value = "31022013"
-    assert [one.value for one in lists] == X and "31022013" in title(box)
+@pytest.mark.parametrize("explorer", ["task"], indirect=True)
+def test_a_bug_is_said_and_kept_with_its_traceback(explorer, monkeypatch):
+    def broken(tokens):
+        raise ZeroDivisionError("division by nothing")
+
+    before = title(explorer)
+    monkeypatch.setattr(explorer, "draw", broken)
+    explorer.controls["tokens"].value = "11111111"
+    assert "ZeroDivisionError: division by nothing" in explorer.alert.value
+    assert explorer.error.__traceback__ is not None and title(explorer) == before
+    monkeypatch.undo()
+    explorer.redraw()
+    assert explorer.error is None and "11111111" in title(explorer)
 
 
-def test_only_the_latest_of_a_drag_is_drawn(model):
-    box = E.explore_cases(model)
-    drawn, plain = [], box.draw
-    box.draw = lambda **values: drawn.append(values) or plain(**values)
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+@pytest.mark.parametrize("explorer", ["task"], indirect=True)
+def test_a_message_can_be_read_on_any_page(explorer):
+    explorer.say("a message")
+    style = dict(
+        rule.strip().split(":")
+        for rule in explorer.alert.value.split("style='")[1].split("'")[0].split(";")
+    )
+    ground, ink = luminance(style["background"]), luminance(style["color"])
+    assert (ground + 0.05) / (ink + 0.05) > 4.5
+
+
+@pytest.mark.parametrize("explorer", ["task"], indirect=True)
+def test_set_tokens_and_typed_ones_are_the_same(explorer):
+    sliders = [s for row in explorer.children[1:3] for s in row.children]
+    sliders[7].value = 3
+    assert explorer.controls["tokens"].value == "01232033" and "01232033" in title(explorer)
+    explorer.controls["tokens"].value = "31022013"
+    assert [one.value for one in sliders] == X and "31022013" in title(explorer)
+
+
+@pytest.mark.parametrize("explorer", ["ablation"], indirect=True)
+def test_the_neuron_slider_starts_at_one_that_matters_and_chooses_neurons(explorer):
+    neuron = explorer.controls["neuron"]
+    explorer.controls["part"].value = "one neuron"
+    assert f"neuron {neuron.value} → zero" in title(explorer)
+    assert "changed nothing" not in explorer.caption.value
+    explorer.controls["part"].value = "mlp"
+    neuron.value = (neuron.value + 1) % 16
+    assert explorer.controls["part"].value == "one neuron"
+    assert f"neuron {neuron.value} → zero" in title(explorer)
+
+
+@pytest.mark.parametrize("explorer", ["cases"], indirect=True)
+def test_only_the_latest_of_a_drag_is_drawn(explorer):
+    calls, plain = [], explorer.draw
+    explorer.draw = lambda **values: calls.append(values) or plain(**values)
 
     async def drag():
         for value in (0, 1, 3, 4, 5, 6, 7):
-            box.controls["position"].value = value
+            explorer.controls["position"].value = value
         await asyncio.sleep(0.01)
-        assert not drawn  # nothing is computed while the slider moves
-        while box.waiting.when() > asyncio.get_running_loop().time():
+        assert not calls  # nothing is computed while the slider moves
+        while explorer.waiting.when() > asyncio.get_running_loop().time():
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
 
     asyncio.run(drag())
-    assert len(drawn) == 1 and title(box).startswith("y7")
+    assert len(calls) == 1 and title(explorer).startswith("y7")
 
 
 def wait(condition, seconds=60):
@@ -221,29 +346,36 @@ def wait(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_training_starts_draws_and_stops():
-    box = E.explore_training()
-    assert "step 0" in title(box) and box.stop_button.disabled
+def test_training_starts_draws_and_stops(explorers):
+    box = explorers["training"]
+    assert "step 0" in title(box) and box.button.description == "Train"
     with torch.no_grad():  # as in a notebook that has switched gradients off
-        box.train_button.click()
-    assert box.train_button.disabled and not box.stop_button.disabled
+        box.button.click()
+    assert box.button.description == "Stop" and not box.button.disabled  # the focus stays on it
     wait(lambda: "step 21" in title(box))
-    box.stop_button.click()
+    box.button.click()
     box.thread.join(30)
-    assert title(box).endswith("stopped") and box.alert.value == ""
-    assert not box.train_button.disabled and box.stop_button.disabled
+    assert title(box).endswith("stopped") and box.alert.value == "" and box.error is None
+    assert box.button.description == "Train"
 
 
-def test_training_refuses_bad_seeds_and_rates():
-    box = E.explore_training()
-    _, seed, rate, *_ = box.children[0].children
-    for widget, bad, good in ((seed, -1, 0), (rate, 0.0, 0.05), (rate, float("nan"), 0.05)):
+def test_training_refuses_bad_seeds_and_rates(explorers):
+    box = explorers["training"]
+    before = box.thread
+    for widget, bad, good in (
+        (box.seed, -1, 0),
+        (box.rate, 0.0, 0.05),
+        (box.rate, float("nan"), 0.05),
+    ):
         widget.value = bad
-        box.train_button.click()
-        assert "allowed are" in box.alert.value and not hasattr(box, "thread")
+        box.button.click()
+        assert "allowed are" in box.alert.value and box.thread is before
         widget.value = good
 
 
 def test_import_is_light():
-    code = "import sys, helpers.explorers as E; E.explore_task(); assert 'transformer_lens' not in sys.modules"
+    code = (
+        "import sys, helpers.reader.explorers as E; E.explore_task()\n"
+        "assert 'transformer_lens' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

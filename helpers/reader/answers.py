@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from helpers import task as T
 from helpers.evaluation import hits
-from helpers.interventions import intervene, record
+from helpers.interventions import record
 from helpers.model import HOOKS, as_zoo, load_trained, shapes
 from helpers.training import RECIPE
 
@@ -305,7 +305,8 @@ class Cases(Exercise, name="05-cases"):
 
     def target():
         sequences = T.full_sequences()
-        return sum(len(sequences[:, [8 - i, 8 + i]].unique(dim=0)) for i in range(8))
+        pairs = [T.DIGITS * sequences[:, 8 - i] + sequences[:, 8 + i] for i in range(8)]
+        return sum(len(pair.unique()) for pair in pairs)
 
 
 class OV(Exercise, name="05-ov"):
@@ -373,7 +374,7 @@ def patched_share(own: bool):
     sequences = T.split(T.full_sequences())[1]
     other = sequences.flip(0)
     theirs = record(model(), "attn_out", other)
-    says = intervene(model(), {"attn_out": theirs})(sequences)
+    says = as_zoo(model()).edited({"attn_out": theirs})(sequences)
     return hits(says, sequences if own else other)[0, :, 1:].double().mean()
 
 

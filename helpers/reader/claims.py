@@ -1,4 +1,4 @@
-"""Claims: one sentence, one bound, one cell that asserts it. The list is `claims.toml` beside this."""
+"""Claims: one sentence, one bound, one cell that asserts it. `claims.toml` lists them."""
 
 from __future__ import annotations
 

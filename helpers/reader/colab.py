@@ -10,8 +10,8 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-# What the notebooks import beyond what such a machine has, as requirements.txt asks for it. The rest
-# of that file (JupyterLab, jupytext) is for a machine of one's own.
+# What the notebooks import beyond what such a machine has, as requirements.txt asks for it. The
+# rest of that file (JupyterLab, jupytext) is for a machine of one's own.
 WANTED = {
     "transformer-lens": "transformer-lens>=4.3,<4.4",
     "circuitsvis": "circuitsvis==1.43.3",

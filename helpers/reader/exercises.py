@@ -1,8 +1,8 @@
 """The checks of the reader's answers: `check("01-targets", my_targets)` at the end of a cell.
 
 An answer is a number or a function. It is compared with a target that is computed another way, on
-random cases that are the same for everybody, and with the usual mistakes: an answer that does what a
-mistake does is told so. The exercises themselves stand in `helpers.reader.answers`. A target is
+random cases that are the same for everybody, and with the usual mistakes: an answer that does what
+a mistake does is told so. The exercises themselves stand in `helpers.reader.answers`. A target is
 never shown before the answer is right.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-import linecache
 import traceback
 
 import numpy as np
@@ -97,13 +96,11 @@ def _value(exercise, answer, case) -> np.ndarray:
 
 def _what_failed(answer, error) -> str:
     """The error in words, with the line of the reader's own code where there is one."""
-    code = getattr(answer, "__code__", None)
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if code and
-             f.filename == code.co_filename]  # fmt: skip
+    cell = answer.__code__.co_filename if inspect.isfunction(answer) else None
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == cell]
     if not lines:
-        return f"Your answer could not be used: {error}."
-    number, file = lines[-1].lineno, lines[-1].filename
-    line = linecache.getline(file, number).strip()
+        return f"Your answer could not be used: {str(error) or type(error).__name__}."
+    number, line = lines[-1].lineno, lines[-1].line
     where = f"line {number} of your cell" + (f", `{line}`" if line else "")
     return f"Your function stopped at {where}. {type(error).__name__}: {error}"
 

@@ -1,19 +1,19 @@
 """The explorers: for each notebook one figure from plain values, and the widgets that choose them.
 
-A function `..._figure` gives (figure, the figure in words); the notebook shows it beside the
+A function `..._figure` gives (figure, the figure in words); the notebook shows it above the
 explorer, so that a saved page says the same without a kernel. `explore_...` puts widgets around it.
-Works with ipywidgets 7.7 and 8 and plotly 5.24 to 7.
+Every widget works by keyboard alone: JupyterLab takes the keys of a drop-down (ipywidgets issue
+3912), so there is none. Works with ipywidgets 7.7 and 8 and plotly 5.24 to 7.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import html
-import json
-import re
 import sys
 import threading
-from functools import lru_cache
+from functools import cache, partial
 
 import ipywidgets as W
 import numpy as np
@@ -21,80 +21,81 @@ import torch
 from plotly.subplots import make_subplots
 
 from helpers import interventions as I
-from helpers import model as M
 from helpers import plotting as P
 from helpers import task as T
-from helpers.training import RECIPE, Recipe, by_position, n_right, recipe_of, train
+from helpers.evaluation import by_position, n_right
+from helpers.model import KINDS, as_zoo, layernorm, linear, unembed
+from helpers.training import RECIPE, recipe_of, train
 
 EXAMPLE = "01232031"  # the worked example of notebook 01
-TOKEN_NAMES = ["0", "1", "2", "3", "BOS"]
-ALL = -1  # the choice "all outputs"; a drop-down shows None as nothing chosen
+ALL = -1  # the choice "all outputs"; a widget shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
 WIDTH = 660  # what JupyterLab leaves of a small window beside its file browser
 # Colab neither shows what a thread draws nor hears a button while Python runs.
 COLAB = "google.colab" in sys.modules
 
 
-def read_tokens(tokens) -> list[int]:
-    """Eight tokens from text such as "01232031" or "0 1 2 3 2 0 3 1", or from a list or tensor.
-
-    ValueError, with what is allowed, for anything else.
-    """
-    if isinstance(tokens, str):
-        pieces = re.split(r"[\s,]+", tokens.strip()) if re.search(r"[\s,]", tokens) else tokens
-        tokens = [int(p) if re.fullmatch(r"-?[0-9]+", p) else p for p in pieces if p]
-    return T.check_tokens(tokens).flatten().tolist()
+def _read(tokens) -> list[int]:
+    """Eight tokens as people write them; ValueError in words for readers, not for programmers."""
+    try:
+        return T.read_tokens(tokens)
+    except ValueError:
+        so_far = f"“{tokens}” is no input yet" if tokens else "an input is asked for"
+        raise ValueError(f"{so_far}: type eight digits from 0 to 3, as in {EXAMPLE}.") from None
 
 
 def _text(tokens) -> str:
-    return "".join(str(t) for t in tokens)
+    return "".join(map(str, tokens))
 
 
-def _sequence(tokens) -> torch.Tensor:
-    """The full sequence `[1, 17]` of eight input tokens."""
-    return T.full_sequences([read_tokens(tokens)])
+def _named(names, tokens) -> list[str]:
+    return [f"{name}={token}" for name, token in zip(names, tokens)]
 
 
 # ---------------------------------------------------------------- 01: the task
 
 
-@lru_cache
-def _best_constant() -> tuple[int, ...]:
+@cache
+def _best_constant() -> list[int]:
     """For each output the token that is right most often on the train set."""
     train_set, _ = T.split(T.full_sequences())
-    return tuple(train_set[:, 9:].mode(0).values.tolist())
+    return train_set[:, 9:].mode(0).values.tolist()
 
 
 def task_figure(tokens=EXAMPLE):
-    """The target of eight tokens and three answers that are not the rule: (figure, says)."""
-    x = read_tokens(tokens)
+    """The target of eight tokens and three answers that are not the rule: (figure, says).
+
+    A tick marks what an answer has right.
+    """
+    x = _read(tokens)
     target = T.targets(x).tolist()
     answers = {
         "only reversed": x[::-1],
         "only 1 added": [(t + 1) % 4 for t in x],
-        "best constant": list(_best_constant()),
+        "best constant": _best_constant(),
     }
     count = {name: sum(a == t for a, t in zip(row, target)) for name, row in answers.items()}
-    rows = {"target": target} | {
-        f"{name}: {count[name]} of 8": row for name, row in answers.items()
-    }
+    rows = {"target": target}
+    rows |= {f"{name}: {count[name]} of 8": row for name, row in answers.items()}
+    marks = [[f"{a} ✓" if a == t else str(a) for a, t in zip(row, target)] for row in rows.values()]
+    title = f"Input {_text(x)} → target {_text(target)}"
     colours = [[(t + d) / 4, P.TOKEN_COLOURS[t]] for t in range(4) for d in (0, 1)]
-    figure = P.heatmap(
-        list(rows.values()), y=list(rows), x_title="output position", y_title="",
-        x=T.OUTPUT_NAMES, title=f"Input {_text(x)} → target {_text(target)}",
-    )  # fmt: skip
-    figure.update_traces(
-        zmin=-0.5, zmax=3.5, colorscale=colours, showscale=False, texttemplate="%{z}",
-        textfont=dict(size=18, color="#000"), xgap=2, ygap=2,
-    )  # fmt: skip
+    axes = dict(x=T.OUTPUT_NAMES, y=list(rows), x_title="output position", y_title="")
+    figure = P.heatmap(list(rows.values()), title=title, **axes)
+    figure.update_traces(text=marks, texttemplate="%{text}", textfont=dict(size=18, color="#000"))
+    scale = dict(zmin=-0.5, zmax=3.5, colorscale=colours, showscale=False)
+    figure.update_traces(xgap=2, ygap=2, **scale)
     right = "; ".join(f"{name}: {n} of 8 right" for name, n in count.items())
-    says = f"For the input {_text(x)} the target is {_text(target)}. {right}. On average over all inputs the constant gets 2 of 8, like a guess."
-    return figure.update_layout(height=HEIGHT, width=WIDTH), says
+    says = (
+        f"For the input {_text(x)} the target is {_text(target)}. {right}. "
+        "On average over all inputs the constant gets 2 of 8, like a guess."
+    )
+    return _sized(figure), says
 
 
 # ---------------------------------------------------------------- 02: the forward pass
 
-# A stop of the forward pass: name -> (name in the cache, what happens there).
+# A stop of the forward pass: name -> (name in the library's cache, what happens there).
 STOPS = {
     "embedding": ("hook_embed", "Each token becomes its row of W_E."),
     "position": ("hook_pos_embed", "Each place has its row of W_pos."),
@@ -115,6 +116,13 @@ STOPS = {
     "logits": ("hook_unembed", "A number for each token, through W_U."),
     "probabilities": ("hook_unembed", "A softmax turns logits into probabilities."),
 }
+# The columns of a stop, where they are not components of a vector: (title, names).
+COLUMNS = {
+    "pattern": ("position looked at", T.POSITION_NAMES),
+    "neurons": ("neuron", [str(n) for n in range(16)]),
+    "logits": ("next token", T.TOKEN_NAMES),
+    "probabilities": ("next token", T.TOKEN_NAMES),
+}
 
 
 @torch.no_grad()
@@ -122,28 +130,22 @@ def forward_figure(model, tokens=EXAMPLE, stop: str = "resid_pre"):
     """The tensor at one of `STOPS` of the forward pass of a TransformerBridge: (figure, says)."""
     if stop not in STOPS:
         raise ValueError(f"unknown stop {stop!r}; there are {', '.join(STOPS)}")
-    sequence, number = _sequence(tokens), list(STOPS).index(stop) + 1
-    name, what = STOPS[stop]
+    x, number = _read(tokens), list(STOPS).index(stop) + 1
+    sequence, (name, what) = T.full_sequences([x]), STOPS[stop]
     value = model.run_with_cache(sequence[:, :16])[1][name].reshape(16, -1)
     value = value.softmax(-1) if stop == "probabilities" else value
-    share, columns = stop in ("pattern", "probabilities"), [str(c) for c in range(value.shape[1])]
-    x = {"pattern": T.POSITION_NAMES, "logits": TOKEN_NAMES, "probabilities": TOKEN_NAMES}
-    x_title = {"pattern": "position looked at", "logits": "next token", "neurons": "neuron"}
-    x_title["probabilities"] = "next token"
-    names = ["BOS", *(f"{n}={t}" for n, t in zip(T.POSITION_NAMES[1:], sequence[0, 1:].tolist()))]
-    text = _text(read_tokens(tokens))
-    shape = "position, " + x_title.get(stop, "component")
-    figure = P.heatmap(
-        value, x=x.get(stop, columns), y=names, signed=not share, top=1 if share else None,
-        x_title=x_title.get(stop, "component"), y_title="position and token read there",
-        title=f"Stop {number} of {len(STOPS)}: {stop}, input {text}",
-    )  # fmt: skip
-    high = np.unravel_index(int(value.abs().argmax()), tuple(value.shape))
+    x_title, columns = COLUMNS.get(stop, ("component", [str(c) for c in range(value.shape[1])]))
+    rows = ["BOS", *_named(T.POSITION_NAMES[1:], sequence[0, 1:].tolist())]
+    share = stop in ("pattern", "probabilities")
+    title = f"Stop {number} of {len(STOPS)}: {stop}, input {_text(x)}"
+    axes = dict(x=columns, y=rows, x_title=x_title, y_title="position and token read there")
+    figure = P.heatmap(value, title=title, signed=not share, top=1 if share else None, **axes)
+    row, column = np.unravel_index(int(value.abs().argmax()), tuple(value.shape))
     says = (
-        f"Stop {number}, {stop} [{shape}], 16 by {value.shape[1]} numbers. {what} The largest one is "
-        f"{value[high].item():.2f}, at {names[high[0]]} in column {x.get(stop, columns)[high[1]]}."
+        f"Stop {number}, {stop} [position, {x_title}], 16 by {value.shape[1]} numbers. {what} The "
+        f"largest one is {value[row, column]:.2f}, at {rows[row]} in column {columns[column]}."
     )
-    return figure.update_layout(height=HEIGHT, width=WIDTH), says
+    return _sized(figure), says
 
 
 # ---------------------------------------------------------------- 03: training
@@ -158,15 +160,15 @@ def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: 
     recent = np.asarray(accuracies, dtype=float).reshape(-1, T.LENGTH)[-15:]
     now = recent.mean(0) if len(recent) else np.zeros(T.LENGTH)
     title = f"{kind}, seed {seed}, rate {rate:g}: step {steps}{end}"
-    curve = P.lines(range(steps), {"loss": losses}, title="", x_title="step",
-                    y_title="loss (nats per token)", reference={"": np.log(4)})  # fmt: skip
+    axes = dict(title="", x_title="step", y_title="loss (nats per token)")
+    curve = P.lines(range(steps), {"loss": losses}, reference={"": np.log(4)}, **axes)
     curve.update_yaxes(range=[0, 2])
     bars = P.bars(now, title="", y_title="accuracy", reference={"": 0.25})
     names = ["Loss (dashed: ln 4, guessing)", "Last 15 batches (dashed: chance)"]
-    if not steps:
-        return _beside(title, names, curve, bars), f"{title}. Nothing is trained yet."
-    shares = ", ".join(f"{n} {v:.0%}" for n, v in zip(T.OUTPUT_NAMES, now))
-    says = f"{title}. The loss is {losses[-1]:.3f}. Right in the last batches: {shares}."
+    says = f"{title}. Nothing is trained yet."
+    if steps:
+        shares = ", ".join(f"{n} {v:.0%}" for n, v in zip(T.OUTPUT_NAMES, now))
+        says = f"{title}. The loss is {losses[-1]:.3f}. Right in the last batches: {shares}."
     return _beside(title, names, curve, bars), says
 
 
@@ -178,32 +180,43 @@ def attention_figure(model, tokens=EXAMPLE):
     """The pattern, and the pattern times the norm of what each key writes: (figure, says).
 
     Kobayashi et al. 2020, "Attention is not only a weight": weight of the key times the norm of
-    its value written through W_V and W_O. Rows y0..y7, columns BOS and x0..x7.
+    its value written through W_V and W_O. Rows y0..y7, columns BOS and x0..x7. The scale of the
+    second ends at the largest norm on a thousand fixed inputs, whatever the input shown.
     """
-    zoo, sequence = M.as_zoo(model), _sequence(tokens)
-    w = {name: value[0] for name, value in zoo.weights.items()}
-    pattern = I.record(zoo, "pattern", sequence)[0, 0]  # [8, 16]
-    stream = w["embed.weight"][sequence[:, :16]] + w["pos_embed.weight"][:16]
-    normed = M.layernorm(stream, zoo.weights, "blocks.0.ln1")[0]
-    value = normed @ w["blocks.0.attn.v.weight"].T + w["blocks.0.attn.v.bias"]
-    norm = (value @ w["blocks.0.attn.o.weight"].T).norm(dim=-1)  # [16]
-    keys = ["BOS", *(f"{n}={t}" for n, t in zip(T.INPUT_NAMES, sequence[0, 1:9].tolist()))]
-    weighted = pattern * norm
+    zoo, x = as_zoo(model), _read(tokens)
+    sequence, places = T.full_sequences([x]), range(16)
+    many = torch.cat([sequence, T.full_sequences()[::61]])  # the first is the one shown
+    patterns, norms = I.record(zoo, "pattern", many)[0], _norms_written(zoo)
+    weights = patterns * norms[places, many[:, None, :16]]  # [sequences, 8, 16]
+    pattern, weighted, top = patterns[0], weights[0], weights[1:].max().item()
+    keys = ["BOS", *_named(T.INPUT_NAMES, x)]
+    axes = dict(x=keys, title="", x_title="key")
+    query = "query: the output predicted"
     panels = [
-        P.heatmap(z[:, :9], x=keys, title="", top=top, unit=unit, x_title="key",
-                  y_title=y_title)
-        for z, top, unit, y_title in ((pattern, 1, "weight", "query: the output predicted"),
-                                      (weighted, None, "norm", ""))
-    ]  # fmt: skip
-    text = _text(read_tokens(tokens))
-    figure = _beside(f"Input {text}: where each output looks", ["weight", "weight × norm"], *panels)
-    looks = lambda z: ", ".join(f"{o} at {keys[k]}" for o, k in zip(T.OUTPUT_NAMES, z.argmax(1)))
+        P.heatmap(pattern[:, :9], top=1, unit="weight", y_title=query, **axes),
+        P.heatmap(weighted[:, :9], top=top, unit="norm", y_title="", **axes),
+    ]
+    title = f"Input {_text(x)}: where each output looks"
+    figure = _beside(title, ["weight", "weight × norm"], *panels)
+
+    def looks(z):
+        most = zip(T.OUTPUT_NAMES, z[:, :9].argmax(1).tolist())
+        return ", ".join(f"{output} at {keys[key]}" for output, key in most)
+
     says = (
-        f"Input {text}. By weight the outputs look most: {looks(pattern[:, :9])}. By what is written: "
-        f"{looks(weighted[:, :9])}. {pattern[:, 9:].sum() / 8:.0%} of the weight is on earlier outputs, "
+        f"Input {_text(x)}. By weight the outputs look most: {looks(pattern)}. By what is written: "
+        f"{looks(weighted)}. {pattern[:, 9:].sum() / 8:.0%} of the weight is on earlier outputs, "
         "which are not drawn."
     )
     return figure, says
+
+
+def _norms_written(zoo) -> torch.Tensor:
+    """The norm of what each token at each position writes when it is looked at: `[16, 5]`."""
+    w = zoo.weights
+    stream = w["pos_embed.weight"][:, :16, None] + w["embed.weight"][:, None]
+    values = linear(layernorm(stream, w, "blocks.0.ln1"), w, "blocks.0.attn.v")
+    return (values[0] @ w["blocks.0.attn.o.weight"][0].T).norm(dim=-1)
 
 
 # ---------------------------------------------------------------- 05: the cases
@@ -213,55 +226,33 @@ def attention_figure(model, tokens=EXAMPLE):
 def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
     """Probabilities before and after the MLP, mean over the sequences of one case: (figure, says).
 
-    A case: output `position` 0..7, its `source` token, and the `own` token, the one that stands where
-    the output is predicted. y0 is predicted at its source, so there `own` has no say.
+    A case: output `position` 0..7, its `source` token, and the `own` token, the one that stands
+    where the output is predicted. y0 is predicted at its source, so there `own` has no say.
     """
     for name, value, top in (("position", position, 7), ("source", source, 3), ("own", own, 3)):
         if value not in range(top + 1):
             raise ValueError(f"{name} is {value!r}; allowed are the whole numbers from 0 to {top}")
-    zoo, sequences, output = M.as_zoo(model), T.full_sequences(), T.OUTPUT_NAMES[position]
+    zoo, sequences, output = as_zoo(model), T.full_sequences(), T.OUTPUT_NAMES[position]
     own = source if position == 0 else own
     mask = (sequences[:, 8 - position] == source) & (sequences[:, 8 + position] == own)
-    seen = {}
-    keep = lambda name: lambda value: seen.setdefault(name, value)
-    M.logits(zoo, sequences[mask], {name: keep(name) for name in ("mlp_out", "resid_post")})
-    after = seen["resid_post"][:, :, position : position + 1]
-    before = after - seen["mlp_out"][:, :, position : position + 1]
-    p = {
-        name: M.unembed(stream, zoo.weights).softmax(-1)[0, :, 0]  # [sequences, 5]
-        for name, stream in (("before the MLP", before), ("after the MLP", after))
-    }
-    right = int(sequences[mask][0, 9 + position])
+    sequences = sequences[mask]
+    after, mlp = (I.record(zoo, place, sequences)[:, :, position] for place in STREAM)
+    streams = {"before the MLP": after - mlp, "after the MLP": after}
+    p = {name: unembed(v, zoo.weights).softmax(-1)[0] for name, v in streams.items()}
+    right = int(sequences[0, 9 + position])
     title = f"{output}, source {source}, own token {own}: the right answer is {right}"
-    figure = P.bars({name: value.mean(0) for name, value in p.items()}, x=TOKEN_NAMES, title=title,
-                    x_title="next token", y_title="mean probability")  # fmt: skip
+    axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="mean probability")
+    figure = P.bars({name: value.mean(0) for name, value in p.items()}, title=title, **axes)
     share = [f"{name} {(v.argmax(-1) == right).double().mean():.0%}" for name, v in p.items()]
-    says = f"{title}. Of its {int(mask.sum()):,} sequences the answer is read {', '.join(share)}."
-    return figure.update_layout(height=HEIGHT, width=WIDTH), says
+    says = f"{title}. Of its {len(sequences):,} sequences the answer is read {', '.join(share)}."
+    return _sized(figure), says
 
+
+STREAM = ("resid_post", "mlp_out")
 
 # ---------------------------------------------------------------- 06: parts switched off
 
 PARTS = ("nothing", "attention", "mlp", "one neuron")
-
-
-@lru_cache(maxsize=16)
-@torch.no_grad()
-def _ablated(zoo, part, how, neuron, position, everything):
-    """(function tokens -> logits, accuracy `[8]`, whether it changed anything). Kept: 1 s if slow."""
-    order = np.random.default_rng(0).permutation(T.N_SEQUENCES)  # the first batch is a fair sample
-    sequences = T.full_sequences()
-    sequences = sequences[order] if everything else T.split(sequences)[1]
-    plain = lambda tokens: M.logits(zoo, tokens)[0]
-    if part == "nothing":
-        return plain, by_position(plain, sequences), True
-    name, neurons = ("post", [neuron]) if part == "one neuron" else (part, None)
-    run = I.ablate(zoo, name, how, positions=position, neurons=neurons)
-    ours = lambda tokens: run(tokens)[0]
-    try:
-        return ours, by_position(ours, sequences), True
-    except I.NothingChanged:  # such as a neuron that never fires: a result, not a mistake
-        return plain, by_position(plain, sequences), False
 
 
 @torch.no_grad()
@@ -271,98 +262,112 @@ def ablation_figure(
     """Accuracy with a part switched off, and the logits of one sequence: (figure, says).
 
     `part` one of `PARTS`, `how` one of zero, mean, resample; `neuron` counts for "one neuron" only;
-    `position` 0..7 limits it to one output. Accuracy is on the hold-out, or on all with `everything`.
+    `position` 0..7 limits it to one output. Accuracy is on the hold-out, or on all inputs with
+    `everything`.
     """
     if part not in PARTS or neuron not in range(16) or position not in (None, *range(8)):
         raise ValueError(
-            f"got {part!r}, neuron {neuron!r}, position {position!r}; allowed are {', '.join(PARTS)}, "
-            "neurons from 0 to 15, positions from 0 to 7 or None"
+            f"got {part!r}, neuron {neuron!r}, position {position!r}; allowed are "
+            f"{', '.join(PARTS)}, neurons from 0 to 15, positions from 0 to 7 or None"
         )
-    x, sequence = _text(read_tokens(tokens)), _sequence(tokens)
-    at = None if position is None else (position,)
-    neuron = neuron if part == "one neuron" else None
-    run, accuracy, changed = _ablated(M.as_zoo(model), part, how, neuron, at, everything)
-    logits = run(sequence)[0]  # [8, 5]
+    zoo, x = as_zoo(model), _read(tokens)
+    edited, note = zoo, ""
+    if part != "nothing":
+        place, neurons = ("post", [neuron]) if part == "one neuron" else (part, None)
+        at = None if position is None else [position]
+        try:
+            edited = I.ablate(zoo, place, how, positions=at, neurons=neurons)
+        except I.NothingChanged:  # such as a neuron that never fires: a result, not a mistake
+            note = " Switching it off changed nothing at all."
+    accuracy = by_position(edited, None if everything else T.split(T.full_sequences())[1])[0]
+    target, logits = T.targets(x).tolist(), edited(T.full_sequences([x]))[0, 0]  # [8, 5]
     what = f"neuron {neuron}" if part == "one neuron" else part
     where = "all outputs" if position is None else T.OUTPUT_NAMES[position]
-    data = "all 65,536 sequences" if everything else "the hold-out"
     off = "nothing switched off" if part == "nothing" else f"{what} → {how} at {where}"
-    title = f"{off}: {accuracy.mean():.1%} right on {data}; input {x}"
+    data = "all 65,536 sequences" if everything else "the hold-out"
+    title = f"{off}: {accuracy.mean():.1%} right on {data}; input {_text(x)}"
     bars = P.bars(accuracy, title="", y_title="accuracy", reference={"": 0.25})
-    target = [f"{n} ({t})" for n, t in zip(T.OUTPUT_NAMES, sequence[0, 9:].tolist())]
-    panel = P.heatmap(logits, x=TOKEN_NAMES, y=target, title="", signed=True, unit="logit",
-                      x_title="next token", y_title="output (right answer)")  # fmt: skip
-    answer = logits.argmax(-1)
+    rows = [f"{n} ({t})" for n, t in zip(T.OUTPUT_NAMES, target)]
+    axes = dict(x=T.TOKEN_NAMES, y=rows, x_title="next token", y_title="output (right answer)")
+    panel = P.heatmap(logits, title="", signed=True, unit="logit", **axes)
     shares = ", ".join(f"{n} {v:.0%}" for n, v in zip(T.OUTPUT_NAMES, accuracy.tolist()))
     says = (
-        f"{title}. By output: {shares}. For this input it says {_text(answer.tolist())}, and "
-        f"{_text(sequence[0, 9:].tolist())} is right."
-        + ("" if changed else " Switching it off changed nothing at all.")
+        f"{title}. By output: {shares}. For this input it says {_text(logits.argmax(-1).tolist())},"
+        f" and {_text(target)} is right.{note}"
     )
-    return _beside(title, ["accuracy (dashed: chance)", f"logits, input {x}"], bars, panel), says
+    names = ["accuracy (dashed: chance)", f"logits, input {_text(x)}"]
+    return _beside(title, names, bars, panel), says
 
 
 # ---------------------------------------------------------------- the shell around a figure
+
+
+def _sized(figure):
+    return figure.update_layout(height=HEIGHT, width=WIDTH)
 
 
 def _beside(title, names, *figures):
     """Two figures with one title, each with the axes it had, under its name."""
     both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.22)
     for column, one in enumerate(figures, 1):
+        at = dict(row=1, col=column)
         for trace in one.data:
-            both.add_trace(trace, row=1, col=column)
+            both.add_trace(trace, **at)
         for axis, update in (("xaxis", both.update_xaxes), ("yaxis", both.update_yaxes)):
             settings = getattr(one.layout, axis).to_plotly_json()
-            update(**{k: v for k, v in settings.items() if v is not None}, row=1, col=column)
+            update(**{k: v for k, v in settings.items() if v is not None}, **at)
         for line in one.layout.shapes:
-            both.add_hline(y=line.y0, line=dict(dash="dash", color=P.GREY), row=1, col=column)
-        right = 0.39 if column == 1 else 1
-        both.update_traces(colorbar=dict(x=right + 0.01, thickness=12, title=dict(text="")),
-                           selector=dict(type="heatmap"), row=1, col=column)  # fmt: skip
+            both.add_hline(y=line.y0, line=dict(dash="dash", color=P.GREY), **at)
+        bar = dict(x=0.4 if column == 1 else 1.01, thickness=12, title=dict(text=""))
+        both.update_traces(colorbar=bar, selector=dict(type="heatmap"), **at)
     both.update_annotations(font_size=13)
-    return both.update_layout(
-        title=title, template=P.LOOK, height=HEIGHT, width=WIDTH, showlegend=False, margin_t=90
-    )
+    both.update_layout(title=title, template=P.LOOK, showlegend=False, margin_t=90)
+    return _sized(both)
 
 
 def _put(out: W.Output, figure, says: str) -> None:
     """Show `figure` in `out`, in place of what was there; may be called from a thread."""
-    import plotly.io as pio
-
-    figure.update_layout(template=P.LOOK, meta=dict(says=says))
+    data = P.in_words(figure, says)
     if COLAB:
+        import plotly.io as pio
         from IPython.display import clear_output, display
 
         with out:
             clear_output(wait=True)
             display(pio.renderers["colab"].to_mimebundle(figure.to_dict()), raw=True)
     else:
-        data = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "text/plain": says}
         out.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
 
 class Explorer(W.VBox):
     """Controls, a place for messages, a figure and its words; `draw(**values)` makes the last two.
 
-    `controls` maps the names that `draw` takes to widgets. A change is drawn a moment later, and only
-    the latest one: what was asked for in between is dropped. Errors become messages, never tracebacks.
+    `controls` maps the names that `draw` takes to widgets; `rows` says how they stand. A change is
+    drawn a moment later, and only the latest one: what was asked for in between is dropped. Errors
+    become messages; `error` holds the last one, with its traceback, until something is drawn.
     """
 
     def __init__(self, draw, controls: dict, rows=None):
-        self.draw, self.controls, self.waiting = draw, controls, None
+        super().__init__()
+        self.draw, self.controls, self.waiting, self.error = draw, controls, None, None
         self.figure = W.Output(layout=W.Layout(height=f"{HEIGHT + 20}px", overflow="auto hidden"))
-        self.alert, self.caption = W.HTML(), W.HTML()
+        # Its room is kept, so that the figure stays where it is.
+        self.alert = W.HTML(layout=W.Layout(min_height="34px"))
+        self.caption = W.HTML()
         for control in controls.values():
             control.observe(self.ask, "value")
-        line = lambda row: W.HBox(row, layout=W.Layout(flex_flow="row wrap"))
-        self.redraw()
         rows = [list(controls.values())] if rows is None else rows
-        super().__init__([*map(line, rows), self.alert, self.figure, self.caption])
+        lines = [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in rows]
+        self.children = [*lines, self.alert, self.figure, self.caption]
+        self.redraw()
 
     def __repr__(self):  # what a page without a kernel shows
-        return "An explorer: it needs a running kernel. The figure beside it shows where it starts."
+        return (
+            "Here is an explorer: to move it, run this cell and all cells above it "
+            "(click a cell, press Shift+Enter). The figure above shows where it starts."
+        )
 
-    def ask(self, change=None) -> None:
+    def ask(self, _change=None) -> None:
         """Draw soon what the controls say by then."""
         try:
             loop = asyncio.get_running_loop() if not COLAB else None
@@ -375,175 +380,218 @@ class Explorer(W.VBox):
         self.waiting = loop.call_later(0.05, self.redraw)
 
     def redraw(self) -> None:
+        """Draw what the controls say now."""
         try:
             self.show(*self.draw(**{name: c.value for name, c in self.controls.items()}))
         except Exception as error:
-            self.say(str(error) if isinstance(error, ValueError) else repr(error))
+            self.failed(error)
 
     def show(self, figure, says: str) -> None:
+        """Put up a figure and its words, and take the message away."""
         _put(self.figure, figure, says)
         self.caption.value = f"<p role='status'><em>{html.escape(says)}</em></p>"
+        self.error = None
         self.say("")
+
+    def failed(self, error: Exception) -> None:
+        """Keep `error` and say it: a ValueError is a value that does not exist, others are bugs."""
+        self.error = error
+        bug = (
+            f"This should not happen: {type(error).__name__}: {error}. The figure is the last one."
+        )
+        self.say(str(error) if isinstance(error, ValueError) else bug)
 
     def say(self, message: str) -> None:
         """A message in place, read out by a screen reader; "" takes it away."""
-        shown = f"<div role='alert' style='color:#a00'><b>{html.escape(message)}</b></div>"
+        # Its own ground, so that it reads the same on a light and on a dark page.
+        style = "background:#fde7e7; color:#7a0000; padding:2px 8px; line-height:1.3"
+        shown = f"<div role='alert' style='{style}'>{html.escape(message)}</div>"
         self.alert.value = shown if message else ""
 
 
-def _named(widget_type, name, **settings):
+def _control(widget_type, name, width=None, **settings):
+    """A widget with its whole name beside it, at most as wide as a figure."""
+    layout = W.Layout(width=width, max_width=f"{WIDTH}px")
     style = {"description_width": "initial"}
-    return widget_type(description=name, style=style, continuous_update=False, **settings)
+    return widget_type(description=name, style=style, layout=layout, **settings)
 
 
-def _choice(name, options, value, width="200px"):
-    return W.Dropdown(
-        description=name, options=options, value=value, style={"description_width": "initial"},
-        layout=W.Layout(width=width),
-    )  # fmt: skip
+def _slider(name, value, low, high, width="200px"):
+    settings = dict(value=value, min=low, max=high, continuous_update=False)
+    return _control(W.IntSlider, name, width, **settings)
+
+
+def _steps(name, options, value, width):
+    settings = dict(options=options, value=value, continuous_update=False)
+    return _control(W.SelectionSlider, name, width, **settings)
+
+
+def _buttons(name, options, value):
+    buttons = _control(W.ToggleButtons, name, options=options, value=value)
+    buttons.style.button_width = "auto"
+    return buttons
 
 
 def _token_text():
-    return _named(W.Text, "eight tokens", value=EXAMPLE, layout=W.Layout(width="220px"))
+    """Eight tokens to be typed; each key is read, so no Enter is needed."""
+    settings = dict(value=EXAMPLE, continuous_update=True)
+    return _control(W.Text, "eight tokens", "220px", **settings)
 
 
-def _token_pickers(text: W.Text):
-    """Eight small lists that write into `text` and follow it."""
-    tokens = read_tokens(text.value)
-    lists = [_choice(n, list(range(4)), t, "76px") for n, t in zip(T.INPUT_NAMES, tokens)]
-    following = []
+def _token_sliders(text: W.Text):
+    """Eight sliders that write into `text` and follow it."""
+    tokens = zip(T.INPUT_NAMES, T.read_tokens(text.value))
+    sliders, following = [_slider(n, t, 0, 3, "150px") for n, t in tokens], []
 
-    def follow(change):
+    def follow(_change):
         try:
-            tokens = read_tokens(text.value)
+            tokens = T.read_tokens(text.value)
         except ValueError:
             return  # the explorer says what is wrong
         following.append(True)
-        for one, token in zip(lists, tokens):
-            one.value = token
+        for slider, token in zip(sliders, tokens):
+            slider.value = token
         following.pop()
 
-    def write(change):
+    def write(_change):
         if not following:
-            text.value = _text(one.value for one in lists)
+            text.value = _text(slider.value for slider in sliders)
 
     text.observe(follow, "value")
-    for one in lists:
-        one.observe(write, "value")
-    return lists
+    for slider in sliders:
+        slider.observe(write, "value")
+    return sliders
+
+
+def _token_explorer(draw) -> Explorer:
+    text = _token_text()
+    sliders = _token_sliders(text)
+    return Explorer(draw, {"tokens": text}, [[text], sliders[:4], sliders[4:]])
 
 
 def explore_task() -> Explorer:
-    """01: type or pick eight tokens; see the target and the answers that miss a part of the rule."""
-    text = _token_text()
-    return Explorer(task_figure, {"tokens": text}, [[text], _token_pickers(text)])
+    """01: type or set eight tokens; see the target and the answers that miss a part of the rule."""
+    return _token_explorer(task_figure)
 
 
 def explore_forward(model) -> Explorer:
-    """02: step through the forward pass with one slider."""
-    stop = _named(W.SelectionSlider, "stop", options=list(STOPS), value="resid_pre",
-                  layout=W.Layout(width="420px"))  # fmt: skip
-    text = _token_text()
-    return Explorer(
-        lambda **values: forward_figure(model, **values), {"stop": stop, "tokens": text}
-    )
+    """02: step through the forward pass of a TransformerBridge with one slider."""
+    stop = _steps("stop", list(STOPS), "resid_pre", "420px")
+    return Explorer(partial(forward_figure, model), {"stop": stop, "tokens": _token_text()})
 
 
 def explore_attention(model) -> Explorer:
     """04: change one token, and watch the pattern and the value-weighted pattern."""
-    zoo, text = M.as_zoo(model), _token_text()
-    draw = lambda tokens: attention_figure(zoo, tokens)
-    return Explorer(draw, {"tokens": text}, [[text], _token_pickers(text)])
+    return _token_explorer(partial(attention_figure, as_zoo(model)))
 
 
 def explore_cases(model) -> Explorer:
     """05: slide along the cases; see the probabilities before and after the MLP."""
-    zoo = M.as_zoo(model)
-    slider = lambda name, value, top: _named(W.IntSlider, name, value=value, min=0, max=top)
-    controls = dict(position=slider("output y", 2, 7), source=slider("source token", 0, 3),
-                    own=slider("own token", 1, 3))  # fmt: skip
-    return Explorer(lambda **values: case_figure(zoo, **values), controls)
+    controls = dict(
+        position=_slider("output y", 2, 0, 7),
+        source=_slider("source token", 0, 0, 3),
+        own=_slider("own token", 1, 0, 3),
+    )
+    return Explorer(partial(case_figure, as_zoo(model)), controls)
 
 
 def explore_ablation(model) -> Explorer:
     """06: switch a part off; see the accuracy of each output and the logits of one sequence."""
-    zoo = M.as_zoo(model)
+    zoo = as_zoo(model)
+    fires = (I.record(zoo, "post", T.full_sequences()[::97])[0] > 0).flatten(0, 1).sum(0)
+    outputs = [("all", ALL), *zip(T.OUTPUT_NAMES, range(8))]
     controls = dict(
-        part=_choice("switch off", PARTS, "mlp"),
-        how=_choice("replace by", I.HOW, "zero"),
-        neuron=_named(W.IntSlider, "neuron", value=0, min=0, max=15),
-        position=_choice("at", [("all outputs", ALL), *zip(T.OUTPUT_NAMES, range(8))], ALL),
-        everything=_choice("count on", [("hold-out", False), ("all 65,536 (slow)", True)], False),
+        part=_buttons("switch off", PARTS, "mlp"),
+        how=_buttons("replace by", I.HOW, "zero"),
+        everything=_buttons("count on", [("hold-out", False), ("all 65,536", True)], False),
+        neuron=_slider("neuron", int(fires.argmax()), 0, 15),
+        position=_steps("at outputs", outputs, ALL, "220px"),
         tokens=_token_text(),
     )
-    controls["neuron"].disabled = True
-    toggle = lambda change: setattr(controls["neuron"], "disabled", change.new != "one neuron")
-    controls["part"].observe(toggle, "value")
+    part, how, everything, neuron, position, tokens = controls.values()
+
+    def choose_neurons(_change):  # who moves the slider wants to see that neuron off
+        part.value = "one neuron"
+
+    neuron.observe(choose_neurons, "value")
 
     def draw(position, **values):
-        return ablation_figure(zoo, position=None if position == ALL else position, **values)
+        at = None if position == ALL else position
+        return ablation_figure(zoo, position=at, **values)
 
-    return Explorer(draw, controls)
+    rows = [[part], [how, everything], [neuron, position, tokens]]
+    return Explorer(draw, controls, rows)
 
 
-def explore_training(losses=(), accuracies=()) -> Explorer:
-    """03: choose seed, rate and model, train live, stop. Starts from a finished run of seed 0.
+class TrainingExplorer(Explorer):
+    """03: training live, in a thread; `button` starts it and stops it, and so keeps the focus.
 
-    `losses` `[steps]` and `accuracies` `[steps, 8]` are drawn before the first start.
+    `kind`, `seed` and `rate` are the controls. What they say counts from the next start.
     """
-    kinds = _choice("model", list(M.KINDS), "article", "260px")
-    seed, rate = (_named(kind, name, value=value, layout=W.Layout(width="150px")) for kind, name, value
-                  in ((W.IntText, "seed", 0), (W.FloatText, "rate", RECIPE.lr)))  # fmt: skip
-    start = W.Button(description="Train", button_style="primary")
-    stop = W.Button(description="Stop", disabled=True)
-    record = dict(losses=list(losses), accuracies=list(accuracies))
-    values = lambda: dict(kind=kinds.value, seed=seed.value, rate=rate.value)
-    box = Explorer(
-        lambda: training_figure(**values(), **record), {}, [[kinds, seed, rate, start, stop]]
-    )
-    box.stopping = threading.Event()
 
-    def run(kind, seed, rate, recipe):
+    def __init__(self, losses, accuracies):
+        self.kind = _steps("model", list(KINDS), "article", "330px")
+        self.seed = _control(W.IntText, "seed", "130px", value=0)
+        self.rate = _control(W.FloatText, "rate", "130px", value=RECIPE.lr)
+        self.button = W.Button(description="Train", button_style="primary")
+        self.button.on_click(self.press)
+        self.thread, self.stopping = None, threading.Event()
+        start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
+        super().__init__(lambda: start, {}, [[self.kind, self.seed, self.rate, self.button]])
+
+    def press(self, _button) -> None:
+        """Start, or stop what runs."""
+        if self.button.description == "Stop":
+            return self.stopping.set()
+        kind, seed, rate = self.kind.value, self.seed.value, self.rate.value
+        if seed < 0 or not 0 < rate <= 1:
+            return self.say(
+                f"Seed {seed}, rate {rate:g}: allowed are seeds from 0 and rates above 0, up to 1."
+            )
+        self.stopping.clear()
+        if COLAB:
+            self.button.disabled = True
+            self.say("Training. To stop it here, interrupt the kernel.")
+            return self.train(kind, seed, rate)
+        self.button.description = "Stop"
+        self.thread = threading.Thread(target=self.train, args=(kind, seed, rate), daemon=True)
+        self.thread.start()
+
+    def train(self, kind: str, seed: int, rate: float) -> None:
+        """One run, drawn every twenty steps."""
         losses, accuracies = [], []
+
+        def draw(end=""):
+            self.show(*training_figure(kind, seed, rate, losses, accuracies, end))
 
         def on_step(step, loss, accuracy):
             losses.append(loss[0].item())
             accuracies.append(accuracy[0].tolist())
             if step % 20 == 0:
-                box.show(*training_figure(kind, seed, rate, losses, accuracies))
-            return box.stopping.is_set()
+                draw()
+            return self.stopping.is_set()
 
-        end = ", stopped"
+        recipe = dataclasses.replace(recipe_of(kind), lr=rate)
         try:
             with torch.enable_grad():
-                zoo, history = train(kind, [seed], recipe, on_step=on_step)
-            if not box.stopping.is_set():
-                count = n_right(zoo, T.full_sequences(task=M.get_kind(kind).task)).item()
-                end = f", done: {count:,} of 65,536 right"
-            box.show(*training_figure(kind, seed, rate, losses, accuracies, end))
+                zoo, _ = train(kind, [seed], recipe, on_step=on_step)
+            count = (
+                "stopped"
+                if self.stopping.is_set()
+                else f"done: {n_right(zoo).item():,} of 65,536 right"
+            )
+            draw(f", {count}")
         except KeyboardInterrupt:  # how a run is stopped in Colab
-            box.show(*training_figure(kind, seed, rate, losses, accuracies, end))
+            draw(", stopped")
         except Exception as error:
-            box.say(str(error) if isinstance(error, ValueError) else repr(error))
+            self.failed(error)
         finally:
-            start.disabled, stop.disabled = False, True
+            self.button.description, self.button.disabled = "Train", False
 
-    def begin(button):
-        chosen = values()
-        if chosen["seed"] < 0 or not 0 < chosen["rate"] <= 1:
-            box.say(f"seed {chosen['seed']}, rate {chosen['rate']:g}: allowed are seeds from 0 and rates "
-                    "above 0, up to 1")  # fmt: skip
-            return
-        recipe = Recipe(**{**vars(recipe_of(chosen["kind"])), "lr": chosen["rate"]})
-        start.disabled, stop.disabled = True, COLAB
-        box.stopping.clear()
-        if COLAB:
-            box.say("Training. To stop it here, interrupt the kernel.")
-            return run(**chosen, recipe=recipe)
-        box.thread = threading.Thread(target=run, kwargs=dict(**chosen, recipe=recipe), daemon=True)
-        box.thread.start()
 
-    start.on_click(begin)
-    stop.on_click(lambda button: box.stopping.set())
-    box.train_button, box.stop_button = start, stop
-    return box
+def explore_training(losses=(), accuracies=()) -> TrainingExplorer:
+    """03: choose seed, rate and model, train live, stop. Starts from a finished run of seed 0.
+
+    `losses` `[steps]` and `accuracies` `[steps, 8]` are drawn before the first start.
+    """
+    return TrainingExplorer(losses, accuracies)
