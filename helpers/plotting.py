@@ -68,10 +68,14 @@ def in_words(figure: go.Figure, says: str) -> dict:
 
     ValueError when `says`, the figure in words, is empty.
     """
+    figure.update_layout(template=LOOK, meta=dict(says=_needed(says)))
+    return {MIME: json.loads(figure.to_json()) | {"config": CONFIG}, "text/plain": says}
+
+
+def _needed(says: str) -> str:
     if not says.strip():
         raise ValueError("a figure needs its sentence in words: says=''")
-    figure.update_layout(template=LOOK, meta=dict(says=says))
-    return {MIME: json.loads(figure.to_json()) | {"config": CONFIG}, "text/plain": says}
+    return says
 
 
 def show(figure: go.Figure, says: str) -> None:
@@ -88,7 +92,7 @@ def show(figure: go.Figure, says: str) -> None:
 def drawing(name: str, says: str) -> None:
     """Display `drawings/<name>.svg` at the width there is, with `says` as `show` does.
 
-    FileNotFoundError, with the names there are, for an unknown one.
+    FileNotFoundError, with the names there are, for an unknown one; ValueError without words.
     """
     from IPython.display import display
 
@@ -98,10 +102,9 @@ def drawing(name: str, says: str) -> None:
         raise FileNotFoundError(f"no drawing {name!r}; there are {names}")
     data = base64.b64encode(path.read_bytes()).decode()
     # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
-    picture = (
-        f'<img role="img" alt="{html.escape(says)}" src="data:image/svg+xml;base64,{data}" '
-        'style="max-width:100%; height:auto">'
-    )
+    words, source = html.escape(_needed(says)), f"data:image/svg+xml;base64,{data}"
+    style = "max-width:100%; height:auto"
+    picture = f'<img role="img" alt="{words}" src="{source}" style="{style}">'
     display({"text/html": picture, "text/plain": says}, raw=True)
     _caption(says)
 

@@ -1,4 +1,4 @@
-"""helpers.reader.exercises: the folded solutions pass, plausible wrong answers fail with words that help."""
+"""helpers.reader.exercises: solutions pass, wrong answers fail with words that help."""
 
 import re
 import subprocess
@@ -102,12 +102,12 @@ WRONG = {
         ),
         (
             "def my_pattern(q, k):\n    s = q @ k.T / q.shape[-1] ** 0.5\n"
-            "    s[torch.ones(len(q), len(k)).triu(1).bool()] = -torch.inf\n    return s.softmax(0)",
+            "    s[torch.ones(len(q), len(k)).triu(1) > 0] = -torch.inf\n    return s.softmax(0)",
             "Wrong axis",
         ),
         (
             "def my_pattern(q, k):\n    s = q @ k.T\n"
-            "    s[torch.ones(len(q), len(k)).triu(1).bool()] = -torch.inf\n    return s.softmax(1)",
+            "    s[torch.ones(len(q), len(k)).triu(1) > 0] = -torch.inf\n    return s.softmax(1)",
             "square root",
         ),
     ],

@@ -1,0 +1,237 @@
+"""helpers.plotting: what every figure must have, whatever it shows."""
+
+import html
+import json
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import IPython.display
+import numpy as np
+import plotly.io as pio
+import pytest
+
+from helpers import plotting as P
+from helpers.task import INPUT_NAMES, OUTPUT_NAMES
+
+TITLES = dict(title="A title", y_title="up")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What display() is given: a list of (object, settings)."""
+    seen = []
+    monkeypatch.setattr(
+        IPython.display, "display", lambda x, **settings: seen.append((x, settings))
+    )
+    return seen
+
+
+def builders():
+    rng = np.random.default_rng(0)
+    z, points = rng.normal(size=(8, 8)), {"token 0": rng.normal(size=(5, 3))}
+    return {
+        "lines": P.lines(range(9), {"a": rng.random(9)}, x_title="step", **TITLES),
+        "bars": P.bars(rng.normal(size=8), **TITLES),
+        "heatmap": P.heatmap(z, title="A title", signed=True),
+        "gallery": P.gallery([z, z, z], "abc", title="A title", columns=2),
+        "scatter3d": P.scatter3d(points, title="A title", radius=2, arrows={"→ 0": [1, 2, 3]}),
+        "strips": P.strips({"group": rng.normal(size=32)}, **TITLES),
+    }
+
+
+# ---------------------------------------------------------------- every figure
+
+
+@pytest.mark.parametrize("name", builders())
+def test_figures_have_the_look_and_small_stable_numbers(name):
+    figure = builders()[name]
+    assert figure.layout.title.text == "A title"
+    assert figure.layout.template.layout.font.family == "system-ui, sans-serif"
+    text = figure.to_json()
+    assert "bdata" not in text  # lists, which do not differ from one plotly to the next
+
+    def floats(value):
+        if isinstance(value, float):
+            yield value
+        elif isinstance(value, (list, dict)):
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from floats(inner)
+
+    for trace in json.loads(text)["data"]:
+        for axis in set("xyz") & set(trace):
+            assert all(value == round(value, 4) for value in floats(trace[axis]))
+            assert "-0.0" not in map(str, floats(trace[axis]))
+
+
+def test_every_figure_is_shown_in_words_too(displayed, monkeypatch):
+    monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")  # as in JupyterLab
+    says = "One <bar> & “another”."
+    P.show(P.bars([1, 2], x="ab", **TITLES), says)
+    (bundle, settings), (caption, _) = displayed
+    assert bundle["text/plain"] == says and settings["metadata"]["image/png"]["alt"] == says
+    assert bundle[P.MIME]["layout"]["meta"] == {"says": says}
+    assert caption.data == f"<p><em>{html.escape(says)}</em></p>" and "<bar>" not in caption.data
+    config = bundle[P.MIME]["config"]
+    assert not config["displaylogo"] and not config["showSendToCloud"] and not config["scrollZoom"]
+
+
+@pytest.mark.parametrize("says", ["", "  \n"])
+def test_a_figure_without_words_is_refused(says, displayed):
+    with pytest.raises(ValueError, match="sentence in words"):
+        P.show(P.bars([1, 2], x="ab", **TITLES), says)
+    assert not displayed
+
+
+def test_numbers_are_rounded_lists_without_minus_zero():
+    assert P.numbers([[1.23456789, -0.00000001]]) == [[1.2346, 0.0]]
+    assert str(P.numbers(-1e-9)) == "0.0" and P.numbers([0.126], 2) == [0.13]
+
+
+# ---------------------------------------------------------------- colours
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def test_every_colour_with_a_meaning_stands_out_from_the_ground():
+    meanings = [P.TOKEN_COLOURS, list(P.PART_COLOURS.values()), P.OUTPUT_COLOURS, P.NEUTRAL]
+    assert [len(m) for m in meanings] == [5, 4, 8, 4]
+    for meaning in meanings:
+        assert len(set(meaning)) == len(meaning)
+        assert all(1.05 / (luminance(colour) + 0.05) >= 3 for colour in meaning)
+
+
+def test_a_colour_is_chosen_by_an_argument_and_never_by_a_name():
+    names = [*OUTPUT_NAMES, "mlp", "token 0"]
+    ys = {name: [0.1, 0.2] for name in names}
+    figure = P.lines([0, 1], ys, x_title="", **TITLES)
+    assert {trace.line.color for trace in figure.data} == set(P.NEUTRAL)
+    figure = P.bars(ys, x="ab", **TITLES)
+    assert {trace.marker.color for trace in figure.data} == set(P.NEUTRAL)
+    eight = {name: [0, 1] for name in OUTPUT_NAMES}
+    figure = P.lines([0, 1], eight, x_title="", colours=P.OUTPUT_COLOURS, **TITLES)
+    assert [trace.line.color for trace in figure.data] == P.OUTPUT_COLOURS
+    figure = P.bars({"a": [1], "b": [2]}, x="x", colours={"b": P.RED}, **TITLES)
+    assert [trace.marker.color for trace in figure.data] == [P.NEUTRAL[0], P.RED]
+    groups = {f"{t}": [[0, 0, t]] for t in range(4)}
+    figure = P.scatter3d(groups, title="", colours=P.TOKEN_COLOURS)
+    assert [trace.marker.color for trace in figure.data] == P.TOKEN_COLOURS[:4]
+
+
+# ---------------------------------------------------------------- each builder
+
+
+def test_bars_and_strips_of_shares_have_one_height():
+    for build in (P.bars, P.strips):
+        assert build({"a": [0.1, 0.2]}, **TITLES).layout.yaxis.range == (0, 1.05)
+        assert build({"a": [0.1, 1.2]}, **TITLES).layout.yaxis.range is None
+        assert build({"a": [-0.1, 0.2]}, **TITLES).layout.yaxis.range is None
+
+
+def test_references_are_dashed_lines_with_their_name():
+    figure = P.bars([0.5, 0.6], x="ab", reference={"chance": 0.25}, **TITLES)
+    (line,), (name,) = figure.layout.shapes, figure.layout.annotations
+    assert (line.y0, line.y1, line.line.dash) == (0.25, 0.25, "dash") and name.text == "chance"
+    assert figure.layout.margin.r > P.bars([0.5], x="a", **TITLES).layout.margin.r
+
+
+def test_heatmap_has_its_names_and_scale():
+    z = np.array([[0.0, -2], [1, 0.5]])
+    figure = P.heatmap(z, x="ab", y="cd", title="", signed=True, text=True, unit="logit")
+    (trace,) = figure.data
+    assert (trace.zmin, trace.zmax) == (-2, 2) and trace.colorbar.title.text == "logit"
+    assert list(trace.x) == ["a", "b"] and list(trace.y) == ["c", "d"] and "z" in trace.texttemplate
+    (trace,) = P.heatmap(abs(z), title="", top=4).data
+    assert (trace.zmin, trace.zmax) == (0, 4) and trace.texttemplate is None
+    assert list(P.heatmap(np.zeros((8, 8)), title="").data[0].x) == INPUT_NAMES
+
+
+def test_gallery_shows_all_on_one_scale():
+    figure = P.gallery(np.random.default_rng(0).random((3, 8, 8)), "abc", title="", columns=2)
+    assert len(figure.data) == 3 and {(t.zmin, t.zmax) for t in figure.data} == {(0, 1)}
+    assert [a.text for a in figure.layout.annotations] == ["a", "b", "c"]
+
+
+def test_space_has_points_rings_arrows_and_a_net_on_the_sphere():
+    figure = P.scatter3d(
+        {"a": [[1, 2, 3]], "b": [[0, 0, 1]]},
+        title="", colours={"up": P.RED}, hollow=["b"], labels={"a": ["here"]},
+        arrows={"up": [0, 0, 2]}, joined={"x0": [[2, 0, 0], [0, 2, 0]]}, radius=2,
+    )  # fmt: skip
+    net, a, b, joined, arrow = figure.data
+    points = np.array([p for p in zip(net.x, net.y, net.z) if None not in p])
+    assert np.allclose(np.linalg.norm(points, axis=1), 2, atol=2e-3) and None in net.x
+    assert (a.marker.symbol, b.marker.symbol) == ("circle", "circle-open") and a.text == ("here",)
+    assert list(joined.text) == ["", "", "x0"] and arrow.line.color == P.RED
+    assert (arrow.x, arrow.y, arrow.z) == ((0, 0), (0, 0), (0, 2))
+
+
+def test_three_coordinates_lose_nothing_of_a_vector_without_its_mean():
+    assert np.allclose(P.SPHERE.T @ P.SPHERE, np.eye(3)) and np.allclose(P.SPHERE.sum(0), 0)
+    x = np.random.default_rng(0).normal(size=(7, 4))
+    x -= x.mean(1, keepdims=True)
+    assert P.to_3d(x).shape == (7, 3) and np.allclose(P.to_3d(x) @ P.SPHERE.T, x)
+
+
+def test_strips_spread_their_dots_in_a_fixed_way():
+    values = {"a": [0.5, 0.1, 0.3], "b": [0.2]}
+    first, again = (P.strips(values, **TITLES) for _ in range(2))
+    assert first == again and list(first.data[0].y) == values["a"]
+    assert all(abs(x - i) <= 0.25 for i, trace in enumerate(first.data) for x in trace.x)
+    assert list(first.layout.xaxis.ticktext) == ["a", "b"]
+
+
+def test_tables_escape_and_put_numbers_right_and_words_left():
+    text = P.table([["<b>", 0.25], ["12 %", "no"]], ["", "share"]).data
+    assert "<b>" not in text and "&lt;b&gt;" in text
+    assert "<th style='text-align:left'>share</th>" in text and text.count("<th") == 2  # + thead
+    for number in ("0.25", "12 %"):
+        assert f"<td style='text-align:right'>{number}</td>" in text
+    assert "<td style='text-align:left'>no</td>" in text
+
+
+def test_circuitsvis_has_a_stable_id():
+    view = "<div id='circuits-vis-9b2-ff'/><script>render('circuits-vis-9b2-ff')</script>"
+    text = P.circuitsvis(view, "all").data
+    assert text.count("circuits-vis-all") == 2 and "9b2" not in text
+
+
+# ---------------------------------------------------------------- drawings
+
+
+@pytest.mark.parametrize("name", ["architecture", "circuit"])
+def test_drawings_have_a_title_words_and_the_colours_of_the_parts(name, displayed):
+    root = ElementTree.parse(P.DRAWINGS / f"{name}.svg").getroot()
+    assert root.tag == f"{SVG}svg" and root.get("role") == "img"
+    assert root.find(f"{SVG}title").text and len(root.find(f"{SVG}desc").text) > 80
+    strokes = {e.get("stroke") for e in root.iter(f"{SVG}rect")}
+    assert {P.PART_COLOURS["attention"], P.PART_COLOURS["mlp"]} <= strokes
+    P.drawing(name, "What <it> shows.")
+    (bundle, _), (caption, _) = displayed
+    assert (
+        'alt="What &lt;it&gt; shows."' in bundle["text/html"]
+        and 'role="img"' in bundle["text/html"]
+    )
+    assert "max-width:100%" in bundle["text/html"] and bundle["text/plain"] == "What <it> shows."
+    assert caption.data == "<p><em>What &lt;it&gt; shows.</em></p>"
+
+
+def test_an_unknown_drawing_and_one_without_words_are_refused(displayed):
+    with pytest.raises(FileNotFoundError, match="there are architecture, circuit"):
+        P.drawing("circiut", "words")
+    with pytest.raises(ValueError, match="sentence in words"):
+        P.drawing("circuit", " ")
+    assert not displayed
+
+
+def test_plotting_knows_no_model():
+    code = (
+        "import sys, helpers.plotting\n"
+        "assert not {'transformer_lens', 'helpers.model', 'ipywidgets'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
