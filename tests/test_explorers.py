@@ -191,7 +191,7 @@ def test_ablation_figure_counts_as_the_interventions_do(model, neurons):
 
 def test_ablation_of_what_does_nothing_says_so_and_all_inputs_can_be_asked(model, neurons):
     figure, says = E.ablation_figure(model, part="one neuron", neuron=neurons[1])
-    assert "changed nothing at all" in says and set(figure.data[0].y) == {1.0}
+    assert "changed nothing on 512" in says and set(figure.data[0].y) == {1.0}
     figure, says = E.ablation_figure(model, part="nothing", everything=True)
     assert set(figure.data[0].y) == {1.0} and "100.0% right on all 65,536 sequences" in says
     assert "changed nothing" not in says
@@ -200,11 +200,25 @@ def test_ablation_of_what_does_nothing_says_so_and_all_inputs_can_be_asked(model
     assert (drawn(figure.data[0], "y") - accuracy).abs().max() < 1e-4
 
 
+def test_models_of_another_kind_are_judged_by_their_own_task(model):
+    wide = M.load_zoo("sum_pairs").where([True] + [False] * 31)
+    figure, says = E.ablation_figure(wide, part="nothing", tokens=X, everything=True)
+    assert (drawn(figure.data[0], "y") - by_position(wide)[0]).abs().max() < 1e-4
+    assert f"{''.join(map(str, T.targets(X, 'sum_pairs').tolist()))} is right" in says
+    assert E.explore_ablation(wide).controls["neuron"].max == 63
+    box = E.explore_ablation(M.load_zoo("no_mlp").where([True] + [False] * 31))
+    assert "without an MLP" in box.alert.value  # said, and the rest can be chosen
+    box.controls["part"].value = "attention"
+    assert box.alert.value == "" and title(box).startswith("attention → zero")
+
+
 def test_figures_refuse_values_that_do_not_exist(model):
     for call in (
         lambda: E.forward_figure(model, stop="resid"),
         lambda: E.case_figure(model, position=8),
         lambda: E.ablation_figure(model, part="head"),
+        lambda: E.ablation_figure(model, part="one neuron", neuron=16),
+        lambda: E.ablation_figure(model, position=8),
         lambda: E.ablation_figure(model, part="mlp", how="noise"),
     ):
         with pytest.raises(ValueError, match="there are|allowed are"):

@@ -24,7 +24,7 @@ from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
 from helpers.evaluation import by_position, n_right
-from helpers.model import KINDS, as_zoo, layernorm, linear, unembed
+from helpers.model import KINDS, as_zoo, attention_reads, stream_table, unembed
 from helpers.training import RECIPE, recipe_of, train
 
 EXAMPLE = "01232031"  # the worked example of notebook 01
@@ -213,10 +213,8 @@ def attention_figure(model, tokens=EXAMPLE):
 
 def _norms_written(zoo) -> torch.Tensor:
     """The norm of what each token at each position writes when it is looked at: `[16, 5]`."""
-    w = zoo.weights
-    stream = w["pos_embed.weight"][:, :16, None] + w["embed.weight"][:, None]
-    values = linear(layernorm(stream, w, "blocks.0.ln1"), w, "blocks.0.attn.v")
-    return (values[0] @ w["blocks.0.attn.o.weight"][0].T).norm(dim=-1)
+    *_, values = attention_reads(stream_table(zoo.weights), zoo.weights)
+    return (values[0] @ zoo.weights["blocks.0.attn.o.weight"][0].T).norm(dim=-1)
 
 
 # ---------------------------------------------------------------- 05: the cases
@@ -236,8 +234,9 @@ def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
     own = source if position == 0 else own
     mask = (sequences[:, 8 - position] == source) & (sequences[:, 8 + position] == own)
     sequences = sequences[mask]
-    after, mlp = (I.record(zoo, place, sequences)[:, :, position] for place in STREAM)
-    streams = {"before the MLP": after - mlp, "after the MLP": after}
+    after = I.record(zoo, "resid_post", sequences)[:, :, position]
+    before = after - I.record(zoo, "mlp_out", sequences)[:, :, position]
+    streams = {"before the MLP": before, "after the MLP": after}
     p = {name: unembed(v, zoo.weights).softmax(-1)[0] for name, v in streams.items()}
     right = int(sequences[0, 9 + position])
     title = f"{output}, source {source}, own token {own}: the right answer is {right}"
@@ -247,8 +246,6 @@ def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
     says = f"{title}. Of its {len(sequences):,} sequences the answer is read {', '.join(share)}."
     return _sized(figure), says
 
-
-STREAM = ("resid_post", "mlp_out")
 
 # ---------------------------------------------------------------- 06: parts switched off
 
@@ -265,11 +262,8 @@ def ablation_figure(
     `position` 0..7 limits it to one output. Accuracy is on the hold-out, or on all inputs with
     `everything`.
     """
-    if part not in PARTS or neuron not in range(16) or position not in (None, *range(8)):
-        raise ValueError(
-            f"got {part!r}, neuron {neuron!r}, position {position!r}; allowed are "
-            f"{', '.join(PARTS)}, neurons from 0 to 15, positions from 0 to 7 or None"
-        )
+    if part not in PARTS:
+        raise ValueError(f"unknown part {part!r}; there are {', '.join(PARTS)}")
     zoo, x = as_zoo(model), _read(tokens)
     edited, note = zoo, ""
     if part != "nothing":
@@ -278,9 +272,10 @@ def ablation_figure(
         try:
             edited = I.ablate(zoo, place, how, positions=at, neurons=neurons)
         except I.NothingChanged:  # such as a neuron that never fires: a result, not a mistake
-            note = " Switching it off changed nothing at all."
-    accuracy = by_position(edited, None if everything else T.split(T.full_sequences())[1])[0]
-    target, logits = T.targets(x).tolist(), edited(T.full_sequences([x]))[0, 0]  # [8, 5]
+            note = f" It changed nothing on {I.N_TRIED} random inputs."
+    holdout = None if everything else T.split(T.full_sequences(task=zoo.task))[1]
+    accuracy = by_position(edited, holdout)[0]
+    target, logits = T.targets(x, zoo.task).tolist(), edited(T.full_sequences([x]))[0, 0]  # [8, 5]
     what = f"neuron {neuron}" if part == "one neuron" else part
     where = "all outputs" if position is None else T.OUTPUT_NAMES[position]
     off = "nothing switched off" if part == "nothing" else f"{what} → {how} at {where}"
@@ -498,20 +493,22 @@ def explore_cases(model) -> Explorer:
 def explore_ablation(model) -> Explorer:
     """06: switch a part off; see the accuracy of each output and the logits of one sequence."""
     zoo = as_zoo(model)
-    fires = (I.record(zoo, "post", T.full_sequences()[::97])[0] > 0).flatten(0, 1).sum(0)
+    mlp = "blocks.0.mlp.in.weight" in zoo.weights
+    sample = T.full_sequences()[::97]
+    fires = (I.record(zoo, "post", sample)[0] > 0).sum((0, 1)) if mlp else torch.zeros(16)
     outputs = [("all", ALL), *zip(T.OUTPUT_NAMES, range(8))]
     controls = dict(
         part=_buttons("switch off", PARTS, "mlp"),
         how=_buttons("replace by", I.HOW, "zero"),
         everything=_buttons("count on", [("hold-out", False), ("all 65,536", True)], False),
-        neuron=_slider("neuron", int(fires.argmax()), 0, 15),
+        neuron=_slider("neuron", int(fires.argmax()), 0, len(fires) - 1),
         position=_steps("at outputs", outputs, ALL, "220px"),
         tokens=_token_text(),
     )
     part, how, everything, neuron, position, tokens = controls.values()
 
     def choose_neurons(_change):  # who moves the slider wants to see that neuron off
-        part.value = "one neuron"
+        part.value = PARTS[-1]
 
     neuron.observe(choose_neurons, "value")
 
