@@ -23,7 +23,7 @@ import importlib.util, subprocess, sys  # does nothing where the series is at ha
 sys.path[:0] = ["..", "series"]
 if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
     raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-importlib.invalidate_caches(); import helpers.colab; helpers.colab.install_missing()
+importlib.invalidate_caches(); from helpers.reader import colab; colab.install_missing()
 
 # %%
 import numpy as np
