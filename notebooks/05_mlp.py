@@ -31,19 +31,19 @@ importlib.invalidate_caches(); from helpers.reader import colab; colab.install_m
 import numpy as np
 import torch
 
-from helpers import exercises as X
-from helpers import explorers as E
 from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
-from helpers.claims import claim
-from helpers.model import in_parts, load_trained, load_zoo
-from helpers.training import by_position, n_right, only_exact
+from helpers.evaluation import by_position, hits, n_right
+from helpers.model import Zoo, load_trained, load_zoo
+from helpers.reader import exercises as X
+from helpers.reader import explorers as E
+from helpers.reader.claims import claim
 
 torch.set_grad_enabled(False)
 model = load_trained()
 sequences = T.full_sequences()
-claim("exact-05", n_right(model, sequences))
+claim("exact-05", n_right(model)[0])
 
 # %% [markdown]
 # ## Reading the stream early
@@ -57,7 +57,10 @@ def logit_lens(stream):
     return model.ln_final(stream) @ model.W_U
 
 
-logits, cache = model.run_with_cache(sequences[:, :16])
+attn_name, mlp_name = "blocks.0.hook_attn_out", "blocks.0.hook_mlp_out"
+wanted = [attn_name, mlp_name, "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post",
+          "blocks.0.mlp.hook_post"]
+logits, cache = model.run_with_cache(sequences[:, :16], names_filter=wanted)
 before, after = cache["resid_mid", 0][:, 8:], cache["resid_post", 0][:, 8:]
 print("before the MLP", tuple(before.shape), " after", tuple(after.shape))
 
@@ -67,13 +70,15 @@ print("before the MLP", tuple(before.shape), " after", tuple(after.shape))
 # %%
 example = 12345
 rows = []
-for i in range(8):
-    source, right = sequences[example, 8 - i].item(), sequences[example, 9 + i].item()
-    p, q = (logit_lens(s[example, i]).softmax(-1) for s in (before, after))
-    percent = [[f"{v:.0%}" for v in r.tolist()[:4]] for r in (p, q)]
-    rows.append([T.OUTPUT_NAMES[i], source, right, " ".join(percent[0]), p.argmax().item(),
-                 " ".join(percent[1]), q.argmax().item()])  # fmt: skip
-P.table(rows, ["output", "source", "right", "before: p(0) p(1) p(2) p(3)", "says", "after: p(0) p(1) p(2) p(3)", "says"])
+for i, name in enumerate(T.OUTPUT_NAMES):
+    row = [name, sequences[example, 8 - i].item(), sequences[example, 9 + i].item()]
+    for stream in (before, after):
+        p = logit_lens(stream[example, i]).softmax(-1)
+        row += [" ".join(f"{v:.0%}" for v in p[:4].tolist()), p.argmax().item()]
+    rows.append(row)
+four = "p(0) p(1) p(2) p(3)"
+header = ["output", "source", "right", f"before: {four}", "says", f"after: {four}", "says"]
+P.table(rows, header)
 
 # %% [markdown]
 # **Before you count:** over all sequences, how often does the reading before the MLP give the *source* token, as the clean story says?
@@ -89,12 +94,11 @@ measured = {
     "source token": (says_before == sources).double().mean(0),
     "right answer": (says_before == answers).double().mean(0),
 }
-P.show(
-    P.bars(measured, y_title="share of all sequences", title="The stream before the MLP, read with the logit lens",
-           reference={"chance": 0.25}),
-    says="Before the MLP the source token is never read at any output. The right answer is read in one half to "
-    "three quarters of the sequences.",
-)  # fmt: skip
+title = "The stream before the MLP, read with the logit lens"
+figure = P.bars(measured, y_title="share of all sequences", title=title,
+                reference={"chance": 0.25})
+P.show(figure, says="Before the MLP the source token is never read at any output. The right "
+       "answer is read in one half to three quarters of the sequences.")
 
 # %%
 for what, share in measured.items():
@@ -119,7 +123,7 @@ claim("after-mlp-always-right", (says_after == answers).double().mean())
 shortcut = (before @ model.W_U).argmax(-1)
 differ = (shortcut != says_before).double().mean()
 print(f"right before the MLP: lens {measured['right answer'].mean():.2%}, "
-      f"shortcut {(shortcut == answers).double().mean():.2%}")  # fmt: skip
+      f"shortcut {(shortcut == answers).double().mean():.2%}")
 print(f"the two readings differ on {differ:.1%} of all tokens")
 claim("shortcut-differs", differ)
 
@@ -143,13 +147,12 @@ centred = written - written.mean(-1, keepdim=True)
 ov = (centred * model.ln_final.weight) @ model.W_U
 ov = ov - ov[:, :4].mean(1, keepdim=True)
 ov = ov - ov[:4].mean(0)  # against the average digit
-tokens = ["0", "1", "2", "3", "BOS"]
-P.show(
-    P.heatmap(ov, x=tokens, y=tokens, signed=True, text=True, x_title="logit of the next token",
-              y_title="token attended to", title="The OV circuit, token to token", unit="logit ×<br>divisor"),
-    says="The rows of the four digits look like one another, up to a factor and a sign: a push in one "
-    "direction, far one way for token 1, far the other way for token 2, and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, but less.",
-)  # fmt: skip
+figure = P.heatmap(ov, x=T.TOKEN_NAMES, y=T.TOKEN_NAMES, signed=True, text=True,
+                   x_title="logit of the next token", y_title="token attended to",
+                   title="The OV circuit, token to token", unit="logit ×<br>divisor")
+P.show(figure, says="The rows of the four digits look like one another, up to a factor and a "
+       "sign: a push in one direction, far one way for token 1, far the other way for token 2, "
+       "and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, but less.")
 
 # %%
 strongest = ov[:4, :4].argmax(1)
@@ -170,16 +173,36 @@ claim("ov-is-not-plus-one", (strongest == torch.tensor([1, 2, 3, 0])).sum())
 predicted_line = 0.5
 attn_out = cache["attn_out", 0][:, 8:]
 usual = attn_out.mean(0)  # [8, d_model]
-varying = (attn_out - usual) - (attn_out - usual).mean(-1, keepdim=True)  # layer norm takes the mean away
+varying = attn_out - usual
+varying = varying - varying.mean(-1, keepdim=True)  # layer norm takes the mean away
 _, sizes, directions = torch.linalg.svd(varying.flatten(0, 1), full_matrices=False)
-line = directions[0]
-on_the_line = lambda v: usual + ((v - usual) @ line)[..., None] * line
-kept = by_position(I.intervene(model, {"attn_out": lambda v, _: on_the_line(v)}), sequences)
-print(f"share of the squared size along the line: {sizes[0] ** 2 / (sizes ** 2).sum():.2%}")
-print(f"predicted {predicted_line:.0%}, measured {kept.mean():.2%}, smallest output {kept.min():.2%}")
-claim("ov-is-one-direction", sizes[0] ** 2 / (sizes ** 2).sum())
+line, share = directions[0], sizes[0] ** 2 / (sizes**2).sum()
+print(f"share of the squared size along the line: {share:.2%}")
+claim("ov-is-one-direction", share)
+
+# %% [markdown]
+# A **hook** is a function that TransformerLens calls at a named place of the forward pass: it is given the value there, and what it returns goes on in its place.
+
+# %%
+def on_the_line(value, hook):
+    value[:, 8:] = usual + ((value[:, 8:] - usual) @ line)[..., None] * line
+    return value
+
+
+only_the_line = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(attn_name, on_the_line)])
+kept = hits(only_the_line[:, 8:], sequences).double().mean(0)
+print(f"predicted {predicted_line:.0%}, measured {kept.mean():.2%}, "
+      f"smallest output {kept.min():.2%}")
 claim("one-direction-is-enough", kept.min())
-claim("helpers-find-the-line", abs(I.one_direction(model)[1] - sizes[0] ** 2 / (sizes**2).sum()))
+
+# %% [markdown]
+# `I.one_direction` does the same for every model of a zoo, and finds the same for this one:
+
+# %%
+edit, same_share = I.one_direction(model)
+same = by_position(I.intervene(model, {"attn_out": edit}))[0]
+assert torch.equal(same, kept), "helpers and TransformerLens disagree"
+claim("helpers-find-the-line", abs(same_share[0] - share))
 
 # %% [markdown]
 # One number from attention is enough for every output on every input.
@@ -187,12 +210,15 @@ claim("helpers-find-the-line", abs(I.one_direction(model)[1] - sizes[0] ** 2 / (
 
 # %%
 along = varying @ line  # [sequence, output]
-places = torch.stack([torch.stack([along[sequences[:, 8 - i] == t, i].mean() for i in range(8)]) for t in range(4)])
-P.show(
-    P.bars({f"token {t}": places[t] for t in range(4)}, y_title="place on the line", title="What attention writes, by source token (mean)"),
-    says="At every output the four source tokens have four mean places, always in the order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 "
-    "between. The row of y0 has the same order, stretched.",
-)  # fmt: skip
+places = torch.zeros(4, 8)
+for token in range(4):
+    stands = (sources == token).double()
+    places[token] = (along * stands).sum(0) / stands.sum(0)
+figure = P.bars({f"token {t}": places[t] for t in range(4)}, y_title="place on the line",
+                title="What attention writes, by source token (mean)", colours=P.TOKEN_COLOURS)
+P.show(figure, says="At every output the four source tokens have four mean places, always in the "
+       "order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 between. The row of y0 "
+       "has the same order, stretched.")
 
 # %%
 claim("places-in-one-order", (places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]).all())
@@ -215,31 +241,40 @@ claim("places-in-one-order", (places.argsort(0) == torch.tensor([1, 3, 0, 2])[:,
 # First before the MLP:
 
 # %%
-some = torch.from_numpy(np.random.default_rng(0).permutation(65_536)[:64])  # 64 sequences, 512 points
-arrows = {f"→ {t}": 2.8 * P.to_3d(u - u.mean()) / float((u - u.mean()).norm())
-          for t, u in enumerate((model.ln_final.weight[:, None] * model.W_U).T[:4])}  # fmt: skip
+some = torch.from_numpy(np.random.default_rng(0).permutation(65_536)[:64])  # 512 points
+arrows = {}
+for t, u in enumerate((model.ln_final.weight[:, None] * model.W_U).T[:4]):
+    u = u - u.mean()
+    arrows[f"→ {t}"] = 2.8 * P.to_3d(u) / float(u.norm())
 
 
 def sphere(stream, title, says):
     """Draw normalised streams, coloured by the right answer; hollow points are read wrongly."""
     centred = stream[some] - stream[some].mean(-1, keepdim=True)
     points = P.to_3d(2 * centred / centred.norm(dim=-1, keepdim=True)).reshape(-1, 3)
-    wanted, hit = answers[some].flatten(), (logit_lens(stream[some]).argmax(-1) == answers[some]).flatten()
-    groups = {f"answer {t}{end}": points[(wanted == t) & (hit == ok)] for t in range(4) for ok, end in ((True, ""), (False, ", wrong"))}
-    groups = {name: value for name, value in groups.items() if len(value)}
-    colours = {name: P.TOKEN_COLOURS[int(name[7])] for name in groups} | dict(zip(arrows, P.TOKEN_COLOURS))
+    wanted = answers[some].flatten()
+    hit = logit_lens(stream[some]).argmax(-1).flatten() == wanted
+    groups, colours = {}, dict(zip(arrows, P.TOKEN_COLOURS))
+    for t in range(4):
+        for ok, end in ((True, ""), (False, ", wrong")):
+            chosen = (wanted == t) & (hit == ok)
+            if chosen.any():
+                groups[f"answer {t}{end}"] = points[chosen]
+                colours[f"answer {t}{end}"] = P.TOKEN_COLOURS[t]
     hollow = [name for name in groups if "wrong" in name]
-    P.show(P.scatter3d(groups, colours=colours, arrows=arrows, hollow=hollow, radius=2, sizes=4, title=title), says=says)
+    figure = P.scatter3d(groups, colours=colours, arrows=arrows, hollow=hollow, radius=2,
+                         sizes=4, title=title)
+    P.show(figure, says=says)
     print(f"{(~hit).sum()} of {len(hit)} points are read wrongly")
 
 
-sphere(before, "Before the MLP (turn it)",
-       "Before the MLP the points of the four answers lie in bands on the sphere. Hollow points are read wrongly: "
-       "they all belong to the answers 0 and 1.")  # fmt: skip
+sphere(before, "Before the MLP (turn it)", "Before the MLP the points of the four answers lie in "
+       "bands on the sphere. Hollow points are read wrongly: they all belong to the answers 0 "
+       "and 1.")
 
 # %%
-sphere(after, "After the MLP (turn it)",
-       "After the MLP the bands have moved, and no hollow one is left: each point is read as its own answer.")  # fmt: skip
+sphere(after, "After the MLP (turn it)", "After the MLP the bands have moved, and no hollow one "
+       "is left: each point is read as its own answer.")
 
 # %% [markdown]
 # ## What the MLP adds
@@ -252,15 +287,26 @@ sphere(after, "After the MLP (turn it)",
 # %%
 predicted_constant = 0.25
 mlp_out = cache["mlp_out", 0][:, 8:]
-constant = by_position(I.ablate(model, "mlp", how="mean"), sequences)
-one_for_all = mlp_out.mean((0, 1))
-single = by_position(I.intervene(model, {"mlp_out": lambda v, _: one_for_all.expand_as(v)}), sequences)
-P.show(
-    P.bars({"a constant for each output": constant, "one constant for all": single},
-           y_title="accuracy, all sequences", title="The MLP replaced by constants", reference={"chance": 0.25}),
-    says="With a constant for each output y1 to y7 stay right on every sequence and y0 nearly always. With one constant "
-    "for all of them y2 and y7 fall to a half, and y6 loses a little.",
-)  # fmt: skip
+constants = {"a constant for each output": mlp_out.mean(0),  # [8, d_model]
+             "one constant for all": mlp_out.mean((0, 1))}
+kept = {}
+for name, vector in constants.items():
+    def say_the_same(value, hook):
+        value[:, 8:] = vector
+        return value
+    logits_now = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, say_the_same)])
+    kept[name] = hits(logits_now[:, 8:], sequences).double().mean(0)
+
+constant, single = kept.values()
+same = by_position(I.ablate(model, "mlp", how="mean"))[0]
+assert torch.equal(same, constant), "helpers and TransformerLens disagree"
+
+# %%
+figure = P.bars(kept, y_title="accuracy, all sequences", reference={"chance": 0.25},
+                title="The MLP replaced by constants")
+P.show(figure, says="With a constant for each output y1 to y7 stay right on every sequence and y0 "
+       "nearly always. With one constant for all of them y2 and y7 fall to a half, and y6 loses "
+       "a little.")
 
 # %%
 print(f"predicted {predicted_constant:.0%}, measured {constant.mean():.2%} and {single.mean():.2%}")
@@ -283,31 +329,32 @@ claim("one-constant-is-not-enough", single.min())
 
 # %%
 fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [8, 16]
-P.show(
-    P.heatmap(fires, x=[str(n) for n in range(16)], x_title="neuron", y_title="output", top=1,
-              unit="share", title="How often each neuron fires"),
-    says="Thirteen of the sixteen neurons never fire at the outputs. Two fire often, least at y3 to y5; a third fires sometimes at "
-    "y2 and y7. At y6 none fires at all.",
-)  # fmt: skip
+neurons = [str(n) for n in range(16)]
+figure = P.heatmap(fires, x=neurons, x_title="neuron", y_title="output", top=1, unit="share",
+                   title="How often each neuron fires")
+P.show(figure, says="Thirteen of the sixteen neurons never fire at the outputs. Two fire often, "
+       "least at y3 to y5; a third fires sometimes at y2 and y7. At y6 none fires at all.")
 
 # %%
-off = lambda n: I.intervene(model, {"post": lambda v, _: v.index_fill(-1, torch.tensor([n]), 0.0)}, effect=False)
-without = [by_position(off(neuron), sequences).mean().item() for neuron in range(16)]
-P.show(
-    P.bars(without, x=[str(n) for n in range(16)], x_title="neuron set to zero",
-           y_title="accuracy, all sequences", title="What happens without each neuron"),
-    says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss without any other.",
-)  # fmt: skip
+without = []
+for neuron in range(16):
+    edit = torch.ones(16, dtype=torch.float64).index_fill(0, torch.tensor([neuron]), 0.0)
+    off = I.intervene(model, {"post": lambda v, _, edit=edit: v * edit}, effect=False)
+    without.append(by_position(off).mean().item())
+figure = P.bars(without, x=neurons, x_title="neuron set to zero",
+                y_title="accuracy, all sequences", title="What happens without each neuron")
+P.show(figure, says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss "
+       "without any other.")
 
 # %%
 active = [n for n in range(16) if fires[:, n].max() > 0]
 out = model.W_out[0][active]
 pushes = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
-P.show(
-    P.heatmap(pushes[:, :4], x=["0", "1", "2", "3"], y=[f"neuron {n}" for n in active], signed=True, text=True,
-              x_title="logit of the next token", y_title="", unit="logit ×<br>divisor", title="What each firing neuron writes"),
-    says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 for 3 and against 2.",
-)  # fmt: skip
+figure = P.heatmap(pushes[:, :4], x=T.TOKEN_NAMES[:4], y=[f"neuron {n}" for n in active],
+                   signed=True, text=True, x_title="logit of the next token", y_title="",
+                   unit="logit ×<br>divisor", title="What each firing neuron writes")
+P.show(figure, says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 "
+       "for 3 and against 2.")
 
 # %%
 silent_neurons = (fires.max(0).values == 0).sum().item()
@@ -357,12 +404,11 @@ def for_the_right(values):
     return (values.gather(-1, answers[..., None])[..., 0] - values[..., :4].mean(-1)).mean(0)
 
 
-P.show(
-    P.bars({name: for_the_right(value) for name, value in added.items()}, y_title="logit",
-           title="Direct logit attribution to the right answer"),
-    says="At every output attention adds by far the most to the right logit. The MLP adds less, most at y2 and y7. The "
-    "embedding adds almost nothing, and the position sometimes speaks against.",
-)  # fmt: skip
+figure = P.bars({name: for_the_right(value) for name, value in added.items()}, y_title="logit",
+                title="Direct logit attribution to the right answer", colours=P.PART_COLOURS)
+P.show(figure, says="At every output attention adds by far the most to the right logit. The MLP "
+       "adds less, most at y2 and y7. The embedding adds almost nothing, and the position "
+       "sometimes speaks against.")
 
 # %%
 shares = {name: for_the_right(value).mean().item() for name, value in added.items()}
@@ -384,33 +430,44 @@ claim("attention-adds-most", shares["attention"] / sum(shares.values()))
 # **Predict** before you look, for the clean story and for "all are like seed 0":
 
 # %%
-predictions = {"clean story": "source 100 %, right 0 %", "all like seed 0": "source 0 %, right two thirds, one direction enough"}
+predictions = {"clean story": "source 100 %, right 0 %",
+               "all like seed 0": "source 0 %, right two thirds, one direction enough"}
 
 
 def before_the_mlp(zoo):
     """Shares of (right, source token) read before the MLP by each model: two [models]."""
-    silent = I.intervene(zoo, {"mlp_out": lambda v, _: torch.zeros_like(v)})  # then the lens reads resid_mid
-    says = torch.cat(in_parts(lambda part: silent(part).argmax(-1), zoo, sequences), 1)  # [models, sequences, 8]
-    return (says == answers).double().mean((1, 2)), (says == sources).double().mean((1, 2))
+    silent = {"mlp_out": torch.zeros(1, dtype=torch.float64)}  # then the lens reads resid_mid
+    right = by_position(I.intervene(zoo, silent)).mean(1)
+    # A model that names t + 1 where this one names t is right where this one names the source.
+    unembed = zoo.weights["unembed.weight"].clone()
+    unembed[:, [1, 2, 3, 0]] = zoo.weights["unembed.weight"][:, [0, 1, 2, 3]]
+    one_later = Zoo(zoo.kind, zoo.weights | {"unembed.weight": unembed}, zoo.seeds)
+    return right, by_position(I.intervene(one_later, silent)).mean(1)
 
 
-small, default = only_exact(load_zoo("article")), only_exact(load_zoo("article_default_init"))
-(right_small, source_small), (right_default, source_default) = before_the_mlp(small), before_the_mlp(default)
+# %%
+small, default = load_zoo("article"), load_zoo("article_default_init")
+small, default = small.where(small.exact), default.where(default.exact)
+right_small, source_small = before_the_mlp(small)
+right_default, source_default = before_the_mlp(default)
 read_before = {"right<br>small start": right_small, "source<br>small start": source_small,
-               "right<br>library's start": right_default, "source<br>library's start": source_default}  # fmt: skip
-P.show(
-    P.strips(read_before, y_title="share of all tokens", title="Read before the MLP, one dot for each exact seed", reference={"chance": 0.25}),
-    says="From a small start the right answer is read for a quarter to nine tenths of the tokens, the source for none to a "
-    "quarter. From the library's start the right answer for a quarter to three quarters, the source for none to nearly a half.",
-)  # fmt: skip
+               "right<br>library's start": right_default,
+               "source<br>library's start": source_default}
+figure = P.strips(read_before, y_title="share of all tokens", reference={"chance": 0.25},
+                  title="Read before the MLP, one dot for each exact seed")
+P.show(figure, says="From a small start the right answer is read for a quarter to nine tenths of "
+       "the tokens, the source for none to a quarter. From the library's start the right answer "
+       "for a quarter to three quarters, the source for none to nearly a half.")
 
 # %%
 print(predictions)
 for name, value in read_before.items():
-    print(f"{name.replace('<br>', ', '):24} {value.min():.0%} to {value.max():.0%}, median {value.median():.0%} ({len(value)} seeds)")
+    print(f"{name.replace('<br>', ', '):24} {value.min():.0%} to {value.max():.0%}, "
+          f"median {value.median():.0%} ({len(value)} seeds)")
 claim("zoo-source-before-mlp", torch.cat([source_small, source_default]).max())
 claim("zoo-right-before-mlp", (right_small > 0.5).sum())
-claim("zoo-more-right-than-source", (right_small > source_small).sum() + (right_default > source_default).sum())
+more = (right_small > source_small).sum() + (right_default > source_default).sum()
+claim("zoo-more-right-than-source", more)
 
 # %% [markdown]
 # Neither prediction holds.
@@ -424,17 +481,19 @@ claim("zoo-more-right-than-source", (right_small > source_small).sum() + (right_
 
 # %%
 edit, share_small = I.one_direction(small)  # as above, each model its own direction
-kept_small = by_position(I.intervene(small, {"attn_out": edit}), sequences)
-P.show(
-    P.strips({"share of what varies<br>along one direction": share_small, "accuracy with<br>that direction only": kept_small.mean(1)},
-             y_title="share", title="One direction of attention, one dot for each exact seed", reference={"chance": 0.25}),
-    says="In most seeds nearly all that varies in attention's output lies along one direction. With that direction only, about half of the seeds stay "
-    "right everywhere; some fall far.",
-)  # fmt: skip
+kept_small = by_position(I.intervene(small, {"attn_out": edit}))
+dots = {"share of what varies<br>along one direction": share_small,
+        "accuracy with<br>that direction only": kept_small.mean(1)}
+figure = P.strips(dots, y_title="share", reference={"chance": 0.25},
+                  title="One direction of attention, one dot for each exact seed")
+P.show(figure, says="In most seeds nearly all that varies in attention's output lies along one "
+       "direction. With that direction only, about half of the seeds stay right everywhere; some "
+       "fall far.")
 
 # %%
 line_is_enough = (kept_small.min(1).values == 1).sum()
-print(f"of {len(small)} exact seeds: over 95 % along one direction in {(share_small > 0.95).sum()}, that direction is enough in {line_is_enough}")
+print(f"of {len(small)} exact seeds: over 95 % along one direction in "
+      f"{(share_small > 0.95).sum()}, that direction is enough in {line_is_enough}")
 claim("zoo-line-is-enough", line_is_enough)
 
 # %% [markdown]
