@@ -38,11 +38,11 @@ from collections import Counter
 import torch
 import torch.nn.functional as F
 
-from helpers import exercises as X
-from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
-from helpers.claims import claim
+from helpers.reader import exercises as X
+from helpers.reader import explorers as E
+from helpers.reader.claims import claim
 
 # %% [markdown]
 # ## The task in one line
@@ -99,15 +99,16 @@ for end in range(9, 17):
 # We count: over all sequences, how often is the best possible guess right, given the context?
 
 # %%
-rows = [tuple(row) for row in T.full_sequences().tolist()]  # built step by step further down
+rows = [tuple(row) for row in T.full_sequences().tolist()]  # built further down
 
 
 def best_possible(position):
-    """Share of sequences whose next token the best guess from the context gets right."""
+    """Share of sequences whose next token the best guess gets right."""
     most_frequent = {}
-    for (*context, token), count in Counter(row[: position + 2] for row in rows).items():
-        key = tuple(context)
-        most_frequent[key] = max(count, most_frequent.get(key, 0))
+    counts = Counter(row[: position + 2] for row in rows)  # context and token
+    for beginning, count in counts.items():
+        context = beginning[:-1]
+        most_frequent[context] = max(count, most_frequent.get(context, 0))
     return sum(most_frequent.values()) / len(rows)
 
 
@@ -115,19 +116,21 @@ print("the first place, after BOS:", best_possible(0))
 
 # %%
 best = [best_possible(position) for position in range(16)]
+axes = dict(x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict")
+title = "What can be known from the context"
 P.show(
-    P.bars(best, x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict",
-           y_title="best possible accuracy", title="What can be known from the context"),
-    says="The inputs x0 to x7 take each value equally often, whatever stands before them: they can only be guessed, with one chance in four. The outputs y0 to y7 "
+    P.bars(best, **axes, y_title="best possible accuracy", title=title),
+    says="The inputs x0 to x7 take each value equally often, whatever stands before "
+    "them: they can only be guessed, with one chance in four. The outputs y0 to y7 "
     "can be known with certainty.",
-)  # fmt: skip
+)
 
 # %%
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
 # This is why the model will be trained on the last eight tokens only.
-# From the others it could learn only that BOS never comes.
+# The inputs are random: there is nothing to learn from them except that BOS never comes again.
 
 # %% [markdown]
 # ## What is hard about it?
@@ -143,11 +146,13 @@ xor = torch.tensor([0, 1, 1, 0]).double()
 with_constant = torch.cat([bits, torch.ones(4, 1)], dim=1)
 fit = torch.linalg.lstsq(with_constant, xor[:, None]).solution
 linear_guess = (with_constant @ fit)[:, 0]
+both = {"XOR": xor, "best linear fit": linear_guess}
+axes = dict(x=["0 0", "0 1", "1 0", "1 1"], x_title="the two bits", y_title="value")
 P.show(
-    P.bars({"XOR": xor, "best linear fit": linear_guess}, x=["0 0", "0 1", "1 0", "1 1"],
-           x_title="the two bits", y_title="value", title="XOR and the best linear fit"),
-    says="XOR is 0, 1, 1, 0. The best linear fit is one half for all four inputs: it has learnt nothing.",
-)  # fmt: skip
+    P.bars(both, **axes, title="XOR and the best linear fit"),
+    says="XOR is 0, 1, 1, 0. The best linear fit is one half for all four inputs: it "
+    "has learnt nothing.",
+)
 
 # %%
 claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
@@ -186,11 +191,13 @@ claim("plus-one-not-linear-on-numbers", ((design @ fit)[:, 0] - plus_one).abs().
 one_hot = torch.eye(4).double()
 wanted = one_hot[(torch.arange(4) + 1) % 4]
 matrix = torch.linalg.lstsq(one_hot, wanted).solution
+names = ["0", "1", "2", "3"]
+axes = dict(x=names, y=names, x_title="output token", y_title="input token")
 P.show(
-    P.heatmap(matrix, x=["0", "1", "2", "3"], y=["0", "1", "2", "3"], x_title="output token",
-              y_title="input token", title="+1 mod 4 as a matrix on one-hot tokens"),
-    says="A 4 by 4 matrix with a single 1 in each row: 0 goes to 1, 1 to 2, 2 to 3 and 3 to 0.",
-)  # fmt: skip
+    P.heatmap(matrix, **axes, title="+1 mod 4 as a matrix on one-hot tokens"),
+    says="A 4 by 4 matrix with a single 1 in each row: 0 goes to 1, 1 to 2, 2 to 3 "
+    "and 3 to 0.",
+)
 
 # %%
 claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max())
@@ -236,7 +243,8 @@ print(sequences[12345].tolist())
 # The later notebooks use it:
 
 # %%
-claim("all-sequences", torch.equal(sequences, T.full_sequences()) and len(sequences.unique(dim=0)))
+same = torch.equal(sequences, T.full_sequences())
+claim("all-sequences", same and len(sequences.unique(dim=0)))
 
 # %% [markdown]
 # ## A split that means something
@@ -259,16 +267,17 @@ for token in range(4):
 
 # %%
 train_set, holdout = T.split(sequences)
-shares = {
-    "last rows of the list": [(sliced[:, 1] == t).double().mean().item() for t in range(4)],
-    "shuffled": [(holdout[:, 1] == t).double().mean().item() for t in range(4)],
-}
+holdouts = {"last rows of the list": sliced, "shuffled": holdout}
+shares = {}
+for name, data in holdouts.items():
+    shares[name] = [(data[:, 1] == t).double().mean().item() for t in range(4)]
+axes = dict(x=names, x_title="first input x0", y_title="share of the hold-out")
+title, reference = "The first token in two hold-outs", {"all sequences": 0.25}
 P.show(
-    P.bars(shares, x=["0", "1", "2", "3"], x_title="first input x0", y_title="share of the hold-out",
-           title="The first token in two hold-outs", reference={"all sequences": 0.25}),
-    says="In the last rows of the sorted list x0 is always 3. In the shuffled hold-out each token has "
-    "about a quarter.",
-)  # fmt: skip
+    P.bars(shares, **axes, title=title, reference=reference),
+    says="In the last rows of the sorted list x0 is always 3. In the shuffled hold-out "
+    "each token has about a quarter.",
+)
 
 # %%
 claim("slice-starts-with-3", (sliced[:, 1] == 3).sum())
@@ -292,20 +301,18 @@ claim("split-is-a-partition", len(together))
 # %%
 def best_constant(data):
     """Accuracy at y0..y7 of the best answer that does not look at the input."""
-    counts = torch.stack([(data[:, 9:] == token).double().mean(0) for token in range(4)])
-    return counts.max(0).values
+    shares = [(data[:, 9:] == token).double().mean(0) for token in range(4)]
+    return torch.stack(shares).max(0).values
 
 
-constants = {
-    "last rows of the list": best_constant(sliced),
-    "shuffled": best_constant(holdout),
-}
+constants = {name: best_constant(data) for name, data in holdouts.items()}
+axes = dict(y_title="accuracy of the best constant", reference={"chance": 0.25})
 P.show(
-    P.bars(constants, y_title="accuracy of the best constant", title="Answering without looking",
-           reference={"chance": 0.25}),
-    says="On the shuffled hold-out a constant gets a quarter right everywhere. On the last rows of the "
-    "list it gets y7 always right, y6 three times in four, and y5 more than one time in three.",
-)  # fmt: skip
+    P.bars(constants, **axes, title="Answering without looking"),
+    says="On the shuffled hold-out a constant gets a quarter right everywhere. On the "
+    "last rows of the list it gets y7 always right, y6 three times in four, and y5 "
+    "more than one time in three.",
+)
 
 # %%
 for name, value in constants.items():

@@ -28,12 +28,12 @@ importlib.invalidate_caches(); from helpers.reader import colab; colab.install_m
 # %%
 import torch
 
-from helpers import exercises as X
-from helpers import explorers as E
 from helpers import plotting as P
 from helpers import task as T
-from helpers.claims import claim
 from helpers.model import CONFIG, load_trained
+from helpers.reader import exercises as X
+from helpers.reader import explorers as E
+from helpers.reader.claims import claim
 
 torch.set_grad_enabled(False)  # we only look; nothing is trained here
 model = load_trained()
@@ -52,11 +52,12 @@ model = load_trained()
 # Large models stack dozens.
 
 # %%
-P.show(
-    P.architecture(),
-    says="From bottom to top: tokens, embedding plus position, then the residual stream. Attention "
-    "reads it through a layer norm (LN) and adds its output; the MLP does the same; a last layer norm, the "
-    "unembedding and a softmax give the probabilities.",
+P.drawing(
+    "architecture",
+    says="From bottom to top: tokens, embedding plus position, then the residual "
+    "stream. Attention reads it through a layer norm (LN) and adds its output; the "
+    "MLP does the same; a last layer norm, the unembedding and a softmax give the "
+    "probabilities.",
 )
 
 # %%
@@ -84,20 +85,27 @@ for name, value in CONFIG.items():
 
 # %%
 layer = model.blocks[0]
-parts = {
-    "embedding": {"W_E": model.W_E, "W_pos": model.W_pos},
-    "LN, three times": {f"{end} of {n}": getattr(ln, end) for n, ln in
-                        (("ln1", layer.ln1), ("ln2", layer.ln2), ("ln_final", model.ln_final)) for end in ("weight", "bias")},
-    "attention": {f"{n}_{end}": getattr(layer.attn, f"{n}_{end}") for end in "QKVO" for n in "Wb"},
-    "MLP": {f"{n}_{end}": getattr(layer.mlp, f"{n}_{end}") for end in ("in", "out") for n in "Wb"},
-    "unembedding": {"W_U": model.W_U},
-}  # fmt: skip
-rows = [(part, name, tuple(p.shape), p.numel()) for part, group in parts.items() for name, p in group.items()]
+attention, mlp = layer.attn, layer.mlp
+parts = [
+    ("embedding", model, ["W_E", "W_pos"]),
+    ("LN before attention", layer.ln1, ["weight", "bias"]),
+    ("attention", attention, ["W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O"]),
+    ("LN before the MLP", layer.ln2, ["weight", "bias"]),
+    ("MLP", mlp, ["W_in", "b_in", "W_out", "b_out"]),
+    ("last LN", model.ln_final, ["weight", "bias"]),
+    ("unembedding", model, ["W_U"]),
+]
+rows = []
+for part, home, names in parts:
+    for name in names:
+        parameter = getattr(home, name)
+        rows.append((part, name, tuple(parameter.shape), parameter.numel()))
 total = sum(numbers for *_, numbers in rows)
 P.table([*rows, ("total", "", "", total)], ["part", "name", "shape", "numbers"])
 
 # %%
-assert total == sum(p.numel() for p in model.parameters())  # none is missing, none counted twice
+# None is missing, none counted twice.
+assert total == sum(p.numel() for p in model.parameters())
 claim("parameters", total)
 
 # %% [markdown]
@@ -122,7 +130,7 @@ print("tokens", tuple(tokens.shape), " logits", tuple(logits.shape))
 # %%
 def largest_difference(mine, library):
     """Largest absolute difference between our values and the library's."""
-    assert mine.shape == library.shape, f"{tuple(mine.shape)} is not {tuple(library.shape)}"
+    assert mine.shape == library.shape, (mine.shape, library.shape)
     return (mine - library).abs().max().item()
 
 
@@ -144,7 +152,7 @@ def layer_norm(x, part):
     return centred / scale * part.weight + part.bias
 
 
-normed = layer_norm(resid_pre, model.blocks[0].ln1)
+normed = layer_norm(resid_pre, layer.ln1)
 claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"]))
 
 # %% [markdown]
@@ -156,7 +164,6 @@ claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"
 # Larger models have many heads side by side, each with its own share of the width; ours has one, of width `d_head` = 4.
 
 # %%
-attention = model.blocks[0].attn
 q = normed @ attention.W_Q[0] + attention.b_Q[0]
 k = normed @ attention.W_K[0] + attention.b_K[0]
 v = normed @ attention.W_V[0] + attention.b_V[0]
@@ -179,19 +186,23 @@ pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
 claim("hand-pattern", largest_difference(pattern, cache["pattern", 0][:, 0]))
 
 # %%
+axes = dict(x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight")
+axes |= dict(y_title="query: the position that looks")
 P.show(
-    P.heatmap(pattern[0], x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight",
-              title="The whole attention pattern for one sequence",
-              y_title="query: the position that looks"),
-    says="A lower triangle: no position looks ahead. In the last eight rows, from x7 on, outputs are predicted. There most of "
-    "the weight lies on a diagonal that falls from right to left, over the inputs. Two rows are exceptions: x7, and y5, which spreads its weight.",
-)  # fmt: skip
+    P.heatmap(pattern[0], **axes, title="The whole attention pattern for one sequence"),
+    says="A lower triangle: no position looks ahead. In the last eight rows, from x7 "
+    "on, outputs are predicted. There most of the weight lies on a diagonal that "
+    "falls from right to left, over the inputs. Two rows are exceptions: x7, and y5, "
+    "which spreads its weight.",
+)
 
 # %%
 print("predicted:", a_shape)
 for row in range(8, 16):
-    best = pattern[0, row].argmax()
-    print(f"predicting {T.OUTPUT_NAMES[row - 8]} at {T.POSITION_NAMES[row]}: looks most at {T.POSITION_NAMES[best]} ({pattern[0, row, best]:.2f})")
+    weight, best = pattern[0, row].max(0)
+    here, there = T.POSITION_NAMES[row], T.POSITION_NAMES[best]
+    print(f"predicting {T.OUTPUT_NAMES[row - 8]} at {here}:", end=" ")
+    print(f"looks most at {there} ({weight:.2f})")
 
 # %% [markdown]
 # From `04_attention` on we name such a row after what it *predicts*.
@@ -213,10 +224,9 @@ print("resid_mid", tuple(resid_mid.shape))
 # Positions do not see each other here.
 
 # %%
-mlp = model.blocks[0].mlp
-before_relu = layer_norm(resid_mid, model.blocks[0].ln2) @ model.W_in[0] + model.b_in[0]
+before_relu = layer_norm(resid_mid, layer.ln2) @ mlp.W_in + mlp.b_in
 post = before_relu.clamp(min=0)
-mlp_out = post @ model.W_out[0] + model.b_out[0]
+mlp_out = post @ mlp.W_out + mlp.b_out
 print("neurons", tuple(post.shape), "= [batch, position, d_mlp]")
 claim("hand-mlp", largest_difference(mlp_out, cache["mlp_out", 0]))
 
@@ -233,17 +243,19 @@ claim("hand-logits", largest_difference(my_logits, logits))
 
 # %%
 probabilities = my_logits.softmax(-1)[0, 8:]
+axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="output position")
+title = "Probabilities at the eight output positions"
 P.show(
-    P.heatmap(probabilities, x=["0", "1", "2", "3", "BOS"], x_title="next token", top=1,
-              y_title="output position", text=True, unit="probability",
-              title="Probabilities at the eight output positions"),
-    says="One dark cell in each row: from y0 to y7 the most probable tokens are 2, 0, 1, 3, 0, 3, 2, 1.",
-)  # fmt: skip
+    P.heatmap(probabilities, **axes, top=1, text=True, unit="probability", title=title),
+    says="One dark cell in each row: from y0 to y7 the most probable tokens are 2, 0, "
+    "1, 3, 0, 3, 2, 1.",
+)
 
 # %%
+wanted = T.targets([0, 1, 2, 3, 2, 0, 3, 1])
 print("most probable:", probabilities.argmax(-1).tolist())
-print("wanted:       ", T.targets([0, 1, 2, 3, 2, 0, 3, 1]).tolist())
-claim("hand-answer", torch.equal(probabilities.argmax(-1), T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
+print("wanted:       ", wanted.tolist())
+claim("hand-answer", torch.equal(probabilities.argmax(-1), wanted))
 
 # %% [markdown]
 # This was one whole forward pass.
@@ -261,7 +273,7 @@ for _ in range(8):
     following = model(text)[0, -1].argmax()
     text = torch.cat([text, following.view(1, 1)], dim=1)
     print(text[0, 9:].tolist())
-claim("writes-the-answer", torch.equal(text[0, 9:], T.targets([0, 1, 2, 3, 2, 0, 3, 1])))
+claim("writes-the-answer", torch.equal(text[0, 9:], wanted))
 
 # %% [markdown]
 # ## A gift: all that attention can tell apart, in one picture
@@ -286,27 +298,31 @@ centred = points - points.mean(-1, keepdim=True)
 normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
 rank = torch.linalg.matrix_rank(normalised, atol=1e-8)
 lengths = normalised.norm(dim=-1)
-print(f"rank: {rank}   lengths: {lengths.min().item():.4f} to {lengths.max().item():.4f}")
+print(f"rank: {rank}   lengths: {lengths.min():.4f} to {lengths.max():.4f}")
 claim("sphere-rank", rank)
 claim("sphere-length", (lengths - 2).abs().max())
 
 # %%
-on_sphere = P.to_3d(normalised)  # [61, 3]: coordinates in the three dimensions that are left
-places = on_sphere[:60].reshape(15, 4, 3)
+on_sphere = P.to_3d(normalised)  # [61, 3]: the three dimensions that are left
+places, names = on_sphere[:60].reshape(15, 4, 3), T.POSITION_NAMES[1:]
 groups = {f"token {t}": places[:, t] for t in range(4)} | {"BOS": on_sphere[60:]}
+labels = dict.fromkeys(list(groups)[:4], names)
+look = dict(colours=P.TOKEN_COLOURS, labels=labels, joined=dict(zip(names, places)))
+title = "All 61 points that attention can tell apart (turn it)"
 P.show(
-    P.scatter3d(groups, colours=dict(zip(groups, P.TOKEN_COLOURS)), radius=2,
-                labels={f"token {t}": T.POSITION_NAMES[1:] for t in range(4)},
-                joined=dict(zip(T.POSITION_NAMES[1:], places)),
-                title="All 61 points that attention can tell apart (turn it)"),
-    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, and BOS. Thin lines join the four tokens of a position. "
-    "For most positions they lie close together; for x7 they lie far apart. Each token is found all over the sphere.",
-)  # fmt: skip
+    P.scatter3d(groups, **look, radius=2, title=title),
+    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, "
+    "and BOS. Thin lines join the four tokens of a position. For most positions they "
+    "lie close together; for x7 they lie far apart. Each token is found all over the "
+    "sphere.",
+)
 
 # %%
 spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
-order = sorted(zip(spread, T.POSITION_NAMES[1:]))
-print("mean distance of the four tokens of a position: smallest", *(f"{n} {d:.2f}" for d, n in order[:3]), " largest", *(f"{n} {d:.2f}" for d, n in order[-3:]))
+order = sorted(zip(spread, names))
+print("mean distance of the four tokens of a position:")
+print("smallest", *(f"{name} {distance:.2f}" for distance, name in order[:3]))
+print("largest ", *(f"{name} {distance:.2f}" for distance, name in order[-3:]))
 claim("x7-is-spread-most", order[-1][1] == "x7" and order[-1][0] / order[-2][0])
 
 # %% [markdown]
