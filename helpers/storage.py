@@ -32,6 +32,11 @@ def save(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     blob = to_bytes(plain, metadata={"note": text})
     blob = blob.replace(NO_SUM.encode(), hashlib.sha256(blob).hexdigest().encode(), 1)
+    write_whole(path, blob)
+
+
+def write_whole(path, blob: bytes) -> None:
+    """Write `blob` to `path`, in a folder made if need be: all of it, or nothing if that fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

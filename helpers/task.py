@@ -33,12 +33,12 @@ TASKS = {
     "sum_pairs": lambda x: (x.flip(-1) + x.roll(1, -1).flip(-1)) % DIGITS,
 }
 
-
 # The places of the inputs that decide y_i, for n digits; the definition above says the same.
 SOURCES = {
     "reverse_plus_one": lambda i, n: (n - 1 - i,),
     "sum_pairs": lambda i, n: (n - 1 - i, (n - 2 - i) % n),
 }
+
 
 def check_tokens(tokens, length: int = LENGTH, allowed: int = DIGITS) -> torch.Tensor:
     """Return `tokens` as an int64 tensor `[..., length]`, or raise ValueError.
