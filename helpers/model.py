@@ -290,6 +290,13 @@ def attention_reads(stream: torch.Tensor, weights: dict) -> list[torch.Tensor]:
     return [linear(normed, weights, f"blocks.0.attn.{part}") for part in "qkv"]
 
 
+def attention_writes(weights: dict) -> torch.Tensor:
+    """What a token at a position adds to the stream where it alone is looked at, without the bias:
+    `[models, position, token, d_model]`."""
+    *_, values = attention_reads(stream_table(weights), weights)
+    return values @ weights["blocks.0.attn.o.weight"].mT[:, None]
+
+
 def after_z(weights, stream, z, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
     """Logits from the stream before attention and z, what attention collected; see below."""
     z = edit_at("z", z, edits, tokens, axis)
