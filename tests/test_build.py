@@ -1,0 +1,182 @@
+"""tools/build.py: what it makes, that it destroys nothing, and that it notices what differs."""
+
+import os
+
+import nbformat
+import pytest
+from conftest import copy_of_the_series, python
+
+from tools import build
+
+SOURCE = """# %% [markdown] tags=["badge"]
+# here a badge
+
+# %% tags=["setup"]
+pass
+
+# %%
+import plotly.graph_objects as go
+from helpers import plotting as P
+
+# %%
+P.show(go.Figure(go.Bar(y=[1, 2])), says="Two bars, one of them twice as high.")
+
+# %%
+print("a first line")
+"""
+
+
+def cell(kind, source, name, **outputs):
+    make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    return make(source, id=name, **outputs)
+
+
+def test_cells_keep_ids_and_outputs_through_insertions_and_edits():
+    out = [nbformat.v4.new_output("stream", text="3\n")]
+    old = [
+        cell("markdown", "# Title", "a"),
+        cell("code", "x = 1", "b", outputs=out, execution_count=1),
+        cell("code", "x + 2", "c", outputs=out, execution_count=2),
+        cell("markdown", "The end", "d"),
+    ]
+    new = [
+        cell("markdown", "# Title", "1"),
+        cell("markdown", "# Title", "2"),  # twice the same: still each its own id
+        cell("code", "x = 1", "3"),
+        cell("code", "x + 3", "4"),
+        cell("markdown", "The end", "5"),
+        cell("code", "y", "6"),
+        cell("code", "y", "7"),
+    ]
+    build.take_over(new, old, "01")
+    ids = [c.id for c in new]
+    assert [i for i in ids if not i.startswith("01-")] == ids[1:5] == ["a", "b", "c", "d"]
+    assert len(set(ids)) == 7
+    assert (new[2].outputs, new[2].execution_count) == (out, 1)
+    assert (new[3].outputs, new[3].execution_count) == ([], None)  # edited: not what it prints
+    again = [cell(c.cell_type, c.source, "z") for c in new]
+    build.take_over(again, new, "01")
+    assert [c.id for c in again] == ids
+
+
+def test_an_unchanged_figure_keeps_its_picture():
+    def page(*sources, **more):
+        data = [{build.PLOTLY: {"data": [s], "layout": {}}, **more} for s in sources]
+        outputs = [nbformat.v4.new_output("display_data", data=d) for d in data]
+        return nbformat.v4.new_notebook(cells=[cell("code", "", "a", outputs=outputs)])
+
+    new = page("same", "other")
+    build.add_pngs(new, page("same", "gone", **{"image/png": "old"}), None)
+    assert [o.data.get("image/png") for o in new.cells[0].outputs] == ["old", None]
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """A copy of the series with two more notebooks, not built: 07_more and beyond/deep."""
+    copy = copy_of_the_series(tmp_path_factory.mktemp("build") / "series")
+    (copy / "notebooks" / "beyond").mkdir(exist_ok=True)
+    for name in ("07_more", "beyond/deep"):
+        (copy / "notebooks" / f"{name}.py").write_text(SOURCE, encoding="utf-8")
+    return copy
+
+
+def built(copy, *options, **env):
+    return python(copy, "tools/build.py", *options, **env)
+
+
+def read(copy, name):
+    return nbformat.read(copy / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def contents(copy):
+    return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in copy.rglob("*.[pim]*") if p.is_file()}
+
+
+def test_a_notebook_from_nothing_to_done(series):
+    """Built without a browser, edited, made from its source, checked; at last all is as built."""
+    (series / "empty").mkdir()
+    nowhere = {"PATH": str(series / "empty"), "BROWSER_PATH": "", "PLOTLY_RENDERER": ""}
+    names = ("07_more", "beyond/deep")
+    done = built(series, *names, **nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "no Chromium" in done.stderr and "without PNG" in done.stderr
+    for name, above in zip(names, ('"..", "series"', '"..", "../..", "series"')):
+        page = read(series, name)
+        badge, setup, _, figure, line = page.cells
+        assert badge.source == build.badge(name) and f"/notebooks/{name}.ipynb" in badge.source
+        assert setup.source == build.setup(name) and f"sys.path[:0] = [{above}]" in setup.source
+        (drawn,) = [o for o, _ in build.figures(page)]
+        assert drawn.data["text/plain"] == "Two bars, one of them twice as high."
+        assert "image/png" not in drawn.data and line.outputs[0].text == "a first line\n"
+
+    source = series / "notebooks" / "07_more.py"
+    text = source.read_text(encoding="utf-8").replace("# %%\nprint", "# %%\n1 + 1\n\n# %%\nprint")
+    source.write_text(text, encoding="utf-8")
+    before = contents(series)
+    done = built(series, "--check", "07_more")
+    assert done.returncode == 1 and contents(series) == before
+    assert "07_more: the .ipynb is not what the .py makes" in done.stdout
+    old = read(series, "07_more")
+    assert built(series, "--sources", "07_more").returncode == 0
+    new = read(series, "07_more")
+    assert [c.id for c in new.cells if c.source != "1 + 1"] == [c.id for c in old.cells]
+    assert new.cells[-1].outputs == old.cells[-1].outputs != []
+    done = built(series, "--check", "07_more")
+    assert done.returncode == 1 and "07_more: a cell was not executed" in done.stdout
+    assert built(series, "07_more", **nowhere).returncode == 0
+    assert "notebooks/07_more" not in built(series, "--check", "07_more").stdout
+
+
+def test_a_cell_that_fails_leaves_the_notebook_as_it_was(series):
+    source, page = (series / "notebooks" / "beyond" / f"deep.{end}" for end in ("py", "ipynb"))
+    before, text = page.read_bytes(), source.read_text(encoding="utf-8")
+    source.write_text(f"{text}\n# %%\nassert False, 'a wrong claim'\n", encoding="utf-8")
+    done = built(series, "beyond/deep")
+    source.write_text(text, encoding="utf-8")
+    assert done.returncode == 1 and "a wrong claim" in done.stderr
+    assert page.read_bytes() == before
+    assert not [p.name for p in page.parent.iterdir() if p.name.startswith(".")]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    build.write(path, "whole\n")
+    when = path.stat().st_mtime_ns
+    build.write(path, "whole\n")
+    assert path.stat().st_mtime_ns == when
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        build.write(path, "half")
+    assert path.read_text() == "whole\n" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "file, old, new, said",
+    [
+        ("README.md", "main/notebooks/01", "main/01", "a badge does not lead"),
+        ("README.md", "helpers/drawings/circuit.svg", "a.svg", "a.svg is no file of helpers"),
+        ("helpers/drawings/circuit.svg", "</svg>", "<g/></svg>", "no notebook shows"),
+        ("notebooks/06_ablation.py", "# # 6", "# # 7", "06_ablation: the .ipynb is not what"),
+        ("notebooks/06_ablation.py", "url = ", "url =  ", "06_ablation: its set-up cell"),
+        ("notebooks/06_ablation.py", "import torch", f"import torch  #{90 * '-'}", "columns"),
+        ("notebooks/06_ablation.ipynb", '"execution_count": 2,', '"execution_count": null,',
+         "06_ablation: a cell was not executed"),
+    ],
+)
+def test_check_notices(series, file, old, new, said):
+    path = series / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = built(series, "--check", "06_ablation")
+    path.write_text(text, encoding="utf-8")
+    assert done.returncode == 1 and said in done.stdout, done.stdout
+
+
+def test_unknown_names_are_refused(series):
+    done = built(series, "08_nothing")
+    assert done.returncode == 2 and "no notebook '08_nothing'; there are 01_dataset" in done.stderr

@@ -1,0 +1,355 @@
+"""Make the notebooks from their sources: `python tools/build.py [NAME ...] [--sources | --check]`.
+
+People edit notebooks/NN_name.py; the .ipynb beside it is made from it and executed, and is what
+people read. Figures are saved as plotly data and, where a Chromium is found for kaleido, as PNG
+beside it, so that a static page shows them too. A cell keeps its id while it stays, also when it is
+edited, and `--sources`, which executes nothing, leaves the outputs of unchanged cells in place.
+`--check` writes nothing, says what is not as this program would make it, and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tomllib
+import warnings
+from contextlib import contextmanager, nullcontext
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import jupytext
+import nbformat
+import plotly.io as pio
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER, README, DRAWINGS = ROOT / "notebooks", ROOT / "README.md", ROOT / "helpers" / "drawings"
+# The address of the series stands in pyproject.toml, and is stamped into cells and badges.
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ADDRESS = PROJECT["urls"]["repository"]
+FILES = [*sorted(FOLDER.glob("[0-9]*_*.py")), *sorted(FOLDER.glob("beyond/*.py"))]
+# Every notebook by its name, such as 01_dataset or beyond/proof, with its source.
+SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDTH = 100  # columns of a line of code; a sentence of prose may be longer
+
+
+
+# ---------------------------------------------------------------- what is the same in all of them
+
+
+def setup(name: str) -> str:
+    """The set-up cell of a notebook."""
+    above = '"..", "../.."' if "/" in name else '".."'
+    return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
+import importlib.util, subprocess, sys
+
+url = "{ADDRESS}"
+sys.path[:0] = [{above}, "series"]
+if not importlib.util.find_spec("helpers"):
+    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
+        raise SystemExit(f"Could not fetch {{url}}: check the address and the network.")
+importlib.invalidate_caches()
+from helpers.reader import colab
+
+added = colab.install_missing()"""
+
+
+def badge(name: str) -> str:
+    """The Colab badge of a notebook."""
+    page = ADDRESS.removeprefix("https://github.com/")
+    return (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{page}/blob/main/notebooks/{name}.ipynb)"
+    )
+
+
+def stamp(name: str) -> str:
+    """The text of a source with its set-up cell and badge as they should be."""
+    notebook = jupytext.read(SOURCES[name])
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "setup" in tags:
+            cell.source = setup(name)
+        if "badge" in tags:
+            cell.source = badge(name)
+    notebook.metadata = {}
+    notebook.metadata["jupytext"] = {
+        "text_representation": {"extension": ".py", "format_name": "percent"},
+        "notebook_metadata_filter": "-all",
+        "cell_metadata_filter": "tags,-all",
+    }
+    return jupytext.writes(notebook, fmt="py:percent")
+
+
+def stamp_readme(text: str) -> str:
+    """README with the badges of its tables as they should be."""
+    pattern = r"\[!\[Open in Colab\]\S*?/notebooks/([\w/]+)\.ipynb\)"
+    return re.sub(pattern, lambda found: badge(found[1]), text)
+
+
+# ---------------------------------------------------------------- from a source to a notebook
+
+
+def target(name: str) -> Path:
+    """Where the notebook of this name is saved."""
+    return SOURCES[name].with_suffix(".ipynb")
+
+
+def saved(name: str):
+    """The notebook as it is saved; one without cells where there is none yet."""
+    if not target(name).exists():
+        return nbformat.v4.new_notebook()
+    return nbformat.read(target(name), as_version=4)
+
+
+def from_source(name: str):
+    """The notebook that the source of this name makes, not executed.
+
+    It takes from the saved one the ids of its cells and the outputs of the unchanged ones.
+    """
+    notebook = jupytext.reads(stamp(name), fmt="py:percent")
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    take_over(notebook.cells, saved(name).cells, SOURCES[name].stem[:2])
+    return notebook
+
+
+def take_over(cells: list, old: list, prefix: str) -> None:
+    """Give `cells` the ids of the same cells among `old`, and the outputs of the unchanged ones."""
+    for cell in cells:
+        cell.id = ""
+    what, was = ([(c.cell_type, c.source) for c in some] for some in (cells, old))
+    for change, a, b, c, d in SequenceMatcher(None, was, what, autojunk=False).get_opcodes():
+        for before, cell in zip(old[a:b], cells[c:d]):
+            if before.cell_type != cell.cell_type:
+                continue
+            cell.id = before.id
+            if change == "equal" and cell.cell_type == "code":
+                cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    taken = {cell.id for cell in [*old, *cells]}
+    for cell in cells:
+        copies = 0
+        while not cell.id:  # a new cell is called after what stood in it at first
+            text = f"{cell.cell_type} {cell.source} {copies or ''}"
+            name = f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+            cell.id, copies = "" if name in taken else name, copies + 1
+        taken.add(cell.id)
+
+
+def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
+    """Run all cells in place. A cell that feeds an Output widget can stall nbclient: try again."""
+    where = {"metadata": {"path": str(folder)}}
+    for left in reversed(range(tries)):
+        try:
+            NotebookClient(
+                notebook, timeout=timeout, resources=where, record_timing=False
+            ).execute()
+            break
+        except CellTimeoutError:
+            if not left:
+                raise
+            print(f"stalled, {left} tries left", file=sys.stderr)
+    notebook.metadata.pop("widgets", None)  # GitHub refuses notebooks with widget state
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = tidy(cell.outputs)
+
+
+def tidy(outputs: list) -> list:
+    """Outputs without widget views, each stream in one piece, of a progress bar only its end."""
+    kept = []
+    for output in outputs:
+        last = kept[-1] if kept else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text  # one stream, however the kernel cut it
+        else:
+            kept.append(output)
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    for output in kept:
+        if output.output_type == "stream":
+            output["text"] = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+    return [output for output in kept if output.get("data") != {}]
+
+
+# ---------------------------------------------------------------- pictures
+
+
+@contextmanager
+def browser():
+    """Yield a function plotly figure (as a dict) -> PNG bytes, with one Chromium for all; or None.
+
+    None, with a message, when there is no kaleido or no Chromium to draw with.
+    """
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    found = os.environ.get("BROWSER_PATH") or found
+    try:
+        import kaleido
+    except ImportError:
+        found = None
+    if found is None:
+        print(
+            "no Chromium or no kaleido found: figures are saved without PNG, so a static page "
+            "will show their captions only",
+            file=sys.stderr,
+        )
+        yield None
+        return
+    os.environ["BROWSER_PATH"] = found
+    warnings.filterwarnings("ignore", "The kopts argument")  # said once for every figure
+    kaleido.start_sync_server(silence_warnings=True)
+    try:
+        yield lambda figure: _few_colours(pio.to_image(figure, format="png", validate=False))
+    finally:
+        kaleido.stop_sync_server(silence_warnings=True)
+
+
+def _few_colours(png: bytes) -> bytes:
+    """The same picture with a palette of 256 colours: a third of the size."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def figures(notebook):
+    """Every output with a plotly figure, and its data and layout as one text."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if figure := output.get("data", {}).get(PLOTLY):
+                yield output, json.dumps([figure["data"], figure["layout"]], sort_keys=True)
+
+
+def add_pngs(notebook, old, draw) -> None:
+    """Put a PNG beside the data of every figure, for pages without scripts.
+
+    A figure that is as it was keeps its picture, also where there is nothing to draw with.
+    """
+    there = {what: output.data.get("image/png") for output, what in figures(old)}
+    for output, what in figures(notebook):
+        if png := there.get(what):
+            output.data["image/png"] = png
+        elif draw is not None:
+            plain = {k: output.data[PLOTLY][k] for k in ("data", "layout")}
+            output.data["image/png"] = base64.b64encode(draw(plain)).decode()
+
+
+def drawings_shown(name: str) -> set[bytes]:
+    """The SVG drawings that the saved notebook holds."""
+    outputs = [o for cell in saved(name).cells for o in cell.get("outputs", [])]
+    text = "".join(o.get("data", {}).get("text/html", "") for o in outputs)
+    return set(map(base64.b64decode, re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", text)))
+
+
+# ---------------------------------------------------------------- what differs
+
+
+def drift(name: str) -> list[str]:
+    """What is not as the source of this notebook would make it, in sentences."""
+    text, page, there = SOURCES[name].read_text(encoding="utf-8"), saved(name), []
+    if text != stamp(name):
+        there.append("its set-up cell, its badge or its form is not what the build writes")
+    if face(page) != face(from_source(name)):
+        there.append("the .ipynb is not what the .py makes")
+    if any(c.cell_type == "code" and c.execution_count is None for c in page.cells):
+        there.append("a cell was not executed since it was changed")
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > WIDTH and not line.startswith("#"):
+            there.append(f"line {number} has {len(line)} columns; code ends at {WIDTH}")
+    if not drawings_shown(name) <= {path.read_bytes() for path in DRAWINGS.glob("*.svg")}:
+        there.append("it shows a drawing that is no longer in helpers/drawings")
+    return [f"notebooks/{name}: {what}" for what in there]
+
+
+def face(notebook) -> list:
+    """What a source decides of a notebook."""
+    return [(c.id, c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+
+
+def readme_drift() -> list[str]:
+    """What README does not share with the rest of the series, in sentences.
+
+    Its picture is a drawing of `helpers/drawings` itself, no copy, and one that a notebook shows.
+    """
+    text, there = README.read_text(encoding="utf-8"), []
+    if text != stamp_readme(text):
+        there.append("README.md: a badge does not lead where the series is")
+    pictures = re.findall(r"^!\[[^\]]*\]\(([^)\s]+)\)", text, re.M)
+    for path in map(ROOT.joinpath, pictures):
+        if path.parent != DRAWINGS or not path.is_file():
+            there.append(f"README.md: {path.relative_to(ROOT)} is no file of helpers/drawings")
+        elif not any(path.read_bytes() in drawings_shown(name) for name in SOURCES):
+            there.append(f"README.md: no notebook shows {path.relative_to(ROOT)} as it is now")
+    return there if pictures else [*there, "README.md: it has no picture"]
+
+
+# ---------------------------------------------------------------- the command
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; one that would stay the same is not touched."""
+    if path.exists() and path.read_bytes() == text.encode():
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(text.encode())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def make(name: str, run: bool, draw=None) -> None:
+    """Stamp a source, and write its notebook, executed if `run`."""
+    write(SOURCES[name], stamp(name))
+    notebook, old = from_source(name), saved(name)
+    if run:
+        execute(notebook, SOURCES[name].parent)
+        add_pngs(notebook, old, draw)
+    elif old.cells:
+        notebook.metadata = old.metadata
+    nbformat.validate(notebook)
+    write(target(name), nbformat.writes(notebook) + "\n")
+    print(f"{name}: {target(name).stat().st_size // 1024} KiB", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(SOURCES)}; default: all")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--sources", action="store_true", help="do not execute; keep the outputs")
+    how.add_argument("--check", action="store_true", help="only say what differs, and write nothing")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in SOURCES:
+            parser.error(f"no notebook {name!r}; there are {', '.join(SOURCES)}")
+    names = options.names or list(SOURCES)
+    if options.check:
+        there = [*readme_drift(), *(what for name in names for what in drift(name))]
+        print("\n".join([*there, "run: python tools/build.py"]) if there else "all is as built")
+        return bool(there)
+    write(README, stamp_readme(README.read_text(encoding="utf-8")))
+    # The figures' data only, whatever the caller's settings: what the tests compare.
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    with nullcontext() if options.sources else browser() as draw:
+        for name in names:
+            make(name, not options.sources, draw)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
