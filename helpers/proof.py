@@ -1,4 +1,4 @@
-"""A proof that a model is right on every input, or the exact number of inputs on which it is not.
+"""A proof that a model is right on every input, or the exact number of tokens that it gets wrong.
 
 All arithmetic is ball arithmetic (`arb` of python-flint: each result is an interval that holds the
 true one, for exp, division and roots too). The weights are floats, which are exact numbers, so the
@@ -7,39 +7,46 @@ proof is about the function of real numbers that they define. Floats only guess 
 What attention adds at an output is N / D, two sums over the keys. A node of the search knows some
 input tokens; each of the others adds one of a few pairs to (N, D). The largest value of u·N / D
 over all choices is r exactly when the sum of the largest (u·N - r D) is 0. Such bounds along a few
-axes are a box; the rest of the model is computed once for the whole box. If the margins of the
-right logit leave the sign open, the search asks for one more token: four nodes.
+axes u are a box; the rest of the model is computed once for the whole box. If that leaves open
+which logit is the highest, the search asks for one more token: four nodes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
 from flint import arb, arb_mat, ctx
 
 from helpers import task as T
-from helpers.model import LN_EPS, as_zoo
+from helpers.model import CONFIG, LN_EPS, as_zoo, get_kind
+from helpers.storage import write_whole
 
 PRECISION = 96  # bits of a ball's middle
+FORMAT = {"format": "proof by balls", "version": 1}
 
 
 @dataclasses.dataclass
 class Node:
-    """The inputs with the tokens `fixed` `{place: token}`, at one output.
+    """All inputs with the tokens `fixed` `{place: token}`, at one output.
 
-    `verdict`: all of them are "right" or "wrong", or one more token was "asked": then `nodes` are
-    the four children. `box` `[axes, 2]`: proved bounds of what attention adds, along `axes`.
+    `verdict`: its token is "right" or "wrong" on all of them; or None, and `nodes` are these inputs
+    by their token at place `asks`. `box` `[axes, 2]`: proved bounds of what attention adds, along
+    `axes` `[axes, d_model]`, which stand at the first node that has a box and hold for those below.
     """
 
     output: int
     fixed: dict
-    axes: np.ndarray
-    box: np.ndarray
-    verdict: str = "asked"
+    verdict: str | None = None
+    asks: int | None = None
     nodes: list = dataclasses.field(default_factory=list)
+    axes: np.ndarray | None = None
+    box: np.ndarray | None = None
 
     def walk(self):
         yield self
@@ -49,316 +56,325 @@ class Node:
 
 @dataclasses.dataclass
 class Proof:
-    """`proved`, how many `cases` (nodes) were bounded, `wrong` tokens by output, the `tree`."""
+    """What was found of the model with these weights (`digest`); `tree` holds a Node an output.
 
-    proved: bool
-    cases: int
-    wrong: list
+    `proved`: right on every input. `cases`: how many nodes were bounded. `wrong`: at each output,
+    on how many of the 4**length inputs its token is wrong; exact.
+    """
+
+    task: str
+    digest: str
     tree: list
+
+    def __post_init__(self):
+        nodes = [node for root in self.tree for node in root.walk()]
+        self.cases, self.wrong = sum(node.box is not None for node in nodes), [0] * len(self.tree)
+        for node in nodes:
+            if node.verdict == "wrong":
+                self.wrong[node.output] += T.DIGITS ** (len(self.tree) - len(node.fixed))
+        self.proved = not any(self.wrong)
 
 
 def prove(model) -> Proof:
     """Prove a TransformerBridge or Zoo of one right on every input, or count where it is wrong.
 
     It always ends: when all tokens are asked, an input is computed by itself. ValueError for more
-    than one model, for an edited one, and for weights that are not finite.
+    than one model, for an edited one, for another architecture than one layer with one head and
+    ReLU, and for weights that are not finite. ArithmeticError for a tie of two logits.
     """
+    zoo, weights = _one(model)
+    with ctx.workprec(PRECISION):
+        balls = _Model(weights, zoo.task, zoo.length)
+        tree = [_grow(Node(output, {}), balls) for output in range(zoo.length)]
+    return Proof(zoo.task, _digest(weights), tree)
+
+
+def _one(model):
+    """The zoo of one and its weights as arrays, or the ValueErrors of `prove`."""
     zoo = as_zoo(model)
     if len(zoo) != 1 or zoo.edits:
         what = f"{len(zoo)} models" if len(zoo) != 1 else "an edited model"
         raise ValueError(f"got {what}; allowed is one model without edits")
-    for name, value in zoo.weights.items():
-        if not torch.isfinite(value).all():
+    for name in ("n_layers", "n_heads", "act_fn"):
+        if (given := get_kind(zoo.kind).config[name]) != CONFIG[name]:
+            raise ValueError(f"got a model with {name} = {given!r}; allowed is {CONFIG[name]!r}")
+    weights = {name: value[0].double().cpu().numpy() for name, value in zoo.weights.items()}
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
             raise ValueError(f"{name} holds nan or infinity; allowed are finite weights")
-    with ctx.workprec(PRECISION):
-        machine = _Machine(zoo)
-        tree = [node for output in range(zoo.length) for node in machine.roots(output)]
-    nodes, wrong = [node for root in tree for node in root.walk()], [0] * zoo.length
-    for node in nodes:
-        if node.verdict == "wrong":
-            wrong[node.output] += T.DIGITS ** (zoo.length - len(node.fixed))
-    return Proof(not any(wrong), len(nodes), wrong, tree)
+    return zoo, weights
 
 
-def _column(values) -> arb_mat:
-    return arb_mat([[value] for value in values])
-
-
-def _diagonal(column: arb_mat) -> arb_mat:
-    n = column.nrows()
-    return arb_mat([[column[i, 0] if i == j else 0 for j in range(n)] for i in range(n)])
+def _grow(node, model, case=None) -> Node:
+    """Bound `node`; where that decides nothing, or too little is known, ask for a token."""
+    needed = [k for k in model.needed(node.output) if k not in node.fixed]
+    if not needed and case is None:
+        case = _Case(model, node)
+    node.asks = needed[0] if needed else case.bound(node)
+    if node.asks is not None:
+        children = [Node(node.output, node.fixed | {node.asks: t}) for t in range(T.DIGITS)]
+        node.nodes = [_grow(child, model, case) for child in children]
+    return node
 
 
 def _balls(array) -> arb_mat:
     """Floats `[n]` or `[n, m]` as exact balls, a vector as a column."""
     array = np.asarray(array, dtype=float)
-    array = array[:, None] if array.ndim == 1 else array
-    return arb_mat([[arb(x) for x in row] for row in array.tolist()])
+    rows = (array[:, None] if array.ndim == 1 else array).tolist()
+    return arb_mat([[arb(x) for x in row] for row in rows])
 
 
-def _floats(balls: arb_mat) -> np.ndarray:
-    return np.array([[float(x.mid()) for x in row] for row in balls.table()])
+def _scaled(factors, matrix) -> arb_mat:
+    """`matrix` with each row times its factor."""
+    rows = [[f * x for x in row] for f, row in zip(factors, matrix.table())]
+    return arb_mat(rows) if rows else matrix
 
 
-class _Machine:
-    """One model on balls: what each key adds, the bounds of a node, and the rest of the model."""
+def _row(position, token) -> int:
+    """Which of a list is `token` at `position`, where BOS is number 0."""
+    return 1 + T.DIGITS * (position - 1) + token
 
-    def __init__(self, zoo):
-        self.n, w = zoo.length, {k: _balls(v[0].cpu().numpy()) for k, v in zoo.weights.items()}
-        self.w, self.norm, self.d = w, "ln_final.weight" in w, w["embed.weight"].ncols()
-        self.identity = _balls(np.eye(self.d))
-        self.centre = self.identity  # the matrix that takes away the mean, where there is a norm
-        if self.norm:
-            self.centre = self.identity - _balls(np.ones((self.d, self.d))) * (arb(1) / self.d)
-        self.sources = [T.SOURCES[zoo.task](i, self.n) for i in range(self.n)]
-        self.answers = [self._answers(zoo.task, i) for i in range(self.n)]
-        self.adds = {}
 
-    def _answers(self, task, i) -> dict:
-        """The right y_i for each choice of the tokens at its sources."""
-        found = {}
-        for tokens in product(range(T.DIGITS), repeat=len(self.sources[i])):
-            x = torch.zeros(self.n, dtype=torch.long)
-            x[list(self.sources[i])] = torch.tensor(tokens)
-            found[tokens] = int(T.TASKS[task](x)[i])
-        return found
+class _Model:
+    """One model on balls: its matrices, what each key adds to (N, D), and what the task asks."""
+
+    def __init__(self, weights, task, length):
+        self.w, self.n = {name: _balls(value) for name, value in weights.items()}, length
+        self.d, self.norms = self.w["embed.weight"].ncols(), "ln_final.weight" in self.w
+        self.embed, self.place = (self.w[f"{e}.weight"].table() for e in ("embed", "pos_embed"))
+        mean = np.full((self.d, self.d), float(self.norms))
+        self.centre = _balls(np.eye(self.d)) - _balls(mean) * (1 / arb(self.d))
+        self.sources = [T.SOURCES[task](i, length) for i in range(length)]
+        self.answers = []  # for each output, the token for each choice of those at its sources
+        for i, places in enumerate(self.sources):
+            choices = list(product(range(T.DIGITS), repeat=len(places)))
+            x = torch.zeros(len(choices), length, dtype=torch.long)
+            x[:, list(places)] = torch.tensor(choices)
+            self.answers.append(dict(zip(choices, T.TASKS[task](x)[:, i].tolist())))
+        keys = [(0, T.BOS), *product(range(1, 2 * length), range(T.DIGITS))]
+        reads = [self.normed(*key) for key in keys]
+        self.keys = arb_mat([self.linear("attn.k", x).entries() for x in reads])
+        W_O = self.centre * self.w["blocks.0.attn.o.weight"]
+        self.writes = [W_O * self.linear("attn.v", x) for x in reads]
+
+    def needed(self, output) -> list:
+        """The inputs that decide y_output and the token at its place."""
+        own = self.sources[output - 1] if output else (self.n - 1,)
+        return list(dict.fromkeys(self.sources[output] + own))
 
     def answer(self, i, fixed) -> int | None:
         """y_i where the tokens `fixed` decide it, else None."""
         return self.answers[i].get(tuple(fixed.get(k) for k in self.sources[i]))
 
-    # ------------------------------------------------------------ what each key adds to N and D
+    def norm(self, name):
+        """Layer norm as (W, b): x becomes W x / size(x) + b."""
+        if not self.norms:
+            return self.centre, arb_mat(self.d, 1)
+        scale = self.w[f"{name}.weight"].entries()
+        return _scaled(scale, self.centre), self.w[f"{name}.bias"]
 
-    def _normed(self, x, name):
-        if not self.norm:
-            return x
-        x = self.centre * x
-        size = (sum(a * a for a in x.entries()) / self.d + arb(LN_EPS)).sqrt()
-        return _diagonal(self.w[f"{name}.weight"]) * x * (1 / size) + self.w[f"{name}.bias"]
+    def size(self, x, form) -> arb:
+        """What layer norm divides by, where the quadratic `form` of x is its squared length."""
+        square = abs((x.transpose() * form * x)[0, 0])
+        return (square / self.d + arb(LN_EPS)).sqrt() if self.norms else arb(1)
 
-    def _reads(self, part, position, token):
-        stream = self.stream(position, token)
-        name = f"blocks.0.attn.{part}"
-        return self.w[f"{name}.weight"] * self._normed(stream, "blocks.0.ln1") + self.w[f"{name}.bias"]
+    def linear(self, name, x) -> arb_mat:
+        return self.w[f"blocks.0.{name}.weight"] * x + self.w[f"blocks.0.{name}.bias"]
 
-    def stream(self, position, token):
-        embed, place = self.w["embed.weight"], self.w["pos_embed.weight"]
-        return _column(embed[token, j] + place[position, j] for j in range(self.d))
+    def stream(self, position, token) -> arb_mat:
+        return arb_mat([[a + b] for a, b in zip(self.embed[token], self.place[position])])
 
-    def key(self, output, own, position, token):
-        """What a key adds: the row (N, D) of `[1, d + 1]` balls."""
-        name = (output, own, position, token)
-        if name not in self.adds:
-            value = self._cached("v", position, token)
-            weight = (self._score(*name) - self._largest(output, own)).exp()
-            written = self.centre * (self.w["blocks.0.attn.o.weight"] * value) * weight
-            self.adds[name] = arb_mat([[*written.entries(), weight]])
-        return self.adds[name]
+    def normed(self, position, token) -> arb_mat:
+        """What attention reads where `token` stands at `position`."""
+        x, (W, b) = self.stream(position, token), self.norm("blocks.0.ln1")
+        return W * x * (1 / self.size(x, self.centre)) + b
 
-    def _score(self, output, own, position, token):
-        query, key = self._cached("q", self.n + output, own), self._cached("k", position, token)
-        return (query.transpose() * key)[0, 0] / arb(key.nrows()).sqrt()
+    def adds(self, output, own) -> arb_mat:
+        """What each key adds to (N, D), `[keys, d_model + 1]`, for the token `own` at its place."""
+        query = self.linear("attn.q", self.normed(self.n + output, own))
+        scores = (self.keys * query * (1 / arb(query.nrows()).sqrt())).entries()
+        scores = scores[: _row(self.n + output + 1, 0)]
+        largest = arb(max(float(s.mid()) for s in scores))  # so that no exp leaves the floats
+        weights = [(s - largest).exp() for s in scores]
+        return arb_mat([[*(v * a).entries(), a] for v, a in zip(self.writes, weights)])
 
-    def _largest(self, output, own):
-        """About the largest score: taken from all of them, so that no exp leaves the floats."""
-        if ("largest", output, own) not in self.adds:
-            places = [(0, T.BOS), *product(range(1, self.n + output + 1), range(T.DIGITS))]
-            largest = max(float(self._score(output, own, *place).mid()) for place in places)
-            self.adds["largest", output, own] = arb(largest)
-        return self.adds["largest", output, own]
+    def groups(self, output, fixed) -> list:
+        """What can stand at the keys: pairs (free places, choices); each adds one of its choices.
 
-    def _cached(self, *name):
-        if name not in self.adds:
-            self.adds[name] = self._reads(*name)
-        return self.adds[name]
-
-    def parts(self, output, fixed):
-        """(N, D) of the keys that `fixed` decides, and the groups of choices of the others.
-
-        A group is (places of inputs, rows): one of the rows is added. Each free input is a group,
-        with the answers it decides; an answer that two free inputs decide is taken as a group of
-        its own, which allows more than can happen.
+        A choice is a list of keys: an input token and the answers that it decides. Answers that two
+        free inputs decide are groups of their own, which allows more than can happen.
         """
-        own = fixed[self.n - 1] if output == 0 else self.answer(output - 1, fixed)
-        add = lambda position, token: self.key(output, own, position, token)  # noqa: E731
-        total, groups = add(0, T.BOS), {}
-        answers = list(range(output))
-        for k in range(self.n):
-            if k in fixed:
-                total = total + add(k + 1, fixed[k])
-                continue
-            rows = [add(k + 1, t) for t in range(T.DIGITS)]
-            for j in answers:
-                known = [self.answer(j, fixed | {k: t}) for t in range(T.DIGITS)]
-                if self.answer(j, fixed) is None and None not in known:
-                    rows = [r + add(self.n + 1 + j, y) for r, y in zip(rows, known)]
-            groups[(k,)] = rows
-        for j in answers:
+        groups = [((), [[0]])]  # BOS
+        inputs = [{t: [_row(k + 1, t)] for t in range(T.DIGITS)} for k in range(self.n)]
+        for k, token in fixed.items():
+            inputs[k] = {token: inputs[k][token]}
+        for j in range(output):
             free = tuple(k for k in self.sources[j] if k not in fixed)
-            if not free:
-                total = total + add(self.n + 1 + j, self.answer(j, fixed))
-            elif len(free) > 1:
-                groups[free] = [add(self.n + 1 + j, t) for t in range(T.DIGITS)]
-        return own, total, groups
-
-    # ------------------------------------------------------------ the search
-
-    def roots(self, output):
-        """The nodes of an output: own and source token known, the rest free."""
-        asked = {*self.sources[output], *(self.sources[output - 1] if output else (self.n - 1,))}
-        for tokens in product(range(T.DIGITS), repeat=len(asked)):
-            fixed = dict(zip(sorted(asked), tokens))
-            own, total, groups = self.parts(output, fixed)
-            axes = self._axes(total, groups)
-            yield self._search(output, fixed, axes, self._rest(output, own, fixed, axes))
-
-    def _search(self, output, fixed, axes, rest):
-        own, total, groups = self.parts(output, fixed)
-        turn = _turn(axes)
-        total, rows = total * turn, {k: [r * turn for r in g] for k, g in groups.items()}
-        box, widths = _bounds(total, rows)
-        node = Node(output, fixed, axes, box)
-        margins = rest([arb(low).union(arb(high)) for low, high in box.tolist()])
-        if all(m > 0 for m in margins):
-            node.verdict = "right"
-        elif any(m < 0 for m in margins):
-            node.verdict = "wrong"
-        elif len(fixed) == self.n:
-            raise ArithmeticError(f"a tie, or too few bits, at the input {fixed}, output {output}")
-        else:
-            spread = {k: 0.0 for k in range(self.n) if k not in fixed}
-            for places, width in widths.items():
-                for k in places:
-                    spread[k] += width / len(places)
-            k = max(spread, key=spread.get)
-            node.nodes = [
-                self._search(output, fixed | {k: t}, axes, rest) for t in range(T.DIGITS)
-            ]
-        return node
-
-    def _axes(self, total, groups):
-        """Axes of largest spread `[axes, d]` of N / D, from a sample of choices: a guess."""
-        rng, rows = np.random.default_rng(0), np.repeat(_floats(total), 256, 0)
-        for options in groups.values():
-            options = np.concatenate([_floats(r) for r in options])
-            rows = rows + options[rng.integers(len(options), size=256)]
-        points = rows[:, :-1] / rows[:, -1:]
-        axes = np.linalg.svd(points - points.mean(0))[2]
-        if not self.norm:
-            return axes
-        ones = np.ones(self.d) / self.d**0.5  # no layer sees this direction
-        helmert = np.linalg.svd(np.eye(self.d) - np.outer(ones, ones))[0][:, :-1].T
-        inside = helmert @ (points - points.mean(0)).T
-        return np.linalg.svd(inside)[0].T @ helmert
-
-    def _rest(self, output, own, fixed, axes):
-        """The rest of the model: a function from a box to the margins over the other logits."""
-        w, d = self.w, self.d
-        U = _balls(axes)
-        full = axes if not self.norm else np.concatenate([axes, np.ones((1, d))])
-        back = _balls(full).inv()  # from coordinates along the axes to the (centred) stream
-        B = arb_mat([row[: len(axes)] for row in back.table()])
-        start = U * (self.centre * (self.stream(self.n + output, own) + w["blocks.0.attn.o.bias"]))
-        right = self.answer(output, fixed)
-        others = [t for t in range(w["unembed.weight"].nrows()) if t != right]
-        unembed = w["unembed.weight"].table()
-        G = arb_mat([[a - b for a, b in zip(unembed[right], unembed[t])] for t in others])
-        scale = [arb(0)] * len(others)
-        if self.norm:
-            scale = (G * w["ln_final.bias"]).entries()
-            G = G * _diagonal(w["ln_final.weight"])
-        G = G * self.centre
-        GB = G * B
-        square = B.transpose() * B
-        mlp = "blocks.0.mlp.in.weight" in w
-        if mlp:
-            A, bias = w["blocks.0.mlp.in.weight"], w["blocks.0.mlp.in.bias"]
-            if self.norm:
-                bias = bias + A * w["blocks.0.ln2.bias"]
-                A = A * _diagonal(w["blocks.0.ln2.weight"])
-            A, bias = A * self.centre * B, bias.entries()
-            out = self.centre * w["blocks.0.mlp.out.weight"]
-            shift = self.centre * w["blocks.0.mlp.out.bias"]
-            Gout, Gshift = (G * out).table(), (G * shift).entries()
-            Arows = A.table()
-
-        def size(x, quadratic=None):
-            if quadratic is not None:
-                s = (x.transpose() * quadratic * x)[0, 0]
+            if len(free) > 1:
+                groups.append((free, [[_row(self.n + 1 + j, t)] for t in range(T.DIGITS)]))
             else:
-                s = sum((a * a for a in x.entries()), arb(0))
-            return (abs(s) / d + arb(LN_EPS)).sqrt()
-
-        def margins(box):
-            f = start + _column(box)
-            if not mlp:
-                final = size(f, square) if self.norm else arb(0)
-                return [m + s * final for m, s in zip((GB * f).entries(), scale)]
-            inverse = 1 / size(f, square) if self.norm else arb(1)
-            pre = [p * inverse + b for p, b in zip((A * f).entries(), bias)]
-            on = [n for n, p in enumerate(pre) if p > 0]
-            open_ = [n for n, p in enumerate(pre) if not p > 0 and not p < 0]
-            post = [p if p > 0 else arb(0) if p < 0 else arb(0).union(p.upper()) for p in pre]
-            final = size(B * f + out * _column(post) + shift) if self.norm else arb(0)
-            found = []
-            for row, g, constant, s in zip(GB.table(), Gout, Gshift, scale):
-                rate = [sum((g[n] * Arows[n][j] for n in on), arb(0)) for j in range(len(row))]
-                value = sum(((r + inverse * a) * x for r, a, x in zip(row, rate, f.entries())), constant)
-                value += sum((g[n] * bias[n] for n in on), arb(0))
-                value += sum((g[n] * post[n] for n in open_), arb(0))
-                found.append(value + s * final)
-            return found
-
-        return margins
+                k = free[0] if free else self.sources[j][0]
+                for t, keys in inputs[k].items():
+                    keys.append(_row(self.n + 1 + j, self.answer(j, fixed | {k: t})))
+        return groups + [((k,), list(choices.values())) for k, choices in enumerate(inputs)]
 
 
-def _turn(axes) -> arb_mat:
-    """The matrix that takes a row (N, D) to (N along the axes, D)."""
-    m, d = axes.shape
-    whole = np.zeros((d + 1, m + 1))
-    whole[:d, :m], whole[d, m] = axes.T, 1
-    return _balls(whole)
+class _Case:
+    """The nodes of an output in which its token and the one at its place are known."""
+
+    def __init__(self, model, node):
+        self.model, w, output, fixed = model, model.w, node.output, node.fixed
+        own = model.answer(output - 1, fixed) if output else fixed[model.n - 1]
+        self.adds = model.adds(output, own)
+        self.floats = np.array([[float(x.mid()) for x in row] for row in self.adds.table()])
+        axes = self.axes = node.axes = self._choose_axes(model.groups(output, fixed))
+        # From here on in coordinates along the axes. What a norm reads has mean zero: the mean
+        # needs no axis.
+        to, n = _balls(axes) * model.centre, len(axes)
+        full = _balls(np.concatenate([axes, np.ones((model.d - n, model.d))]))
+        back = arb_mat([row[:n] for row in full.inv().table()])
+        self.eye, self.form = _balls(np.eye(n)), back.transpose() * back
+        self.start = to * (model.stream(model.n + output, own) + w["blocks.0.attn.o.bias"])
+        self.A, self.bias = arb_mat(0, n), arb_mat(0, 1)  # no neurons
+        self.out, self.shift = arb_mat(n, 0), arb_mat(n, 1)
+        if "blocks.0.mlp.in.weight" in w:
+            W, b = model.norm("blocks.0.ln2")
+            self.A, self.bias = w["blocks.0.mlp.in.weight"] * W * back, model.linear("mlp.in", b)
+            self.out, self.shift = (to * w[f"blocks.0.mlp.out.{k}"] for k in ("weight", "bias"))
+        right, logits = model.answer(output, fixed), w["unembed.weight"].table()
+        others = [row for token, row in enumerate(logits) if token != right]
+        G = arb_mat([[a - b for a, b in zip(logits[right], row)] for row in others])
+        W, b = model.norm("ln_final")
+        self.G, self.constant = G * W * back, G * b
+
+    def _choose_axes(self, groups) -> np.ndarray:
+        """Axes `[axes, d_model]` along which N / D spreads most, about its middle: a guess."""
+        options = [self.floats[choices].sum(1) for _, choices in groups]
+        middle = sum(o.mean(0) for o in options)
+        moved = np.concatenate([o - o.mean(0) for o in options])
+        moved = (moved[:, :-1] - moved[:, -1:] * middle[:-1] / middle[-1]) / middle[-1]
+        mean = np.full((int(self.model.norms), self.model.d), 1e3 * (1 + abs(moved).max()))
+        return np.linalg.svd(np.concatenate([mean, moved]))[2][len(mean) :]
+
+    def bound(self, node) -> int | None:
+        """Give `node` its box, and its verdict; or return the free input that moves N / D most."""
+        groups = self.model.groups(node.output, node.fixed)
+        signed = np.concatenate([self.axes, -self.axes])  # lowest: the highest of the negative
+        guess, moves = self._guess(groups, signed)
+        for power in range(-40, 0, 4):
+            r = guess + 2.0**power * (1 + abs(guess))
+            left = self.adds * _balls(np.column_stack([signed, -r])).transpose()  # u·N - r D
+            if all(_largest_sum(column, groups) <= 0 for column in zip(*left.table())):
+                break
+        else:
+            raise ArithmeticError(f"a bound could not be proved at {node.fixed}")
+        node.box = np.column_stack([-r[len(self.axes) :], r[: len(self.axes)]])
+        margins = self._margins([arb(low).union(arb(high)) for low, high in node.box.tolist()])
+        if any(m < 0 for m in margins):
+            node.verdict = "wrong"
+        elif all(m > 0 for m in margins):
+            node.verdict = "right"
+        elif not moves:
+            raise ArithmeticError(f"a tie, or too few bits, at {node.fixed}, output {node.output}")
+        return None if node.verdict else max(moves, key=moves.get)
+
+    def _guess(self, groups, signed):
+        """The largest u·N / D for each row u of `signed`, in floats, and `{free place: how much its
+        token moves them}`."""
+        along = np.column_stack([self.floats[:, :-1] @ signed.T, self.floats[:, -1]])
+        options = [along[choices].sum(1) for _, choices in groups]
+        best, r = [o[:1].repeat(len(signed), 0) for o in options], np.full(len(signed), -np.inf)
+        for _ in range(50):
+            sums = sum(best)
+            new = sums.diagonal() / sums[:, -1]
+            if (new <= r).all():
+                break
+            r = np.maximum(r, new)
+            best = [o[(o[:, :-1] - o[:, -1:] * r).argmax(0)] for o in options]
+        moves = {}
+        for (places, _), o in zip(groups, options):
+            width = (np.ptp(o[:, :-1] - o[:, -1:] * r, axis=0) / sums[:, -1]).sum()
+            for k in places if len(o) > 1 else ():
+                moves[k] = moves.get(k, 0.0) + width / len(places)
+        return r, moves
+
+    def _margins(self, box) -> list:
+        """The right logit minus each other one, times the last norm's divisor: balls, for a box."""
+        x = self.start + arb_mat([[side] for side in box])
+        inverse = 1 / self.model.size(x, self.form)
+        slopes, rest = [], []  # relu(p) is slope * p + rest
+        for pre, bias in zip((self.A * x * inverse + self.bias).entries(), self.bias.entries()):
+            low, high = pre.lower(), pre.upper()
+            slope = arb(0 if high <= 0 else 1 if low >= 0 else float(high / (high - low)))
+            slopes.append(slope)
+            above = (-slope * low).max((1 - slope) * high).max(arb(0))
+            rest.append([slope * bias + arb(0).union(above)])
+        rest = arb_mat(rest) if rest else self.bias
+        steep = self.out * _scaled(slopes, self.A) * inverse
+        size = self.model.size((self.eye + steep) * x + self.out * rest + self.shift, self.form)
+        margins = (self.G + self.G * steep) * x + (self.G * self.out) * rest + self.G * self.shift
+        return (margins + self.constant * size).entries()
 
 
-def _bounds(total, rows):
-    """Proved bounds `[axes, 2]` of N / D, and how much each group moves it (a guess)."""
-    fixed = _floats(total)[0]
-    options = [np.concatenate([_floats(r) for r in group]) for group in rows.values()]
-    m = len(fixed) - 1
-    sign = np.repeat([1.0, -1.0], m)  # highest, then lowest: the highest of the negative
-    axis = np.tile(np.arange(m), 2)
-    r = np.full(2 * m, -np.inf)
-    best = [np.zeros(2 * m, dtype=int) for _ in options]
-    for _ in range(50):
-        top = sign * fixed[axis] + sum(sign * o[b, axis] for o, b in zip(options, best))
-        bottom = fixed[m] + sum(o[b, m] for o, b in zip(options, best))
-        new = top / bottom
-        if (new <= r).all():
-            break
-        r = np.maximum(r, new + 2**-40 * (1 + abs(new)))
-        best = [(sign * o[:, axis] - o[:, [m]] * r).argmax(0) for o in options]
-    box = np.array([_proved(total, rows, a, s, value) for a, s, value in zip(axis, sign, r)])
-    box = np.stack([-box[m:], box[:m]], 1)
-    widths = {}
-    for places, o in zip(rows, options):
-        moved = sign * o[:, axis] - o[:, [m]] * r
-        widths[places] = float((np.ptp(moved, axis=0) / bottom).sum())
-    return box, widths
+def _largest_sum(values, groups) -> arb:
+    """The largest sum of `values` of keys, over one choice from each of the groups."""
+    total = arb(0)
+    for _, choices in groups:
+        sums = [sum((values[key] for key in keys[1:]), values[keys[0]]) for keys in choices]
+        most = sums[0]
+        for other in sums[1:]:
+            most = most.max(other)
+        total += most
+    return total
 
 
-def _proved(total, rows, axis, sign, guess) -> float:
-    """A number a little above `guess` that sign * N / D is proved not to exceed."""
-    m, sign = total.ncols() - 1, int(sign)
-    for power in range(-40, 0, 4):
-        bound = guess if power == -40 else float(guess + 2.0**power * (1 + abs(guess)))
-        r = arb(bound)
-        left = sign * total[0, axis] - r * total[0, m]
-        for group in rows.values():
-            most = None
-            for row in group:
-                value = sign * row[0, axis] - r * row[0, m]
-                most = value if most is None else most.max(value)
-            left += most
-        if left <= 0:
-            return bound
-    raise ArithmeticError("a bound could not be proved")
+# ---------------------------------------------------------------- proofs in files
+
+
+def save(path, proof: Proof) -> None:
+    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them."""
+
+    def plain(value):
+        if isinstance(value, np.ndarray):
+            return [[x.hex() for x in row] for row in value.tolist()]
+        skip = ("output", "fixed")  # they follow from the branching
+        return {k: v for k, v in vars(value).items() if k not in skip and v is not None}
+
+    record = dict(task=proof.task, length=len(proof.tree), weights=proof.digest)
+    record |= dict(wrong=proof.wrong, tree=proof.tree)
+    write_whole(path, json.dumps(FORMAT | record, default=plain).encode())
+
+
+def load(path, model) -> Proof:
+    """The proof of `model` that `save` wrote: read, not checked (tools/check_proof.py does that).
+
+    ValueError when the file was cut short, is of another version or of another model.
+    """
+    zoo, weights = _one(model)
+    wanted = FORMAT | dict(task=zoo.task, length=zoo.length, weights=_digest(weights))
+
+    def floats(rows):
+        return None if rows is None else np.array([[float.fromhex(x) for x in r] for r in rows])
+
+    def node(output, fixed, record):
+        asks, axes, box = record.get("asks"), *map(floats, map(record.get, ("axes", "box")))
+        below = [node(output, fixed | {asks: t}, r) for t, r in enumerate(record["nodes"])]
+        return Node(output, fixed, record.get("verdict"), asks, below, axes, box)
+
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        given = {name: record.get(name) for name in wanted}
+        tree = [node(i, {}, r) for i, r in enumerate(record["tree"])] if given == wanted else []
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a whole proof as `save` writes it ({error!r})") from None
+    if given != wanted:
+        raise ValueError(f"{path} is a proof of {given}; allowed is {wanted}")
+    return Proof(zoo.task, wanted["weights"], tree)
+
+
+def _digest(weights) -> str:
+    """SHA-256 over names, shapes and the bits of all weights, as little-endian float64."""
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        total.update(f"{name}{value.shape}".encode() + value.astype("<f8").tobytes())
+    return total.hexdigest()
