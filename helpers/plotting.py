@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
+from IPython.display import HTML, display
 from plotly.subplots import make_subplots
 
 from helpers.task import INPUT_NAMES, OUTPUT_NAMES
@@ -37,7 +38,7 @@ DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9c
 LOOK = "series"
 _AXIS = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True)
 _AXIS["title"] = dict(standoff=12, font_size=14)
-_LAYOUT = dict(colorway=NEUTRAL, paper_bgcolor="#fff", plot_bgcolor="#fff", height=380, width=720)
+_LAYOUT = dict(colorway=NEUTRAL, paper_bgcolor="#fff", plot_bgcolor="#fff")
 _LAYOUT |= dict(xaxis=_AXIS, yaxis=_AXIS, margin=dict(l=70, r=30, t=56, b=60))
 _LAYOUT["font"] = dict(family="system-ui, sans-serif", size=14, color="#222")
 _LAYOUT["title"] = dict(x=0.01, y=0.97, yanchor="top", font_size=16)
@@ -63,12 +64,23 @@ def to_3d(x):
     return np.asarray(x, dtype=float) @ SPHERE
 
 
+def sized(figure: go.Figure, height: int, width: int) -> go.Figure:
+    """`figure` in the look of the series, `height` pixels high, `width` wide as a picture.
+
+    On a page a figure takes the width there is: that of its layout would cut it in small windows.
+    kaleido, which makes the pictures, also goes by the template's.
+    """
+    figure.update_layout(template=LOOK, height=height)
+    figure.layout.template.layout.width = width
+    return figure
+
+
 def in_words(figure: go.Figure, says: str) -> dict:
     """The figure for a page that draws it, with `says` inside: {plotly's mime type, text/plain}.
 
     ValueError when `says`, the figure in words, is empty.
     """
-    figure.update_layout(template=LOOK, meta=dict(says=_needed(says)))
+    figure.update_layout(meta=dict(says=_needed(says)))
     return {MIME: json.loads(figure.to_json()) | {"config": CONFIG}, "text/plain": says}
 
 
@@ -80,8 +92,6 @@ def _needed(says: str) -> str:
 
 def show(figure: go.Figure, says: str) -> None:
     """Display `figure` with `says`: the figure in words, as caption and as alternative text."""
-    from IPython.display import display
-
     words = in_words(figure, says)
     bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
     bundle |= words if MIME in bundle else {"text/plain": says}
@@ -94,24 +104,19 @@ def drawing(name: str, says: str) -> None:
 
     FileNotFoundError, with the names there are, for an unknown one; ValueError without words.
     """
-    from IPython.display import display
-
     path = DRAWINGS / f"{name}.svg"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in DRAWINGS.glob("*.svg")))
         raise FileNotFoundError(f"no drawing {name!r}; there are {names}")
-    data = base64.b64encode(path.read_bytes()).decode()
+    words, data = html.escape(_needed(says)), base64.b64encode(path.read_bytes()).decode()
     # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
-    words, source = html.escape(_needed(says)), f"data:image/svg+xml;base64,{data}"
-    style = "max-width:100%; height:auto"
-    picture = f'<img role="img" alt="{words}" src="{source}" style="{style}">'
+    source = f'src="data:image/svg+xml;base64,{data}" style="max-width:100%; height:auto"'
+    picture = f'<img role="img" alt="{words}" {source}>'
     display({"text/html": picture, "text/plain": says}, raw=True)
     _caption(says)
 
 
 def _caption(says: str) -> None:
-    from IPython.display import HTML, display
-
     display(HTML(f"<p><em>{html.escape(says)}</em></p>"))
 
 
@@ -122,16 +127,16 @@ def _colour(colours, name: str, i: int) -> str:
     return (colours or NEUTRAL)[i % len(colours or NEUTRAL)]
 
 
-def _finish(figure, title, x_title, y_title, reference=None, **layout) -> go.Figure:
-    """Titles, the look, and `reference` `{name: value}` as dashed horizontals."""
-    named = dict(annotation_position="right", annotation_font_color=GREY)
-    for name, value in (reference or {}).items():
-        dashed = dict(dash="dash", color=GREY)
-        figure.add_hline(y=float(value), line=dashed, annotation_text=name, **named)
-    right = max([30, *(40 + 8 * len(name) for name in reference or {})])
+def _finish(figure, title, x_title, y_title, reference=None, size=(380, 720), **layout):
+    """Titles, the look, the size, and `reference` `{name: value}` as dashed horizontals."""
+    reference = reference or {}
+    for name, value in reference.items():
+        dashed = dict(line=dict(dash="dash", color=GREY), annotation_font_color=GREY)
+        figure.add_hline(float(value), annotation=dict(text=name, x=1, xanchor="left"), **dashed)
+    right = max([30, *(40 + 8 * len(name) for name in reference)])
     layout = dict(margin=dict(t=84 if layout.get("showlegend") else 56, r=right)) | layout
     titles = dict(title=title, xaxis_title=x_title, yaxis_title=y_title)
-    return figure.update_layout(template=LOOK, **titles, **layout)
+    return sized(figure.update_layout(**titles, **layout), *size)
 
 
 def lines(x, ys: dict, *, title, x_title, y_title, reference=None, colours=None, digits=4):
@@ -191,7 +196,7 @@ def heatmap(
     figure.update_traces(colorbar=dict(title=unit))
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(type="category")
-    return _finish(figure, title, x_title, y_title, height=460, width=620)
+    return _finish(figure, title, x_title, y_title, size=(460, 620))
 
 
 def _cells(z, x, y, top, signed, text, digits=4) -> go.Heatmap:
@@ -224,8 +229,8 @@ def gallery(
     figure.update_yaxes(autorange="reversed", showticklabels=False, ticks="")
     figure.update_xaxes(showticklabels=False, ticks="")
     figure.update_annotations(font_size=11)
-    around = dict(height=90 + 118 * rows, width=900, margin=dict(l=20, r=20, t=80, b=20))
-    return _finish(figure, title, "", "", **around)
+    size = (90 + 118 * rows, 900)
+    return _finish(figure, title, "", "", size=size, margin=dict(l=20, r=20, t=80, b=20))
 
 
 def scatter3d(
@@ -265,10 +270,10 @@ def scatter3d(
     axis = dict(showbackground=False, showticklabels=False, showgrid=False, zerolinecolor="#bbb")
     axes = {f"{a}axis": dict(title=f"u{n}", **axis) for a, n in zip("xyz", "₁₂₃")}
     camera = dict(eye=dict(x=1.25, y=0.75, z=0.7))
-    figure.update_layout(scene=dict(**axes, aspectmode="data", camera=camera))
+    scene = dict(**axes, aspectmode="data", camera=camera)
     below = dict(y=-0.02, yanchor="top", x=0, xanchor="left", itemsizing="constant")
-    size = dict(height=560, width=720, margin=dict(l=0, r=0, t=60, b=40))
-    return figure.update_layout(title=title, template=LOOK, legend=below, **size)
+    around = dict(scene=scene, legend=below, margin=dict(l=0, r=0, t=60, b=40))
+    return _finish(figure, title, "", "", size=(560, 720), **around)
 
 
 def _line3d(figure, points, name="", **style) -> None:
@@ -314,7 +319,6 @@ def table(rows, header):
 
     Numbers stand on the right, words on the left.
     """
-    from IPython.display import HTML
 
     def cell(tag, value):
         value = str(value)
@@ -335,6 +339,4 @@ def circuitsvis(view, key: str):
     Left to itself the library asks the network on display and may put 1.3 MB of script into the
     output, under a random id. Give each view of a notebook its own key.
     """
-    from IPython.display import HTML
-
     return HTML(re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view)))

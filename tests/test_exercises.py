@@ -203,46 +203,70 @@ def exercise_cases(spec):
     return spec.cases(np.random.default_rng(0))
 
 
-def values(function, spec):
-    """What a target or a mistake gives for each case."""
+def targets(spec):
+    """The target of each case."""
     with torch.no_grad():
-        return [np.asarray(function(*case), dtype=float) for case in exercise_cases(spec)]
+        return [np.asarray(spec.target(*case), dtype=float) for case in exercise_cases(spec)]
 
 
 @pytest.mark.parametrize("exercise", X.EXERCISES)
 def test_no_listed_mistake_is_the_target(exercise):
     """Else a right answer would never be told from it, or two mistakes would share one message."""
-    spec = X.EXERCISES[exercise]
-    made = [values(f, spec) for f in (spec.target, *spec.mistakes().values())]
+    spec, made = X.EXERCISES[exercise], [targets(X.EXERCISES[exercise])]
+    for mistake in spec.mistakes().values():
+        made.append([X._value(spec, mistake, case) for case in exercise_cases(spec)])
     assert len(made) >= 3
     for i, one in enumerate(made):
         for other in made[:i]:
             assert not all(X.same(a, b, spec.tolerance) for a, b in zip(one, other))
 
 
+@pytest.fixture
+def displayed(monkeypatch):
+    """What a check shows beside its words: figures, and tables as HTML."""
+    seen = []
+    monkeypatch.setattr(X.P, "show", lambda figure, says: seen.append(figure))
+    monkeypatch.setattr(X, "display", lambda table: seen.append(table.data))
+    return seen
+
+
+def far_off(exercise, spec):
+    """An answer that is wrong as none of the listed mistakes is."""
+    if exercise == "06-mean-hook":
+        return lambda value, hook: 10 * value
+    if exercise == "06-neuron-hook":
+        return lambda neuron: lambda value, hook: 10 * value
+    if exercise_cases(spec)[0]:
+        return lambda *case: torch.as_tensor(spec.target(*case)) + 1000
+    return targets(spec)[0] + 1000
+
+
 @pytest.mark.parametrize("exercise", X.EXERCISES)
-def test_a_wrong_answer_never_shows_the_target(exercise, capsys):
+def test_a_wrong_answer_never_shows_the_target(exercise, displayed, capsys):
     """Neither as a number nor as a matrix: which way, and where, is all that is said."""
-    spec = X.EXERCISES[exercise]
-    target = values(spec.target, spec)[0]
-    shown = {f"{v:.{n}g}" for v in target.ravel() for n in (3, 4, 5, 6)} - set("0 1 2 3".split())
-    for off in (10, -10):  # an answer of the right shape, made of values that are far away
-        wrong = np.full(target.shape, 1000.0 + off)
-        if not exercise_cases(spec)[0]:
-            given = [wrong if target.shape else wrong.item()]
-        else:
-            given = [lambda *case, wrong=wrong: torch.from_numpy(wrong)]
-        for one in given:
-            if exercise.endswith("hook"):
-                continue  # there the answer is a hook, and what is compared are logits
-            verdict = X.judge(exercise, one)
-            assert verdict.right is False and verdict.target is None
-            assert "too high" in verdict.says or "shape" in verdict.says
-            said = set(re.findall(r"-?[\d.]+\d", verdict.says))
-            assert not said & shown, (said, shown)
+    spec, small = X.EXERCISES[exercise], set("0 1 2 3".split())
+    for words, wrong in {**spec.mistakes(), "too high": far_off(exercise, spec)}.items():
+        displayed.clear()
+        verdict = X.judge(exercise, wrong)
+        assert verdict.right is False and verdict.target is None, words
+        X.check(exercise, wrong)
+        said = capsys.readouterr().out
+        assert words in said or "too low" in said, (words, said)
+        said = said.replace(verdict.given, "").replace(words, "")
+        hidden = {f"{v:.{n}g}" for one in targets(spec) for v in one.ravel() for n in (3, 4, 5, 6)}
+        found = set(re.findall(r"-?\d[\d.,]*", re.sub(r"\[.*?\]|\d+ of \d+", "", said)))
+        assert not found & (hidden - small), said
+        for figure in displayed:
+            if isinstance(figure, str):
+                assert ">yours<" in figure and ">target<" not in figure
+            else:
+                assert [note.text for note in figure.layout.annotations] == ["yours"]
+                assert np.allclose(figure.data[0].z, verdict.yours, atol=6e-3)
+                assert len(figure.data) == 1
+        assert len(displayed) == (verdict.yours is not None)
 
 
-def test_what_is_wrong_is_shown_with_its_input(capsys):
+def test_what_is_wrong_is_shown_with_its_input(monkeypatch):
     def my_pattern(q, k):
         return torch.where(torch.arange(len(q)) == 2, -1.0, 0.0).expand(len(q), len(k))
 
@@ -252,9 +276,8 @@ def test_what_is_wrong_is_shown_with_its_input(capsys):
         r"\d+ of 36 values differ; the first one, at \[0, 0\], is too low", verdict.says
     )
     shown = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(X.P, "show", lambda figure, says: shown.append((figure, says)))
-        X.check("02-pattern", my_pattern)
+    monkeypatch.setattr(X.P, "show", lambda figure, says: shown.append((figure, says)))
+    X.check("02-pattern", my_pattern)
     ((figure, says),) = shown
     (only,) = figure.data  # the target stays out
     assert (only.zmin, only.zmax) == (-1, 1)  # a negative value does not look like zero
@@ -263,19 +286,27 @@ def test_what_is_wrong_is_shown_with_its_input(capsys):
     assert re.fullmatch(r"numbers = \[(\d, ){7}\d\]", verdict.given)
 
 
-def test_a_matrix_stands_beside_the_target_once_it_is_right():
-    shown = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(X.P, "show", lambda figure, says: shown.append(figure))
-        X.check("05-ov", lambda e, v, o, u: e @ v @ o @ u)
-    assert len(shown[0].data) == 2 and shown[0].data[0].zmin < 0
+def test_a_matrix_stands_beside_the_target_once_it_is_right(displayed):
+    X.check("05-ov", lambda e, v, o, u: e @ v @ o @ u)
+    (figure,) = displayed
+    assert [note.text for note in figure.layout.annotations] == ["yours", "target"]
+    assert len(figure.data) == 2 and figure.data[0].zmin < 0
+
+
+def test_a_stub_is_not_tried_and_an_error_of_torch_is_no_stub():
+    def stub(q, k):
+        raise NotImplementedError
+
+    assert X.judge("02-pattern", stub).right is None
+    verdict = X.judge("02-pattern", lambda q, k: (q @ k.T).long().softmax(-1))
+    assert verdict.right is False and "not implemented for 'Long'" in verdict.says
 
 
 def test_a_mistake_that_fails_has_a_name():
     for name, spec in X.EXERCISES.items():
         for words, mistake in spec.mistakes().items():
             assert words.endswith((".", "?")) and 10 < len(words) < 120, name
-            assert mistake.__name__ != "<lambda>" or words in spec.numbers.values(), words
+            assert words in spec.numbers or mistake.__name__ != "<lambda>", words
 
 
 def test_a_broken_hook_leaves_the_next_check_alone():

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
-import IPython.display
 import numpy as np
 import plotly.io as pio
 import pytest
@@ -22,9 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def displayed(monkeypatch):
     """What display() is given: a list of (object, settings)."""
     seen = []
-    monkeypatch.setattr(
-        IPython.display, "display", lambda x, **settings: seen.append((x, settings))
-    )
+    monkeypatch.setattr(P, "display", lambda x, **settings: seen.append((x, settings)))
     return seen
 
 

@@ -1,14 +1,14 @@
 """The exercises of the series: for each its target and the usual mistakes, as functions by name.
 
-A target is computed another way than the folded solution. Each mistake does what a reader who makes
-it does; its docstring is what that reader is told.
+A target is computed another way than the folded solution. Each mistake is an answer, as a reader
+who makes it would give it; its docstring is what that reader is told.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from helpers import task as T
 from helpers.evaluation import hits
 from helpers.interventions import record
-from helpers.model import HOOKS, as_zoo, load_trained, shapes
+from helpers.model import CONFIG, HOOKS, as_zoo, load_trained, shapes
 from helpers.training import RECIPE
 
 EXERCISES: dict[str, type[Exercise]] = {}
@@ -31,12 +31,12 @@ class Exercise:
     """An exercise is a subclass, which holds plain functions and is never made an object.
 
     `target(*case)` is the value wanted. `cases(rng)` lists the arguments to try; a number has the
-    one empty case. `run(answer, *case)` gets the value to compare from the reader's function. Every
-    other function is a mistake; the mistakes in a number may stand in `numbers` instead.
+    one empty case. `run(answer, *case)` gets the value to compare from a reader's function. Every
+    other function is a mistake; `numbers` are mistakes too, under what the reader is told.
     """
 
     tolerance = 1e-6
-    numbers: dict[float, str] = {}
+    numbers: dict[str, float] = {}
 
     def __init_subclass__(cls, name: str):
         EXERCISES[name] = cls
@@ -49,11 +49,10 @@ class Exercise:
 
     @classmethod
     def mistakes(cls) -> dict:
-        """What the reader is told -> the function that makes the mistake."""
-        own = {n: f for n, f in vars(cls).items() if inspect.isfunction(f)}
-        named = [f for n, f in own.items() if n not in ("target", "cases", "run")]
-        values = {words: lambda value=value: value for value, words in cls.numbers.items()}
-        return values | {" ".join(f.__doc__.split()): f for f in named}
+        """What the reader is told -> the answer, a number or a function, that is so mistaken."""
+        own = [f for n, f in vars(cls).items() if n not in ("target", "cases", "run")]
+        functions = {" ".join(f.__doc__.split()): f for f in own if inspect.isfunction(f)}
+        return cls.numbers | functions
 
 
 def normal(*sizes, n=5):
@@ -69,11 +68,10 @@ def normal(*sizes, n=5):
 class ForgottenMod(Exercise, name="01-forgotten-mod"):
     tolerance = 2e-3
     numbers = {
-        3 / 4: "That is the share of single tokens. All eight tokens have to be right.",
-        1
-        - (3 / 4) ** 8: "That is the share of sequences with a mistake. The others are asked for.",
-        (1 / 4) ** 8: "That would be right if only the token 0 came out right. It is the 3 that "
-        "goes wrong.",
+        "That is the share of single tokens. All eight tokens have to be right.": 3 / 4,
+        "That is the share of sequences with a mistake. The others are asked for.": 1
+        - (3 / 4) ** 8,
+        "That would be so if only the token 0 came out right. It is the 3 that goes wrong.": 4**-8,
     }
 
     def target():
@@ -112,10 +110,8 @@ class Targets(Exercise, name="01-targets"):
 # ---------------------------------------------------------------- 02
 
 
-def parameters(kind, but=()) -> int:
-    """How many parameters a kind has, less those with a word of `but` in their name."""
-    sizes = {name: math.prod(shape) for name, shape in shapes(kind).items()}
-    return sum(n for name, n in sizes.items() if not any(word in name for word in but))
+def parameters(kind) -> int:
+    return sum(map(math.prod, shapes(kind).values()))
 
 
 class Parameters(Exercise, name="02-parameters"):
@@ -124,11 +120,11 @@ class Parameters(Exercise, name="02-parameters"):
 
     def layer_norm_kept():
         """The layer norm in front of the MLP goes with it: a weight and a bias."""
-        return parameters("article", ["mlp"])
+        return parameters("no_mlp") + 2 * CONFIG["d_model"]
 
     def only_matrices():
         """Besides the two matrices the MLP has biases and a layer norm of its own."""
-        return parameters("article", ["mlp.in.weight", "mlp.out.weight"])
+        return parameters("article") - 2 * CONFIG["d_model"] * CONFIG["d_mlp"]
 
     def the_others():
         """That is how many are taken away. How many are left?"""
@@ -179,10 +175,10 @@ class Pattern(Exercise, name="02-pattern"):
 class HalfKnown(Exercise, name="03-half-known"):
     tolerance = 5e-3
     numbers = {
-        math.log(4): "That is the loss of a guess among four. Two of them are ruled out.",
-        0.5: "That is the probability. The loss is minus its logarithm.",
-        1.0: "That is in bits. The loss uses the natural logarithm.",
-        -math.log(2): "The sign: a loss is minus the logarithm.",
+        "That is the loss of a guess among four. Two of them are ruled out.": math.log(4),
+        "That is the probability. The loss is minus its logarithm.": 0.5,
+        "That is in bits. The loss uses the natural logarithm.": 1.0,
+        "The sign: a loss is minus the logarithm.": -math.log(2),
     }
 
     def target():
@@ -227,7 +223,7 @@ class Rate(Exercise, name="03-rate"):
 
     def target(step, total, top):
         epochs = total * RECIPE.epochs // RECIPE.max_steps
-        return dataclasses.replace(RECIPE, lr=top, epochs=epochs).lr_at(step)
+        return replace(RECIPE, lr=top, epochs=epochs).lr_at(step)
 
     def straight(step, total, top):
         """That is a straight line. The cosine starts and ends flat."""
@@ -298,9 +294,9 @@ class ValueWeighted(Exercise, name="04-value-weighted"):
 
 class Cases(Exercise, name="05-cases"):
     numbers = {
-        8 * 16: "For y0 the own token is the source: only four of its sixteen pairs occur.",
-        8 * 4: "That leaves the own token out.",
-        16: "That leaves the position out.",
+        "For y0 the own token is the source: only four of its sixteen pairs occur.": 8 * 16,
+        "That leaves the own token out.": 8 * 4,
+        "That leaves the position out.": 16,
     }
 
     def target():
@@ -342,25 +338,17 @@ def sample():
     return T.full_sequences()[::4099]
 
 
-def with_hook(place):
-    """A `run` that gives the logits of 16 sequences with the reader's hook at `place`.
+def logits(place, hook):
+    """The logits of 16 sequences, at the outputs, with a reader's `hook` at `place`."""
+    if hook is None or hook is ...:
+        return hook  # no hook at all, to be judged as any other value
 
-    With a case the answer makes the hook; without one it is the hook.
-    """
+    def watched(value, hook, given=hook):
+        if (new := given(value, hook)) is ...:
+            raise Untouched
+        return new
 
-    def run(answer, *case):
-        hook = answer(*case) if case else answer
-        if hook is None or hook is ...:
-            return hook
-
-        def guarded(value, hook, chosen=hook):
-            if (out := chosen(value, hook)) is ...:
-                raise Untouched
-            return out
-
-        return model().run_with_hooks(sample()[:, :16], fwd_hooks=[(HOOKS[place], guarded)])[:, 8:]
-
-    return run
+    return model().run_with_hooks(sample()[:, :16], fwd_hooks=[(HOOKS[place], watched)])[:, 8:]
 
 
 def edited(place, edit):
@@ -381,7 +369,7 @@ def patched_share(own: bool):
 class OtherSequence(Exercise, name="06-other-sequence"):
     tolerance = 0.02
     numbers = {
-        0.0: "Attention carries nearly everything about the source. So whose answer will it be?"
+        "Attention carries nearly everything about the source. So whose answer will it be?": 0.0
     }
 
     def target():
@@ -393,44 +381,44 @@ class OtherSequence(Exercise, name="06-other-sequence"):
 
 
 class NeuronHook(Exercise, name="06-neuron-hook"):
-    run = with_hook("post")
-
     def cases(rng):  # neurons that fire at some output, in random order
         fires = (record(model(), "post", sample()) > 0).flatten(0, 2).any(0)
         return [(int(n),) for n in rng.permutation(fires.nonzero().flatten().numpy())]
+
+    def run(answer, neuron):
+        return logits("post", answer(neuron))
 
     def target(neuron):
         return edited("post", lambda v: v.index_fill(-1, torch.tensor([neuron]), 0))
 
     def nothing_changed(neuron):
         """Your hook changed nothing. Does it return the new value?"""
-        return edited("post", lambda v: v)
+        return lambda value, hook: value
 
     def all_off(neuron):
         """All neurons are off. Only one should be."""
-        return edited("post", torch.zeros_like)
+        return lambda value, hook: torch.zeros_like(value)
 
     def a_position_off(neuron):
         """Wrong axis: the neuron is the last axis; you switched a position off."""
-        # The reader's value has all 16 positions, this one the last eight.
-        off = torch.tensor([neuron - 8] if neuron >= 8 else [], dtype=torch.long)
-        return edited("post", lambda v: v.index_fill(-2, off, 0))
+        return lambda value, hook: value.index_fill(1, torch.tensor([neuron]), 0)
 
 
 class MeanHook(Exercise, name="06-mean-hook"):
-    run = with_hook("attn_out")
+    def run(answer):
+        return logits("attn_out", answer)
 
     def target():
         return edited("attn_out", lambda v: v.mean(-3, keepdim=True).expand_as(v))
 
-    def nothing_changed():
+    def nothing_changed(value, hook):
         """Your hook changed nothing. Does it return the new value?"""
-        return edited("attn_out", lambda v: v)
+        return value
 
-    def zero():
+    def zero(value, hook):
         """That is zero ablation. The mean is asked for."""
-        return edited("attn_out", torch.zeros_like)
+        return torch.zeros_like(value)
 
-    def over_positions():
+    def over_positions(value, hook):
         """Wrong axis: take the mean over the batch (axis 0), position by position."""
-        return MeanHook.run(lambda v, hook: v.mean(1, keepdim=True).expand_as(v))
+        return value.mean(1, keepdim=True).expand_as(value)

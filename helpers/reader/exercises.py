@@ -15,6 +15,7 @@ import traceback
 
 import numpy as np
 import torch
+from IPython.display import display
 
 from helpers import plotting as P
 from helpers.reader.answers import EXERCISES, Untouched
@@ -48,17 +49,18 @@ def check(name: str, answer) -> None:
 def judge(name: str, answer) -> Verdict:
     """The `Verdict` on `answer`; whatever the reader's code raises becomes words.
 
-    `right` is None while the answer is `...` or None, or returns `...` or raises
-    NotImplementedError. KeyError only for a name that is not in `EXERCISES`.
+    `right` is None while the answer is `...` or None, or returns `...` or raises a bare
+    NotImplementedError (torch raises some of its own, with a message). KeyError only for a name
+    that is not in `EXERCISES`.
     """
     exercise = EXERCISES[name]
     cases, yours = exercise.cases(np.random.default_rng(0)), []
     for case in cases:
         try:
             yours.append(_value(exercise, answer, case))
-        except (Untouched, NotImplementedError):
-            return Verdict(None, "not tried yet")
         except Exception as error:  # whatever the reader's code does
+            if isinstance(error, Untouched) or repr(error) == "NotImplementedError()":
+                return Verdict(None, "not tried yet")
             return Verdict(False, f"✗ {_what_failed(answer, error)}", _given(answer, case))
     wanted = [np.asarray(exercise.target(*case), dtype=float) for case in cases]
     wrong = [i for i in range(len(cases)) if not same(yours[i], wanted[i], exercise.tolerance)]
@@ -124,7 +126,7 @@ def _short(value) -> str:
 def _mistake_of(exercise, cases, yours) -> str:
     """The words for the usual mistake that gives just these values, or ""."""
     for words, mistake in exercise.mistakes().items():
-        made = (np.asarray(mistake(*case), dtype=float) for case in cases)
+        made = (_value(exercise, mistake, case) for case in cases)
         if all(same(y, m, exercise.tolerance) for y, m in zip(yours, made)):
             return words
     return ""
@@ -149,8 +151,6 @@ def _difference(yours, target) -> str:
 
 def _draw(yours, target=None) -> None:
     """`yours`, beside the target if it is given: a matrix as a map, all else as a table."""
-    from IPython.display import display
-
     pair = {"yours": yours} | ({} if target is None else {"target": target})
     if yours.ndim == 2 and np.isfinite(yours).all():
         rows, columns = yours.shape
@@ -160,6 +160,6 @@ def _draw(yours, target=None) -> None:
         text = columns <= 10  # more do not fit into the cells
         figure = P.gallery(pair.values(), pair, title=title, columns=len(pair), text=text, **axes)
         says = f"{title}, {rows} by {columns}: values from {yours.min():.2f} to {yours.max():.2f}."
-        return P.show(figure.update_layout(height=320, width=320 * len(pair)), says)
+        return P.show(P.sized(figure, 320, 320 * len(pair)), says)
     rows = [[n, *(f"{v:,.6g}" for v in value.ravel()[:8])] for n, value in pair.items()]
     display(P.table(rows, ["", *range(min(yours.size, 8))]))

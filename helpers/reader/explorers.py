@@ -9,10 +9,10 @@ Every widget works by keyboard alone: JupyterLab takes the keys of a drop-down (
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import html
 import sys
 import threading
+from dataclasses import replace
 from functools import cache, partial
 
 import ipywidgets as W
@@ -24,13 +24,12 @@ from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
 from helpers.evaluation import by_position, n_right
-from helpers.model import KINDS, as_zoo, attention_reads, stream_table, unembed
+from helpers.model import KINDS, as_zoo, attention_writes, get_kind, unembed
 from helpers.training import RECIPE, recipe_of, train
 
 EXAMPLE = "01232031"  # the worked example of notebook 01
 ALL = -1  # the choice "all outputs"; a widget shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
-WIDTH = 660  # what JupyterLab leaves of a small window beside its file browser
 # Colab neither shows what a thread draws nor hears a button while Python runs.
 COLAB = "google.colab" in sys.modules
 
@@ -184,11 +183,11 @@ def attention_figure(model, tokens=EXAMPLE):
     second ends at the largest norm on a thousand fixed inputs, whatever the input shown.
     """
     zoo, x = as_zoo(model), _read(tokens)
-    sequence, places = T.full_sequences([x]), range(16)
-    many = torch.cat([sequence, T.full_sequences()[::61]])  # the first is the one shown
-    patterns, norms = I.record(zoo, "pattern", many)[0], _norms_written(zoo)
-    weights = patterns * norms[places, many[:, None, :16]]  # [sequences, 8, 16]
-    pattern, weighted, top = patterns[0], weights[0], weights[1:].max().item()
+    many = torch.cat([T.full_sequences([x]), T.full_sequences()[::61]])  # the first is shown
+    patterns = I.record(zoo, "pattern", many)[0]
+    norms = attention_writes(zoo.weights)[0].norm(dim=-1)  # [position, token]
+    products = patterns * norms[range(16), many[:, None, :16]]  # [sequences, 8, 16]
+    pattern, weighted, top = patterns[0], products[0], products[1:].max().item()
     keys = ["BOS", *_named(T.INPUT_NAMES, x)]
     axes = dict(x=keys, title="", x_title="key")
     query = "query: the output predicted"
@@ -209,12 +208,6 @@ def attention_figure(model, tokens=EXAMPLE):
         "which are not drawn."
     )
     return figure, says
-
-
-def _norms_written(zoo) -> torch.Tensor:
-    """The norm of what each token at each position writes when it is looked at: `[16, 5]`."""
-    *_, values = attention_reads(stream_table(zoo.weights), zoo.weights)
-    return (values[0] @ zoo.weights["blocks.0.attn.o.weight"][0].T).norm(dim=-1)
 
 
 # ---------------------------------------------------------------- 05: the cases
@@ -298,7 +291,7 @@ def ablation_figure(
 
 
 def _sized(figure):
-    return figure.update_layout(height=HEIGHT, width=WIDTH)
+    return P.sized(figure, HEIGHT, 660)
 
 
 def _beside(title, names, *figures):
@@ -306,17 +299,14 @@ def _beside(title, names, *figures):
     both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.22)
     for column, one in enumerate(figures, 1):
         at = dict(row=1, col=column)
-        for trace in one.data:
-            both.add_trace(trace, **at)
-        for axis, update in (("xaxis", both.update_xaxes), ("yaxis", both.update_yaxes)):
-            settings = getattr(one.layout, axis).to_plotly_json()
-            update(**{k: v for k, v in settings.items() if v is not None}, **at)
+        both.add_traces(one.data, rows=1, cols=column)
+        both.update_xaxes(one.layout.xaxis, **at).update_yaxes(one.layout.yaxis, **at)
         for line in one.layout.shapes:
-            both.add_hline(y=line.y0, line=dict(dash="dash", color=P.GREY), **at)
+            both.add_hline(y=line.y0, line=line.line, **at)
         bar = dict(x=0.4 if column == 1 else 1.01, thickness=12, title=dict(text=""))
         both.update_traces(colorbar=bar, selector=dict(type="heatmap"), **at)
     both.update_annotations(font_size=13)
-    both.update_layout(title=title, template=P.LOOK, showlegend=False, margin_t=90)
+    both.update_layout(title=title, showlegend=False, margin_t=90)
     return _sized(both)
 
 
@@ -345,14 +335,15 @@ class Explorer(W.VBox):
     def __init__(self, draw, controls: dict, rows=None):
         super().__init__()
         self.draw, self.controls, self.waiting, self.error = draw, controls, None, None
-        self.figure = W.Output(layout=W.Layout(height=f"{HEIGHT + 20}px", overflow="auto hidden"))
-        # Its room is kept, so that the figure stays where it is.
-        self.alert = W.HTML(layout=W.Layout(min_height="34px"))
+        # The room of figure and message is kept, so that nothing below them moves.
+        self.figure = W.Output(layout=dict(height=f"{HEIGHT + 20}px", max_width="900px"))
+        self.alert = W.HTML(layout=dict(min_height="34px"))
         self.caption = W.HTML()
         for control in controls.values():
             control.observe(self.ask, "value")
-        rows = [list(controls.values())] if rows is None else rows
-        lines = [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in rows]
+        lines = [
+            W.HBox(row, layout=dict(flex_flow="row wrap")) for row in rows or [[*controls.values()]]
+        ]
         self.children = [*lines, self.alert, self.figure, self.caption]
         self.redraw()
 
@@ -363,9 +354,9 @@ class Explorer(W.VBox):
         )
 
     def ask(self, _change=None) -> None:
-        """Draw soon what the controls say by then."""
+        """Draw soon what the controls say by then; at once where there is no loop to wait in."""
         try:
-            loop = asyncio.get_running_loop() if not COLAB else None
+            loop = None if COLAB else asyncio.get_running_loop()
         except RuntimeError:  # no kernel
             loop = None
         if loop is None:
@@ -385,58 +376,55 @@ class Explorer(W.VBox):
         """Put up a figure and its words, and take the message away."""
         _put(self.figure, figure, says)
         self.caption.value = f"<p role='status'><em>{html.escape(says)}</em></p>"
-        self.error = None
-        self.say("")
+        self.error, self.alert.value = None, ""
 
     def failed(self, error: Exception) -> None:
         """Keep `error` and say it: a ValueError is a value that does not exist, others are bugs."""
-        self.error = error
-        bug = (
-            f"This should not happen: {type(error).__name__}: {error}. The figure is the last one."
-        )
-        self.say(str(error) if isinstance(error, ValueError) else bug)
+        self.error, message = error, str(error)
+        if not isinstance(error, ValueError):
+            message = f"This should not happen: {type(error).__name__}: {error}."
+            message += " The figure is the last one."
+        self.say(message)
 
     def say(self, message: str) -> None:
-        """A message in place, read out by a screen reader; "" takes it away."""
+        """Put up a message, which a screen reader reads out."""
         # Its own ground, so that it reads the same on a light and on a dark page.
         style = "background:#fde7e7; color:#7a0000; padding:2px 8px; line-height:1.3"
-        shown = f"<div role='alert' style='{style}'>{html.escape(message)}</div>"
-        self.alert.value = shown if message else ""
+        self.alert.value = f"<div role='alert' style='{style}'>{html.escape(message)}</div>"
 
 
-def _control(widget_type, name, width=None, **settings):
-    """A widget with its whole name beside it, at most as wide as a figure."""
-    layout = W.Layout(width=width, max_width=f"{WIDTH}px")
-    style = {"description_width": "initial"}
-    return widget_type(description=name, style=style, layout=layout, **settings)
+def _control(widget, name, value, width="auto", **settings):
+    """A widget with its whole name beside it, no wider than the page."""
+    layout = dict(width=width, max_width="100%")
+    style = dict(description_width="initial")
+    return widget(description=name, value=value, style=style, layout=layout, **settings)
 
 
-def _slider(name, value, low, high, width="200px"):
-    settings = dict(value=value, min=low, max=high, continuous_update=False)
-    return _control(W.IntSlider, name, width, **settings)
+def _slider(name, value, top, width="200px"):
+    return _control(W.IntSlider, name, value, width, min=0, max=top, continuous_update=False)
 
 
-def _steps(name, options, value, width):
-    settings = dict(options=options, value=value, continuous_update=False)
-    return _control(W.SelectionSlider, name, width, **settings)
+def _steps(name, value, options, width):
+    settings = dict(options=options, continuous_update=False)
+    return _control(W.SelectionSlider, name, value, width, **settings)
 
 
-def _buttons(name, options, value):
-    buttons = _control(W.ToggleButtons, name, options=options, value=value)
+def _buttons(name, value, options):
+    buttons = _control(W.ToggleButtons, name, value, options=options)
     buttons.style.button_width = "auto"
     return buttons
 
 
 def _token_text():
     """Eight tokens to be typed; each key is read, so no Enter is needed."""
-    settings = dict(value=EXAMPLE, continuous_update=True)
-    return _control(W.Text, "eight tokens", "220px", **settings)
+    return _control(W.Text, "eight tokens", EXAMPLE, "220px", continuous_update=True)
 
 
-def _token_sliders(text: W.Text):
-    """Eight sliders that write into `text` and follow it."""
-    tokens = zip(T.INPUT_NAMES, T.read_tokens(text.value))
-    sliders, following = [_slider(n, t, 0, 3, "150px") for n, t in tokens], []
+def _token_explorer(draw) -> Explorer:
+    """Eight tokens to be typed, or set with sliders, which follow what is typed."""
+    text = _token_text()
+    sliders = [_slider(n, int(t), 3, "150px") for n, t in zip(T.INPUT_NAMES, EXAMPLE)]
+    following = []
 
     def follow(_change):
         try:
@@ -455,12 +443,6 @@ def _token_sliders(text: W.Text):
     text.observe(follow, "value")
     for slider in sliders:
         slider.observe(write, "value")
-    return sliders
-
-
-def _token_explorer(draw) -> Explorer:
-    text = _token_text()
-    sliders = _token_sliders(text)
     return Explorer(draw, {"tokens": text}, [[text], sliders[:4], sliders[4:]])
 
 
@@ -471,7 +453,7 @@ def explore_task() -> Explorer:
 
 def explore_forward(model) -> Explorer:
     """02: step through the forward pass of a TransformerBridge with one slider."""
-    stop = _steps("stop", list(STOPS), "resid_pre", "420px")
+    stop = _steps("stop", "resid_pre", list(STOPS), "420px")
     return Explorer(partial(forward_figure, model), {"stop": stop, "tokens": _token_text()})
 
 
@@ -483,9 +465,9 @@ def explore_attention(model) -> Explorer:
 def explore_cases(model) -> Explorer:
     """05: slide along the cases; see the probabilities before and after the MLP."""
     controls = dict(
-        position=_slider("output y", 2, 0, 7),
-        source=_slider("source token", 0, 0, 3),
-        own=_slider("own token", 1, 0, 3),
+        position=_slider("output y", 2, 7),
+        source=_slider("source token", 0, 3),
+        own=_slider("own token", 1, 3),
     )
     return Explorer(partial(case_figure, as_zoo(model)), controls)
 
@@ -493,16 +475,17 @@ def explore_cases(model) -> Explorer:
 def explore_ablation(model) -> Explorer:
     """06: switch a part off; see the accuracy of each output and the logits of one sequence."""
     zoo = as_zoo(model)
-    mlp = "blocks.0.mlp.in.weight" in zoo.weights
-    sample = T.full_sequences()[::97]
-    fires = (I.record(zoo, "post", sample)[0] > 0).sum((0, 1)) if mlp else torch.zeros(16)
+    config = get_kind(zoo.kind).config
+    often = 0
+    if not config.get("attn_only"):  # start at the neuron that fires most often
+        often = (I.record(zoo, "post", T.full_sequences()[::97])[0] > 0).sum((0, 1)).argmax()
     outputs = [("all", ALL), *zip(T.OUTPUT_NAMES, range(8))]
     controls = dict(
-        part=_buttons("switch off", PARTS, "mlp"),
-        how=_buttons("replace by", I.HOW, "zero"),
-        everything=_buttons("count on", [("hold-out", False), ("all 65,536", True)], False),
-        neuron=_slider("neuron", int(fires.argmax()), 0, len(fires) - 1),
-        position=_steps("at outputs", outputs, ALL, "220px"),
+        part=_buttons("switch off", "mlp", PARTS),
+        how=_buttons("replace by", "zero", I.HOW),
+        everything=_buttons("count on", False, [("hold-out", False), ("all 65,536", True)]),
+        neuron=_slider("neuron", int(often), config["d_mlp"] - 1),
+        position=_steps("at outputs", ALL, outputs, "220px"),
         tokens=_token_text(),
     )
     part, how, everything, neuron, position, tokens = controls.values()
@@ -510,14 +493,11 @@ def explore_ablation(model) -> Explorer:
     def choose_neurons(_change):  # who moves the slider wants to see that neuron off
         part.value = PARTS[-1]
 
-    neuron.observe(choose_neurons, "value")
-
     def draw(position, **values):
-        at = None if position == ALL else position
-        return ablation_figure(zoo, position=at, **values)
+        return ablation_figure(zoo, position=None if position == ALL else position, **values)
 
-    rows = [[part], [how, everything], [neuron, position, tokens]]
-    return Explorer(draw, controls, rows)
+    neuron.observe(choose_neurons, "value")
+    return Explorer(draw, controls, [[part], [how, everything], [neuron, position, tokens]])
 
 
 class TrainingExplorer(Explorer):
@@ -527,9 +507,9 @@ class TrainingExplorer(Explorer):
     """
 
     def __init__(self, losses, accuracies):
-        self.kind = _steps("model", list(KINDS), "article", "330px")
-        self.seed = _control(W.IntText, "seed", "130px", value=0)
-        self.rate = _control(W.FloatText, "rate", "130px", value=RECIPE.lr)
+        self.kind = _steps("model", "article", list(KINDS), "330px")
+        self.seed = _control(W.IntText, "seed", 0, "130px")
+        self.rate = _control(W.FloatText, "rate", RECIPE.lr, "130px", step=0.01)
         self.button = W.Button(description="Train", button_style="primary")
         self.button.on_click(self.press)
         self.thread, self.stopping = None, threading.Event()
@@ -568,16 +548,10 @@ class TrainingExplorer(Explorer):
                 draw()
             return self.stopping.is_set()
 
-        recipe = dataclasses.replace(recipe_of(kind), lr=rate)
         try:
-            with torch.enable_grad():
-                zoo, _ = train(kind, [seed], recipe, on_step=on_step)
-            count = (
-                "stopped"
-                if self.stopping.is_set()
-                else f"done: {n_right(zoo).item():,} of 65,536 right"
-            )
-            draw(f", {count}")
+            zoo, _ = train(kind, [seed], replace(recipe_of(kind), lr=rate), on_step=on_step)
+            done = f"done: {n_right(zoo).item():,} of 65,536 right"
+            draw(", stopped" if self.stopping.is_set() else f", {done}")
         except KeyboardInterrupt:  # how a run is stopped in Colab
             draw(", stopped")
         except Exception as error:
