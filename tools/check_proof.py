@@ -1,0 +1,169 @@
+"""Check a proof: `python tools/check_proof.py PROOF.json WEIGHTS.safetensors [KIND/INDEX]`.
+
+KIND/INDEX is one model of a file that holds many, such as article/3. No code is shared with the
+search that wrote the proof, whose terms `helpers/proof.py` explains. It is accepted if its leaves
+cover every input at every output, each box bounds what attention adds, and each margin has the sign
+that its leaf says. Otherwise the first node that fails is named, and the exit status is 1.
+"""
+
+import hashlib
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from mpmath import iv, mpf
+from safetensors.numpy import load_file
+
+iv.prec = 96
+exactly = np.vectorize(lambda x: iv.mpf(float(x)), otypes=[object])  # an array of intervals
+# y_j of n digits is a sum mod 4: of the inputs at some places, and a constant.
+RULES = {
+    "reverse_plus_one": lambda j, n: ([n - 1 - j], 1),
+    "sum_pairs": lambda j, n: ([n - 1 - j, (n - 2 - j) % n], 0),
+}
+
+
+class Model:
+    """One model on intervals, for one task of n digits."""
+
+    def __init__(self, w, task, n):
+        self.rule, self.n, d = RULES[task], n, w["embed.weight"].shape[1]
+        none = {"in.weight": (0, d), "in.bias": 0, "out.weight": (d, 0), "out.bias": d}
+        none = {f"mlp.{k}": np.zeros(shape) for k, shape in none.items()}  # an MLP of no neurons
+        w = none | {k.removeprefix("blocks.0."): v for k, v in w.items()}
+        self.w, self.d, self.norms = {k: exactly(v) for k, v in w.items()}, d, "ln1.weight" in w
+        self.centre, self.norm = exactly(np.eye(d)) - iv.mpf(self.norms) / d, {}
+        for name in ("ln1", "ln2", "ln_final"):  # layer norm is W x / size + b
+            scale = exactly(w.get(f"{name}.weight", np.ones(d)))[:, None]
+            self.norm[name] = scale * self.centre, exactly(w.get(f"{name}.bias", np.zeros(d)))
+        self.read, self.adds = cache(self.read), cache(self.adds)
+
+    def answer(self, j, known):
+        places, constant = self.rule(j, self.n)
+        return (sum(known[k] for k in places) + constant) % 4
+
+    def size(self, square):
+        return iv.sqrt(abs(square) / self.d + iv.mpf(1e-5)) if self.norms else iv.mpf(1)
+
+    def stream(self, position, token):
+        return self.w["embed.weight"][token] + self.w["pos_embed.weight"][position]
+
+    def read(self, part, position, token):
+        x, (W, b) = self.stream(position, token), self.norm["ln1"]
+        x = W @ x / self.size(((self.centre @ x) ** 2).sum()) + b
+        return self.w[f"attn.{part}.weight"] @ x + self.w[f"attn.{part}.bias"]
+
+    def adds(self, output, own):
+        """What each key adds to (N, D): {(position, token): (vector, number)}."""
+        keys = [(0, 4), *((p, t) for p in range(1, self.n + output + 1) for t in range(4))]
+        query, W_O = self.read("q", self.n + output, own), self.centre @ self.w["attn.o.weight"]
+        scores = [query @ self.read("k", *key) / iv.sqrt(len(query)) for key in keys]
+        weights = [iv.exp(s - max(s.b for s in scores)) for s in scores]
+        return {key: (W_O @ self.read("v", *key) * a, a) for key, a in zip(keys, weights)}
+
+    def highest(self, values, output, known):
+        """At least the largest sum of `values` {(position, token)} over all inputs with `known`."""
+        total, tokens = values[0, 4], [known.get(k) for k in range(self.n)]
+        tokens = [range(4) if t is None else [t] for t in tokens]
+        inputs = [{t: values[k + 1, t] for t in allowed} for k, allowed in enumerate(tokens)]
+        for j in range(output):
+            places, _ = self.rule(j, self.n)
+            free = [k for k in places if k not in known]
+            k = (free or places)[0]
+            if len(free) > 1:  # any token: more than can happen
+                total += max(values[self.n + 1 + j, t].b for t in range(4))
+            for t in inputs[k] if len(free) < 2 else ():
+                inputs[k][t] += values[self.n + 1 + j, self.answer(j, known | {k: t})]
+        return total + sum(max(x.b for x in choices.values()) for choices in inputs)
+
+    def margins(self, output, own, right, axes, box):
+        """The right logit minus each other one, times the last norm's size, on the whole box."""
+        w, U, to = self.w, self.w["unembed.weight"], axes @ self.centre  # to coordinates, and back:
+        full = np.concatenate([axes, exactly(np.ones((self.d - len(axes), self.d)))])
+        back = np.array((iv.matrix(full.tolist()) ** -1).tolist(), dtype=object)[:, : len(axes)]
+        form, eye = back.T @ back, exactly(np.eye(len(axes)))
+        x = to @ (self.stream(self.n + output, own) + w["attn.o.bias"]) + box
+        inverse = 1 / self.size(x @ form @ x)
+        (W, b), A, out = self.norm["ln2"], w["mlp.in.weight"], to @ w["mlp.out.weight"]
+        A, bias, shift = A @ W @ back, A @ b + w["mlp.in.bias"], to @ w["mlp.out.bias"]
+        slopes, rest = exactly(np.zeros((2, len(bias))))  # relu(p) is slope p + rest
+        for i, p in enumerate(A @ x * inverse + bias):
+            s = 0.0 if p.b <= 0 else 1.0 if p.a >= 0 else float(mpf(p.b) / (mpf(p.b) - mpf(p.a)))
+            slopes[i], above = iv.mpf(s), max(iv.mpf(0), (-s * p.a).b, ((1 - iv.mpf(s)) * p.b).b)
+            rest[i] = s * bias[i] + iv.mpf([0, above])
+        steep = out @ (slopes[:, None] * A) * inverse
+        y = (eye + steep) @ x + (out @ rest + shift)
+        (W, b), G = self.norm["ln_final"], U[right] - np.delete(U, right, 0)
+        G, constant = G @ W @ back, G @ b
+        last = (G @ out) @ rest + G @ shift + constant * self.size(y @ form @ y)
+        return (G + G @ steep) @ x + last
+
+
+def check(proof: dict, weights: dict) -> list[int]:
+    """Wrong tokens by output, proved of float64 `weights`; ValueError if that does not hold."""
+    n, digest = (len(weights["pos_embed.weight"]) - 1) // 2, hashlib.sha256()
+
+    def demand(condition, message):
+        if condition is not True:
+            raise ValueError(message)
+
+    for name, value in sorted(weights.items()):
+        demand(bool(np.isfinite(value).all()), f"{name} is not finite")
+        digest.update(f"{name}{value.shape}".encode() + value.astype("<f8").tobytes())
+    given = proof["format"], proof["version"], proof["length"], proof["weights"], len(proof["tree"])
+    wanted = "proof by balls", 1, n, digest.hexdigest(), n
+    demand(given == wanted, f"it is {given}; allowed is {wanted}")
+    model, wrong = Model(weights, proof["task"], n), [0] * n
+
+    def floats(rows, columns):
+        array = np.array([[float.fromhex(x) for x in row] for row in rows])
+        shape = (model.d - model.norms, columns)
+        demand(array.shape == shape and bool(np.isfinite(array).all()), f"no floats {shape}")
+        return exactly(array)
+
+    def leaf(node, output, known, axes):
+        own = model.answer(output - 1, known) if output else known[n - 1]
+        right, adds = model.answer(output, known), model.adds(output, own)
+        axes, box = floats(axes, model.d), floats(node["box"], 2)
+        for axis, (low, high) in zip(axes, box):
+            for u, r in ((axis, high), (-axis, -low)):
+                values = {key: u @ N - r * D for key, (N, D) in adds.items()}
+                demand(model.highest(values, output, known) <= 0, f"{r} is no bound")
+        box = np.array([iv.mpf([low.a, high.b]) for low, high in box])
+        margins, verdict = model.margins(output, own, right, axes, box), node["verdict"]
+        signs = {"right": all(m.a > 0 for m in margins), "wrong": any(m.b < 0 for m in margins)}
+        demand(signs[verdict], f"not shown to be {verdict}: margins {margins}")
+        wrong[output] += 4 ** (n - len(known)) if verdict == "wrong" else 0
+
+    def walk(node, output, known, axes):
+        try:
+            axes = node.get("axes", axes)
+            if not node["nodes"]:
+                return leaf(node, output, known, axes)
+            demand(node["asks"] in {*range(n)} - {*known}, f"asks for x{node['asks']}")
+            demand(len(node["nodes"]) == 4, f"has {len(node['nodes'])} children in place of 4")
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            where = ", ".join([f"y{output}", *(f"x{k} = {t}" for k, t in known.items())])
+            raise ValueError(f"at the node {where}: {error!r}") from None
+        for token, child in enumerate(node["nodes"]):
+            walk(child, output, known | {node["asks"]: token}, axes)
+
+    for output, root in enumerate(proof["tree"]):
+        walk(root, output, {}, None)
+    demand(proof["wrong"] == wrong, f"says that {proof['wrong']} are wrong; proved are {wrong}")
+    return wrong
+
+
+if __name__ == "__main__":
+    try:
+        proof, tensors = json.loads(Path(sys.argv[1]).read_text("utf-8")), load_file(sys.argv[2])
+        for kind, index in [which.split("/") for which in sys.argv[3:]]:
+            own = [name for name in tensors if name.startswith(f"{kind}/")]
+            tensors = {k.removeprefix(f"{kind}/"): tensors[k][int(index)] for k in own}
+        wrong = check(proof, tensors)
+    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:
+        sys.exit(f"refused: {error!r}")
+    found = f"wrong tokens by output {wrong}, of" if any(wrong) else "right on"
+    print(f"accepted: {proof['task']}, {found} all {4 ** len(wrong):,} inputs")
