@@ -1,12 +1,87 @@
-"""What the tests of `tests/` and the notebooks share."""
+"""What the tests of `tests/` and the notebooks share.
+
+Each notebook is executed once in a run, by nbval, in a kernel that is cut off from the network.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from unittest import mock
+
+import nbformat
+import pytest
+from nbval.plugin import IPyNbCell
 
 ROOT = Path(__file__).parent
+FOLDER = ROOT / "notebooks"
+NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp", "06_ablation"]
+# Names of all notebooks, those of `beyond` included.
+ALL_NAMES = [*NAMES, *(f"beyond/{path.stem}" for path in sorted(FOLDER.glob("beyond/*.py")))]
+NO_NETWORK = ROOT / "tests" / "no_network"
+REACHED = Path(tempfile.gettempdir()) / f"reached-{os.getpid()}"
+# One worker of xdist runs the tests of a file, and takes the next file when it is done: the longest
+# files first, so that none runs alone at the end.
+FIRST = ("test_browser", "test_colab", "06_", "04_", "03_", "05_", "02_", "01_", "beyond")
+
+
+# ---------------------------------------------------------------- how the tests are run
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first; the cells of a notebook count as slow."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.add_marker("slow")
+    place = {name: i for i, name in enumerate(FIRST)}
+
+    def order(item):
+        found = re.search("|".join(FIRST), item.nodeid.split("::")[0])
+        return place[found[0]] if found else len(FIRST)
+
+    items.sort(key=order)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """Cut the kernel of a notebook off from the network, and from the settings of who runs it."""
+    if not isinstance(item, IPyNbCell):
+        return (yield)
+    path = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
+    with mock.patch.dict(os.environ, PYTHONPATH=path, REACHED=str(REACHED)):
+        os.environ.pop("PLOTLY_RENDERER", None)
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """A cell that reached out has failed, whatever it did with the error."""
+    result = yield
+    if isinstance(item, IPyNbCell) and REACHED.exists():
+        reached = REACHED.read_text(encoding="utf-8")
+        REACHED.unlink()
+        raise AssertionError(f"the cell reached out: {reached}")
+    return result
+
+
+def missing(what: str):
+    """Skip, and say why; in CI, where everything has to be there, fail."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+# ---------------------------------------------------------------- what many tests do
+
+
+def read(path) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def saved(name: str):
+    """The notebook of this name as it is saved."""
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
 def copy_of_the_series(folder: Path) -> Path:

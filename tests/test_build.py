@@ -4,8 +4,8 @@ import os
 
 import nbformat
 import pytest
-from conftest import copy_of_the_series, python
 
+from conftest import copy_of_the_series, python
 from tools import build
 
 SOURCE = """# %% [markdown] tags=["badge"]
@@ -89,7 +89,8 @@ def read(copy, name):
 
 
 def contents(copy):
-    return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in copy.rglob("*.[pim]*") if p.is_file()}
+    files = [p for p in copy.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
 
 def test_a_notebook_from_nothing_to_done(series):

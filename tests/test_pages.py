@@ -1,70 +1,21 @@
-"""What is read without a kernel: the links, the saved figures, the one address, the two lists.
+"""What is read without a kernel: the links, the saved figures, the one address.
 
 Nothing here needs a network. That the notebooks run is checked elsewhere.
 """
 
-import functools
 import html
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tomllib
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
-import yaml
-from packaging.requirements import Requirement
-from rattler import MatchSpec
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "notebooks"
-NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp", "06_ablation"]
-PLOTLY = "application/vnd.plotly.v1+json"
-sys.path.insert(0, str(FOLDER))
-import build  # noqa: E402
+from conftest import ALL_NAMES, FOLDER, ROOT, copy_of_the_series, python, read, saved
+from tools import build
 
-
-def read(path):
-    return path.read_text(encoding="utf-8")
-
-
-@functools.cache
-def notebook(name):
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-
-
-def project_of(folder):
-    return tomllib.loads(read(folder / "pyproject.toml"))["project"]
-
-
-# ---------------------------------------------------------------- what has to be installed
-
-
-def test_every_requirement_has_a_name_and_a_range_and_stands_once():
-    lines = [x for x in read(ROOT / "requirements.txt").splitlines() if x and x[0] != "#"]
-    wanted = [Requirement(line) for line in lines]
-    assert all(r.specifier and not r.url for r in wanted)
-    names = [r.name.lower().replace("_", "-") for r in wanted]
-    assert len(set(names)) == len(names)
-
-
-def test_conda_takes_its_packages_from_requirements():
-    environment = yaml.safe_load(read(ROOT / "environment.yml"))
-    assert set(environment) == {"name", "channels", "dependencies"}
-    assert environment["name"] == project_of(ROOT)["name"]
-    plain = [d for d in environment["dependencies"] if isinstance(d, str)]
-    (rest,) = [d for d in environment["dependencies"] if not isinstance(d, str)]
-    specs = {MatchSpec(d).name.normalized: MatchSpec(d) for d in plain}
-    assert set(specs) == {"python", "pip"}, "every other package belongs in requirements.txt"
-    assert str(specs["python"].version) == project_of(ROOT)["requires-python"]
-    assert rest == {"pip": ["-r requirements.txt"]}  # conda reads it beside environment.yml
-
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = [page for page in PAGES if (ROOT / page).exists()]
 
 # ---------------------------------------------------------------- links
 
@@ -87,7 +38,7 @@ def links_of(text):
 
 
 def anchors_of(text):
-    """What #... can point to: headings, as GitHub (small letters) or JupyterLab writes them, ids."""
+    """What #... can point to: headings, as GitHub (small) or JupyterLab writes them, ids."""
     found = set(re.findall(r"\b(?:id|name)=[\"']([^\"']+)", text))
     for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.M):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)|[*_`]", r"\1", heading)
@@ -112,7 +63,7 @@ def wrong_with(target, page):
     return None
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"notebooks/{name}.ipynb" for name in NAMES)])
+@pytest.mark.parametrize("page", [*PAGES, *(f"notebooks/{name}.ipynb" for name in ALL_NAMES)])
 def test_links_have_form_and_local_targets(page):
     targets = links_of(markdown_of(ROOT / page))
     assert targets
@@ -129,7 +80,7 @@ def test_a_wrong_link_is_noticed():
 
 
 def test_readme_links_every_notebook():
-    assert {f"notebooks/{name}.ipynb" for name in NAMES} <= links_of(read(ROOT / "README.md"))
+    assert {f"notebooks/{name}.ipynb" for name in ALL_NAMES} <= links_of(read(ROOT / "README.md"))
 
 
 # ---------------------------------------------------------------- figures on a static page
@@ -138,17 +89,18 @@ def test_readme_links_every_notebook():
 def figures(book):
     for cell in book.cells:
         for output in cell.get("outputs", []):
-            if PLOTLY in output.get("data", {}):
+            if build.PLOTLY in output.get("data", {}):
                 yield cell, output
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_saved_figures_are_there_with_and_without_a_script(name):
     """Each has its data, a PNG, and one text: caption, alternative text and plain text."""
-    found = list(figures(notebook(name)))
+    found = list(figures(saved(name)))
     assert len(found) >= 3
     for cell, output in found:
-        says = output.data[PLOTLY]["layout"]["meta"]["says"]
+        says = output.data[build.PLOTLY]["layout"]["meta"]["says"]
+        assert len(says) > 20
         assert output.data["image/png"].startswith("iVBOR"), f"no PNG: {says}"
         assert output.metadata["image/png"]["alt"] == output.data["text/plain"] == says
         captions = "".join(o.get("data", {}).get("text/html", "") for o in cell.outputs)
@@ -170,49 +122,18 @@ class Images(HTMLParser):
 
 @pytest.mark.parametrize("template", ["lab", "classic"])
 def test_html_export_shows_the_figures_in_pictures_and_words(template, tmp_path):
-    """nbconvert's own template drops alternative texts, there the caption stands below the picture."""
-    done = python(FOLDER, "-m", "nbconvert", "--to", "html", "--template", template,
-                  "04_attention.ipynb", "--output-dir", str(tmp_path))  # fmt: skip
+    """nbconvert's own template drops alternative texts; there the caption is below the picture."""
+    options = ("--to", "html", "--template", template, "--output-dir", tmp_path)
+    done = python(FOLDER, "-m", "nbconvert", *options, "04_attention.ipynb")
     assert done.returncode == 0, done.stderr
     page = read(tmp_path / "04_attention.html")
     alts = Images(page).alts
-    said = [o.data[PLOTLY]["layout"]["meta"]["says"] for _, o in figures(notebook("04_attention"))]
+    found = figures(saved("04_attention"))
+    said = [o.data[build.PLOTLY]["layout"]["meta"]["says"] for _, o in found]
     assert len(alts) >= len(said) and all(html.escape(words) in page for words in said)
     if template == "classic":
         assert [a for a in alts if a in said] == said
         assert all(alts), "an image without alternative text"
-
-
-# ---------------------------------------------------------------- building
-
-
-def copy_of_the_series(folder):
-    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for part in ("helpers", "notebooks", "tests"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignore)
-    for file in ("pyproject.toml", "README.md", "requirements.txt"):
-        shutil.copy(ROOT / file, folder)
-    return folder
-
-
-def python(folder, *command, **env):
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, **env},
-    )  # fmt: skip
-
-
-def test_build_without_a_browser_says_so_and_keeps_the_data(tmp_path):
-    copy, out = copy_of_the_series(tmp_path / "series"), tmp_path / "out"
-    out.mkdir()
-    nowhere = {"PATH": str(tmp_path), "BROWSER_PATH": "", "PLOTLY_RENDERER": ""}
-    done = python(copy, "notebooks/build.py", "01_dataset", "--into", str(out), **nowhere)
-    assert done.returncode == 0, done.stderr
-    assert "no Chromium" in done.stderr and "without PNG" in done.stderr
-    made = nbformat.read(out / "01_dataset.ipynb", as_version=4)
-    data = [output.data for _, output in figures(made)]
-    assert [d[PLOTLY] for d in data] == [o.data[PLOTLY] for _, o in figures(notebook("01_dataset"))]
-    assert len(data) >= 3 and not any("image/png" in d for d in data)
 
 
 # ---------------------------------------------------------------- the address stands in one place
@@ -231,32 +152,32 @@ def without_stamps(path, stamps):
 
 
 def files_with_text():
-    skip = {".git", ".venv", "__pycache__", "test-artefacts", ".pytest_cache", ".ruff_cache"}
+    """The files of the series, without what is made from them."""
+    skip = {".git", ".venv", "__pycache__", "build", "test-artefacts", ".pytest_cache",
+            ".ruff_cache", ".ipynb_checkpoints"}
     for path in sorted(ROOT.rglob("*")):
-        inside = path.relative_to(ROOT).parts
-        made = skip.intersection(inside) or any(p.endswith(".egg-info") for p in inside)
+        parts = path.relative_to(ROOT).parts
+        made = skip.intersection(parts) or any(p.endswith(".egg-info") for p in parts)
         if path.is_file() and not made and path.suffix not in (".safetensors", ".png"):
             yield path
 
 
 def test_the_address_stands_only_in_pyproject_and_in_the_stamped_cells():
-    address = project_of(ROOT)["urls"]["repository"]
-    assert urlsplit(address).scheme == "https" and address == build.ADDRESS
-    page = address.removeprefix("https://github.com/")
-    stamps = [build.SETUP, *map(build.badge, NAMES)]
+    assert urlsplit(build.ADDRESS).scheme == "https"
+    page = build.ADDRESS.removeprefix("https://github.com/")
+    stamps = [*map(build.setup, ALL_NAMES), *map(build.badge, ALL_NAMES)]
     holders = [p for p in files_with_text() if page in without_stamps(p, stamps)]
     assert [p.relative_to(ROOT).as_posix() for p in holders] == ["pyproject.toml"]
     assert read(ROOT / "pyproject.toml").count(page) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
-    tagged = lambda tag: [
-        c.source for c in notebook(name).cells if tag in c.metadata.get("tags", [])
-    ]
-    assert tagged("setup") == [build.SETUP] and tagged("badge") == [build.badge(name)]
-    assert len(build.SETUP.splitlines()) <= 5
-    assert build.ADDRESS in build.SETUP
+    cells = [(c.source, c.metadata.get("tags", [])) for c in saved(name).cells]
+    assert [source for source, tags in cells if "setup" in tags] == [build.setup(name)]
+    assert [source for source, tags in cells if "badge" in tags] == [build.badge(name)]
+    assert max(map(len, build.setup(name).splitlines())) <= 88
+    assert build.ADDRESS in build.setup(name)
 
 
 def test_changing_the_address_changes_badges_and_cells_and_forgetting_to_fails(tmp_path):
@@ -264,18 +185,18 @@ def test_changing_the_address_changes_badges_and_cells_and_forgetting_to_fails(t
     old, new = build.ADDRESS, "https://github.com/some-school/interpretability"
     pyproject = copy / "pyproject.toml"
     pyproject.write_text(read(pyproject).replace(old, new), encoding="utf-8")
-    compare = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", ".",
-             "tests/test_notebooks.py", "-k", "is_what_its_source_makes and 01")  # fmt: skip
-    forgotten = python(copy, *compare)
-    assert forgotten.returncode == 1 and "run: python notebooks/build.py" in forgotten.stdout
+    forgotten = python(copy, "tools/build.py", "--check")
+    assert forgotten.returncode == 1 and "README.md: a badge does not lead" in forgotten.stdout
+    for name in ALL_NAMES:
+        assert f"notebooks/{name}: its set-up cell, its badge" in forgotten.stdout
 
-    # the build without execution, as the test above needs no outputs
-    done = python(copy, "notebooks/build.py", "--sources")
+    done = python(copy, "tools/build.py", "--sources")
     assert done.returncode == 0, done.stderr
-    for name in NAMES:
+    page = new.removeprefix("https://github.com/")
+    assert old not in read(copy / "README.md")
+    for name in ALL_NAMES:
         source = read(copy / "notebooks" / f"{name}.py")
-        cells = json.loads(read(copy / "notebooks" / f"{name}.ipynb"))["cells"]
-        for text in (source, "".join("".join(c["source"]) for c in cells)):
-            assert text.count(new) == 2 and old not in text
-            page = new.removeprefix("https://github.com/")
+        cells = nbformat.read(copy / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        for text in (source, "".join(c.source for c in cells)):
+            assert text.count(new) == 1 and old not in text
             assert f"/github/{page}/blob/main/notebooks/{name}.ipynb" in text
