@@ -109,12 +109,15 @@ def mean_of(model, place: str) -> torch.Tensor:
 
 
 @torch.no_grad()
-def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, seed: int = 0) -> Zoo:
+def ablate(
+    model, part: str, how="zero", positions=None, neurons=None, seed: int = 0, effect: bool = True
+) -> Zoo:
     """Silence a part: what it writes becomes zero, its mean, or its value on another sequence.
 
     part: "attention", "mlp", or a name of `HOOKS`. `positions` (0 for y0, ...) limits it to these
     outputs, `neurons` to these of "post". Means are over every input, output by output. Resampling
     pairs every sequence with another one by a fixed shuffle of all of them, drawn from `seed`.
+    `effect` as in `intervene`.
     """
     if part not in PARTS and part not in HOOKS:
         raise ValueError(f"no part {part!r}; there are {', '.join([*PARTS, *HOOKS])}")
@@ -141,7 +144,7 @@ def ablate(model, part: str, how: str = "zero", positions=None, neurons=None, se
         return torch.where(keep_out, new, value)
 
     mean = mean_of(zoo, place) if how == "mean" else None
-    return intervene(zoo, {place: edit})
+    return intervene(zoo, {place: edit}, effect)
 
 
 def _mask(what: str, chosen, size: int, device) -> torch.Tensor:
