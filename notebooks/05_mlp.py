@@ -53,7 +53,7 @@ claim("exact-05", n_right(model)[0])
 
 # %%
 def logit_lens(stream):
-    """Logits from a residual stream [..., d_model], read out as the model reads its last one."""
+    """Logits from a stream [..., d_model], read out as the model reads its last one."""
     return model.ln_final(stream) @ model.W_U
 
 
@@ -77,8 +77,8 @@ for i, name in enumerate(T.OUTPUT_NAMES):
         row += [" ".join(f"{v:.0%}" for v in p[:4].tolist()), p.argmax().item()]
     rows.append(row)
 four = "p(0) p(1) p(2) p(3)"
-header = ["output", "source", "right", f"before: {four}", "says", f"after: {four}", "says"]
-P.table(rows, header)
+readings = [f"before: {four}", "says", f"after: {four}", "says"]
+P.table(rows, ["output", "source", "right", *readings])
 
 # %% [markdown]
 # **Before you count:** over all sequences, how often does the reading before the MLP give the *source* token, as the clean story says?
@@ -97,8 +97,11 @@ measured = {
 title = "The stream before the MLP, read with the logit lens"
 figure = P.bars(measured, y_title="share of all sequences", title=title,
                 reference={"chance": 0.25})
-P.show(figure, says="Before the MLP the source token is never read at any output. The right "
-       "answer is read in one half to three quarters of the sequences.")
+P.show(
+    figure,
+    says="Before the MLP the source token is never read at any output. The right "
+    "answer is read in one half to three quarters of the sequences.",
+)
 
 # %%
 for what, share in measured.items():
@@ -150,9 +153,13 @@ ov = ov - ov[:4].mean(0)  # against the average digit
 figure = P.heatmap(ov, x=T.TOKEN_NAMES, y=T.TOKEN_NAMES, signed=True, text=True,
                    x_title="logit of the next token", y_title="token attended to",
                    title="The OV circuit, token to token", unit="logit ×<br>divisor")
-P.show(figure, says="The rows of the four digits look like one another, up to a factor and a "
-       "sign: a push in one direction, far one way for token 1, far the other way for token 2, "
-       "and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, but less.")
+P.show(
+    figure,
+    says="The rows of the four digits look like one another, up to a factor and a "
+    "sign: a push in one direction, far one way for token 1, far the other way for "
+    "token 2, and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, "
+    "but less.",
+)
 
 # %%
 strongest = ov[:4, :4].argmax(1)
@@ -189,7 +196,8 @@ def on_the_line(value, hook):
     return value
 
 
-only_the_line = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(attn_name, on_the_line)])
+hooks = [(attn_name, on_the_line)]
+only_the_line = model.run_with_hooks(sequences[:, :16], fwd_hooks=hooks)
 kept = hits(only_the_line[:, 8:], sequences).double().mean(0)
 print(f"predicted {predicted_line:.0%}, measured {kept.mean():.2%}, "
       f"smallest output {kept.min():.2%}")
@@ -214,14 +222,20 @@ places = torch.zeros(4, 8)
 for token in range(4):
     stands = (sources == token).double()
     places[token] = (along * stands).sum(0) / stands.sum(0)
-figure = P.bars({f"token {t}": places[t] for t in range(4)}, y_title="place on the line",
-                title="What attention writes, by source token (mean)", colours=P.TOKEN_COLOURS)
-P.show(figure, says="At every output the four source tokens have four mean places, always in the "
-       "order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 between. The row of y0 "
-       "has the same order, stretched.")
+by_token = {f"token {t}": places[t] for t in range(4)}
+title = "What attention writes, by source token (mean)"
+axes = dict(y_title="place on the line", colours=P.TOKEN_COLOURS)
+figure = P.bars(by_token, **axes, title=title)
+P.show(
+    figure,
+    says="At every output the four source tokens have four mean places, always in the "
+    "order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 between. The "
+    "row of y0 has the same order, stretched.",
+)
 
 # %%
-claim("places-in-one-order", (places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]).all())
+in_order = torch.tensor([1, 3, 0, 2])[:, None]
+claim("places-in-one-order", (places.argsort(0) == in_order).all())
 
 # %% [markdown]
 # <details><summary>How can one number give four answers?</summary>
@@ -249,7 +263,7 @@ for t, u in enumerate((model.ln_final.weight[:, None] * model.W_U).T[:4]):
 
 
 def sphere(stream, title, says):
-    """Draw normalised streams, coloured by the right answer; hollow points are read wrongly."""
+    """Draw normalised streams, coloured by the right answer; hollow: read wrongly."""
     centred = stream[some] - stream[some].mean(-1, keepdim=True)
     points = P.to_3d(2 * centred / centred.norm(dim=-1, keepdim=True)).reshape(-1, 3)
     wanted = answers[some].flatten()
@@ -262,19 +276,26 @@ def sphere(stream, title, says):
                 groups[f"answer {t}{end}"] = points[chosen]
                 colours[f"answer {t}{end}"] = P.TOKEN_COLOURS[t]
     hollow = [name for name in groups if "wrong" in name]
-    figure = P.scatter3d(groups, colours=colours, arrows=arrows, hollow=hollow, radius=2,
-                         sizes=4, title=title)
+    look = dict(colours=colours, arrows=arrows, hollow=hollow, radius=2, sizes=4)
+    figure = P.scatter3d(groups, **look, title=title)
     P.show(figure, says=says)
     print(f"{(~hit).sum()} of {len(hit)} points are read wrongly")
 
 
-sphere(before, "Before the MLP (turn it)", "Before the MLP the points of the four answers lie in "
-       "bands on the sphere. Hollow points are read wrongly: they all belong to the answers 0 "
-       "and 1.")
+sphere(
+    before,
+    "Before the MLP (turn it)",
+    says="Before the MLP the points of the four answers lie in bands on the sphere. "
+    "Hollow points are read wrongly: they all belong to the answers 0 and 1.",
+)
 
 # %%
-sphere(after, "After the MLP (turn it)", "After the MLP the bands have moved, and no hollow one "
-       "is left: each point is read as its own answer.")
+sphere(
+    after,
+    "After the MLP (turn it)",
+    says="After the MLP the bands have moved, and no hollow one is left: each point "
+    "is read as its own answer.",
+)
 
 # %% [markdown]
 # ## What the MLP adds
@@ -294,7 +315,8 @@ for name, vector in constants.items():
     def say_the_same(value, hook):
         value[:, 8:] = vector
         return value
-    logits_now = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, say_the_same)])
+    hooks = [(mlp_name, say_the_same)]
+    logits_now = model.run_with_hooks(sequences[:, :16], fwd_hooks=hooks)
     kept[name] = hits(logits_now[:, 8:], sequences).double().mean(0)
 
 constant, single = kept.values()
@@ -304,12 +326,16 @@ assert torch.equal(same, constant), "helpers and TransformerLens disagree"
 # %%
 figure = P.bars(kept, y_title="accuracy, all sequences", reference={"chance": 0.25},
                 title="The MLP replaced by constants")
-P.show(figure, says="With a constant for each output y1 to y7 stay right on every sequence and y0 "
-       "nearly always. With one constant for all of them y2 and y7 fall to a half, and y6 loses "
-       "a little.")
+P.show(
+    figure,
+    says="With a constant for each output y1 to y7 stay right on every sequence and "
+    "y0 nearly always. With one constant for all of them y2 and y7 fall to a half, "
+    "and y6 loses a little.",
+)
 
 # %%
-print(f"predicted {predicted_constant:.0%}, measured {constant.mean():.2%} and {single.mean():.2%}")
+print(f"predicted {predicted_constant:.0%}", end=", ")
+print(f"measured {constant.mean():.2%} and {single.mean():.2%}")
 claim("constant-mlp-is-enough", constant[1:].min())
 claim("constant-mlp-y0", constant[0])
 claim("one-constant-is-not-enough", single.min())
@@ -330,31 +356,44 @@ claim("one-constant-is-not-enough", single.min())
 # %%
 fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [8, 16]
 neurons = [str(n) for n in range(16)]
-figure = P.heatmap(fires, x=neurons, x_title="neuron", y_title="output", top=1, unit="share",
-                   title="How often each neuron fires")
-P.show(figure, says="Thirteen of the sixteen neurons never fire at the outputs. Two fire often, "
-       "least at y3 to y5; a third fires sometimes at y2 and y7. At y6 none fires at all.")
+axes = dict(x=neurons, x_title="neuron", y_title="output", unit="share")
+figure = P.heatmap(fires, **axes, top=1, title="How often each neuron fires")
+P.show(
+    figure,
+    says="Thirteen of the sixteen neurons never fire at the outputs. Two fire often, "
+    "least at y3 to y5; a third fires sometimes at y2 and y7. At y6 none fires at all.",
+)
 
 # %%
 without = []
 for neuron in range(16):
-    edit = torch.ones(16, dtype=torch.float64).index_fill(0, torch.tensor([neuron]), 0.0)
-    off = I.intervene(model, {"post": lambda v, _, edit=edit: v * edit}, effect=False)
+    def switch_off(value, tokens, neuron=neuron):
+        return value.index_fill(-1, torch.tensor(neuron), 0)
+
+    off = I.intervene(model, {"post": switch_off}, effect=False)
     without.append(by_position(off).mean().item())
-figure = P.bars(without, x=neurons, x_title="neuron set to zero",
-                y_title="accuracy, all sequences", title="What happens without each neuron")
-P.show(figure, says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss "
-       "without any other.")
+
+axes = dict(x=neurons, x_title="neuron set to zero", y_title="accuracy, all sequences")
+figure = P.bars(without, **axes, title="What happens without each neuron")
+P.show(
+    figure,
+    says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss "
+    "without any other.",
+)
 
 # %%
 active = [n for n in range(16) if fires[:, n].max() > 0]
 out = model.W_out[0][active]
 pushes = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
-figure = P.heatmap(pushes[:, :4], x=T.TOKEN_NAMES[:4], y=[f"neuron {n}" for n in active],
-                   signed=True, text=True, x_title="logit of the next token", y_title="",
-                   unit="logit ×<br>divisor", title="What each firing neuron writes")
-P.show(figure, says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 "
-       "for 3 and against 2.")
+axes = dict(x=T.TOKEN_NAMES[:4], y=[f"neuron {n}" for n in active])
+axes |= dict(x_title="logit of the next token", y_title="", unit="logit ×<br>divisor")
+title = "What each firing neuron writes"
+figure = P.heatmap(pushes[:, :4], **axes, signed=True, text=True, title=title)
+P.show(
+    figure,
+    says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 "
+    "for 3 and against 2.",
+)
 
 # %%
 silent_neurons = (fires.max(0).values == 0).sum().item()
@@ -386,8 +425,9 @@ scale = (after.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
 
 
 def attribution(part):
-    """What `part` [..., d_model] adds to the logits, the last divisor taken as it was."""
-    return ((part - part.mean(-1, keepdim=True)) / scale * model.ln_final.weight) @ model.W_U
+    """What `part` [..., d_model] adds to the logits, the last divisor as it was."""
+    centred = part - part.mean(-1, keepdim=True)
+    return (centred / scale * model.ln_final.weight) @ model.W_U
 
 
 added = {name: attribution(part) for name, part in parts.items()}
@@ -400,18 +440,23 @@ claim("attribution-sums", (total - logits[:, 8:]).abs().max())
 
 # %%
 def for_the_right(values):
-    """Mean over all sequences of (right logit - mean of the digits' logits), by output: [8]."""
-    return (values.gather(-1, answers[..., None])[..., 0] - values[..., :4].mean(-1)).mean(0)
+    """Right logit minus the mean of the digits', as the mean of all sequences: [8]."""
+    of_the_answer = values.gather(-1, answers[..., None])[..., 0]
+    return (of_the_answer - values[..., :4].mean(-1)).mean(0)
 
 
-figure = P.bars({name: for_the_right(value) for name, value in added.items()}, y_title="logit",
-                title="Direct logit attribution to the right answer", colours=P.PART_COLOURS)
-P.show(figure, says="At every output attention adds by far the most to the right logit. The MLP "
-       "adds less, most at y2 and y7. The embedding adds almost nothing, and the position "
-       "sometimes speaks against.")
+speaks = {name: for_the_right(value) for name, value in added.items()}
+title = "Direct logit attribution to the right answer"
+figure = P.bars(speaks, y_title="logit", title=title, colours=P.PART_COLOURS)
+P.show(
+    figure,
+    says="At every output attention adds by far the most to the right logit. The MLP "
+    "adds less, most at y2 and y7. The embedding adds almost nothing, and the "
+    "position sometimes speaks against.",
+)
 
 # %%
-shares = {name: for_the_right(value).mean().item() for name, value in added.items()}
+shares = {name: value.mean().item() for name, value in speaks.items()}
 for name, value in shares.items():
     print(f"{name:10} {value:+.2f}")
 claim("attention-adds-most", shares["attention"] / sum(shares.values()))
@@ -435,10 +480,11 @@ predictions = {"clean story": "source 100 %, right 0 %",
 
 
 def before_the_mlp(zoo):
-    """Shares of (right, source token) read before the MLP by each model: two [models]."""
-    silent = {"mlp_out": torch.zeros(1, dtype=torch.float64)}  # then the lens reads resid_mid
+    """Shares of (right, source token) read before each model's MLP: two [models]."""
+    silent = {"mlp_out": torch.zeros(1).double()}  # so the lens reads resid_mid
     right = by_position(I.intervene(zoo, silent)).mean(1)
-    # A model that names t + 1 where this one names t is right where this one names the source.
+    # A model that names t + 1 where this one names t is right where this one names the
+    # source.
     unembed = zoo.weights["unembed.weight"].clone()
     unembed[:, [1, 2, 3, 0]] = zoo.weights["unembed.weight"][:, [0, 1, 2, 3]]
     one_later = Zoo(zoo.kind, zoo.weights | {"unembed.weight": unembed}, zoo.seeds)
@@ -450,14 +496,21 @@ small, default = load_zoo("article"), load_zoo("article_default_init")
 small, default = small.where(small.exact), default.where(default.exact)
 right_small, source_small = before_the_mlp(small)
 right_default, source_default = before_the_mlp(default)
-read_before = {"right<br>small start": right_small, "source<br>small start": source_small,
-               "right<br>library's start": right_default,
-               "source<br>library's start": source_default}
-figure = P.strips(read_before, y_title="share of all tokens", reference={"chance": 0.25},
-                  title="Read before the MLP, one dot for each exact seed")
-P.show(figure, says="From a small start the right answer is read for a quarter to nine tenths of "
-       "the tokens, the source for none to a quarter. From the library's start the right answer "
-       "for a quarter to three quarters, the source for none to nearly a half.")
+read_before = {
+    "right<br>small start": right_small,
+    "source<br>small start": source_small,
+    "right<br>library's start": right_default,
+    "source<br>library's start": source_default,
+}
+axes = dict(y_title="share of all tokens", reference={"chance": 0.25})
+title = "Read before the MLP, one dot for each exact seed"
+figure = P.strips(read_before, **axes, title=title)
+P.show(
+    figure,
+    says="From a small start the right answer is read for a quarter to nine tenths of "
+    "the tokens, the source for none to a quarter. From the library's start the right "
+    "answer for a quarter to three quarters, the source for none to nearly a half.",
+)
 
 # %%
 print(predictions)
@@ -471,7 +524,7 @@ claim("zoo-more-right-than-source", more)
 
 # %% [markdown]
 # Neither prediction holds.
-# In no exact seed does the lens find the source for as much as half of the tokens, so none of them keeps the old token in a form that the unembedding reads.
+# In none of these exact seeds does the lens find the source for as much as half of the tokens, so none of them keeps the old token in a form that the unembedding reads.
 # (One, from the library's start, comes near, with the source read nearly twice as often as by chance.)
 # It could stand there in another code, which the lens cannot tell.
 # For seed 0 the constant MLP decided it: what does not look at the token cannot add 1 to it.
@@ -486,9 +539,12 @@ dots = {"share of what varies<br>along one direction": share_small,
         "accuracy with<br>that direction only": kept_small.mean(1)}
 figure = P.strips(dots, y_title="share", reference={"chance": 0.25},
                   title="One direction of attention, one dot for each exact seed")
-P.show(figure, says="In most seeds nearly all that varies in attention's output lies along one "
-       "direction. With that direction only, about half of the seeds stay right everywhere; some "
-       "fall far.")
+P.show(
+    figure,
+    says="In most seeds nearly all that varies in attention's output lies along one "
+    "direction. With that direction only, about half of the seeds stay right "
+    "everywhere; some fall far.",
+)
 
 # %%
 line_is_enough = (kept_small.min(1).values == 1).sum()

@@ -102,10 +102,11 @@ claim("restored-exact", n_right(model))
 # %%
 without = {"without W_out": no_mlp, "without W_O": no_attention}
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
+axes |= dict(colours=[P.PART_COLOURS["mlp"], P.PART_COLOURS["attention"]])
 P.show(
     P.bars(without, title="Zeroed in place", **axes),
-    says="Without W_O every output is at one in four. Without W_out y3 to y6 stay right, y0 loses a "
-    "fifth, and y1, y2 and y7 fall to a half.",
+    says="Without W_O every output is at one in four. Without W_out y3 to y6 stay "
+    "right, y0 loses a fifth, and y1, y2 and y7 fall to a half.",
 )
 
 # %% [markdown]
@@ -160,7 +161,8 @@ by_answer = [still[answers == token].double().mean().item() for token in range(4
 axes = dict(x=["0", "1", "2", "3"], x_title="right answer", y_title="accuracy")
 P.show(
     P.bars(by_answer, title="Neurons zeroed: accuracy by right answer", **axes),
-    says="The answers 2 and 3 are right every time; of the answers 0 and 1 a little more than half.",
+    says="The answers 2 and 3 are right every time; of the answers 0 and 1 a little "
+    "more than half.",
 )
 
 # %%
@@ -213,11 +215,13 @@ P.table(rows, ["part", "ablation", "expected", "measured", "as expected?"])
 
 # %%
 bars = {part: [measured[part, how] for how in I.HOW] for part in I.PARTS}
-axes = dict(x=I.HOW, x_title="what replaces the output", y_title="accuracy, all sequences")
+axes = dict(x=I.HOW, x_title="what replaces the output")
+axes |= dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
 P.show(
-    P.bars(bars, title="Three kinds of ablation", reference={"chance": 0.25}, **axes),
-    says="Attention: about one in four, whatever replaces it. The MLP: about two thirds with zero, nearly all with the mean, "
-    "about nine tenths with another sequence's value.",
+    P.bars(bars, title="Three kinds of ablation", colours=P.PART_COLOURS, **axes),
+    says="Attention: about one in four, whatever replaces it. The MLP: about two "
+    "thirds with zero, nearly all with the mean, about nine tenths with another "
+    "sequence's value.",
 )
 
 # %%
@@ -258,7 +262,9 @@ predicted_control, predicted_random = 1.0, "all far less"
 even = torch.full((4,), 0.5).double()  # length 1, the same on all dimensions
 random = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 4)))
 random = random - random.mean(1, keepdim=True)  # what layer norm leaves of them
-pushes = {"even": even} | {f"random {i + 1}": r / r.norm() for i, r in enumerate(random)}
+pushes = {"even": even}
+for i, push in enumerate(random, 1):
+    pushes[f"random {i}"] = push / push.norm()
 pushed = {}
 for name, push in pushes.items():
     def add(value, tokens):
@@ -272,7 +278,9 @@ axes = dict(x=list(pushed), x_title="direction of the added push")
 axes |= dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
 P.show(
     P.bars(list(pushed.values()), title="A push as long as the MLP's own", **axes),
-    says="The even push, along the direction that layer norm takes away, leaves every token right. Of three random ones of the same length one costs almost nothing, the other two more than a third.",
+    says="The even push, along the direction that layer norm takes away, leaves every "
+    "token right. Of three random ones of the same length one costs almost nothing, "
+    "the other two more than a third.",
 )
 
 # %%
@@ -291,9 +299,11 @@ claim("random-push-hurts", min(pushed.values()))
 # %%
 P.drawing(
     "circuit",
-    says="Attention finds the source by its position; at y0 it looks at the source or away from it, by the token. What it writes is a place on a line, near "
-    "one of four, one for each source token. The MLP adds a push that hardly needs to know the tokens. The place, so pushed, decides which logit is the highest: "
-    "that of the source token plus 1.",
+    says="Attention finds the source by its position; at y0 it looks at the source or "
+    "away from it, by the token. What it writes is a place on a line, near one of "
+    "four, one for each source token. The MLP adds a push that hardly needs to know "
+    "the tokens. The place, so pushed, decides which logit is the highest: that of "
+    "the source token plus 1.",
 )
 
 # %% [markdown]
@@ -338,7 +348,7 @@ claim("circuit-is-enough", count)
 
 # %%
 zoo = load_zoo("article")
-exact = zoo.where(zoo.exact)  # 03 has counted them, 04 has checked its record
+exact = zoo.where(zoo.exact)  # 03 has counted them, and checked this record
 sets = {"sorted tail": slice(60_000, None), "everything": slice(None)}
 sets["our hold-out"] = T.split(torch.arange(65_536))[1]
 predicted_gap = "within ten points of each other"
@@ -360,9 +370,11 @@ article = {"article, W_out": 0.1767, "article, W_O": 0.2919}
 axes = dict(y_title="accuracy", reference=article)
 P.show(
     P.strips(groups, title="W_out or W_O zeroed, one dot for each exact seed", **axes),
-    says="Without W_O most seeds lie at one quarter, a few a little beside it, one at one third; on the sorted tail they spread from under "
-    "a fifth to over four tenths. Without W_out they spread from one quarter, on the tail from under a fifth, to nearly all. The article's figure for W_O "
-    "lies within the spread of the sorted tail, that for W_out at its lowest end.",
+    says="Without W_O most seeds lie at one quarter, a few a little beside it, one at "
+    "one third; on the sorted tail they spread from under a fifth to over four "
+    "tenths. Without W_out they spread from one quarter, on the tail from under a "
+    "fifth, to nearly all. The article's figure for W_O lies within the spread of the "
+    "sorted tail, that for W_out at its lowest end.",
 )
 
 # %%
@@ -394,19 +406,22 @@ claim("zoo-no-mlp-range", spread(everything[0]))
 # %% [markdown]
 # So the article's figures are one draw from a wide distribution, made wider by a biased hold-out.
 # Zeroing $W_O$ does cost more, as the article says in words, in nearly every seed; its own figures happened to say the opposite.
-# Its guess, that on the whole distribution the two figures come closer, holds in little more than half of the seeds, and close they are not.
+# Its guess, that on the whole distribution the two figures come closer, holds in about half of the seeds, as a coin would have it, and close they are not.
 #
 # Without $W_O$ an output can use nothing but the token at its own place.
 # Only $y_0$ has its source there.
-# So in every seed $y_1 … y_7$ must be at one quarter exactly, and $y_0$ may be anything.
+# So $y_1 … y_7$ can be at one quarter at most (less only where a model says BOS), and $y_0$ may be anything.
 # In how many does it keep its answer?
 
 # %%
 without_W_O = no_attention_hits.double().mean(1)  # [models, 8]
 y0, others = without_W_O[:, 0], without_W_O[:, 1:]
 print(f"y1 to y7: {others.min():.4f} to {others.max():.4f} in {len(exact)} seeds")
-print(f"y0: always right in {(y0 == 1).sum()}, at chance in {(abs(y0 - 0.25) < 0.01).sum()}")
-claim("zoo-no-attention-y0", (abs(y0 - 0.25) < 0.01).sum())
+at_chance = (abs(y0 - 0.25) < 0.01).sum()
+between, below = ((y0 > 0.26) & (y0 < 1)).sum(), (y0 < 0.24).sum()
+print(f"y0: always right in {(y0 == 1).sum()}, at chance in {at_chance}", end=", ")
+print(f"better in {between}, worse in {below}")
+claim("zoo-no-attention-y0", at_chance)
 
 # %% [markdown]
 # ## Zero, mean and resample over the seeds
@@ -423,14 +438,16 @@ mlp_kinds = {how: by_position(I.ablate(exact, "mlp", how)).mean(1) for how in I.
 # %%
 mlp_kinds["resample"] = by_position(I.ablate(exact, "mlp", "resample")).mean(1)
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
+title = "The MLP's output replaced, one dot for each exact seed"
 P.show(
-    P.strips(mlp_kinds, title="The MLP's output replaced, one dot for each exact seed", **axes),
-    says="All three spread widely from seed to seed. In the median the mean costs least; it costs almost nothing in two seeds, seed 0 among them.",
+    P.strips(mlp_kinds, title=title, **axes),
+    says="All three spread widely from seed to seed. In the median the mean costs "
+    "least; it costs almost nothing in two seeds, seed 0 among them.",
 )
 
 # %%
 constant_enough = (mlp_kinds["mean"] > 0.99).sum().item()
-print(f"a constant MLP keeps 99 % of tokens in {constant_enough} of {len(exact)} exact seeds")
+print(f"a constant MLP keeps 99 % of tokens in {constant_enough} of {len(exact)} seeds")
 print(f"all of them in {(mlp_kinds['mean'] == 1).sum()}", end="; ")
 print(f"zeroed, it leaves 99 % in {(mlp_kinds['zero'] > 0.99).sum()}", end=" ")
 print(f"(predicted: {predicted_like_seed_0})")
@@ -443,11 +460,12 @@ on_its_line, _ = I.one_direction(exact)
 constants = I.mean_of(exact, "mlp_out")
 circuits = I.intervene(exact, {"attn_out": on_its_line, "mlp_out": constants})
 runs_it = (n_right(circuits) == T.N_SEQUENCES).sum().item()
-print(f"one direction and a constant MLP: exact in {runs_it} of {len(exact)} exact seeds")
+print(f"one direction and a constant MLP: exact in {runs_it} of {len(exact)} seeds")
 claim("zoo-circuit-is-seed-0s", runs_it)
 
 # %% [markdown]
-# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the MLP does say something about the input that the model relies on.
+# So what `05_mlp` found is true of seed 0 and is an exception: in most seeds the mean of what the MLP writes cannot stand in for it.
+# (Perhaps another constant could; we have tried the mean only.)
 # The circuit above is enough for one model, and for hardly any other, though all were trained alike and all give the same answers.
 # Had we stopped at one model, the series would have told you something false about the others.
 #
@@ -472,7 +490,8 @@ n_exact = {kind: load_zoo(kind).exact.sum().item() for kind in kinds}
 axes = dict(x=kinds.values(), x_title="trained…", y_title="exact seeds, of 32")
 P.show(
     P.bars(list(n_exact.values()), title="Which models learn the task?", **axes),
-    says="Of 32 seeds each, 28 are exact with everything, 29 without the MLP, and all 32 without layer norm, with or without an MLP.",
+    says="Of 32 seeds each, 28 are exact with everything, 29 without the MLP, and all "
+    "32 without layer norm, with or without an MLP.",
 )
 
 # %%
@@ -498,7 +517,9 @@ axes |= dict(x_title="logit of the next token", y_title="token attended to")
 title = "The OV circuit of seed 0, trained without MLP and layer norms"
 P.show(
     P.heatmap(ov[0], signed=True, text=True, title=title, **axes),
-    says="In each row the largest entry is the token plus 1: 0 raises 1, 1 raises 2, 2 raises 3 and 3 raises 0. It is the permutation matrix of the first notebook, blurred.",
+    says="In each row the largest entry is the token plus 1: 0 raises 1, 1 raises 2, "
+    "2 raises 3 and 3 raises 0. It is the permutation matrix of the first notebook, "
+    "blurred.",
 )
 
 # %%
@@ -531,7 +552,7 @@ kept = [(counts == T.N_SEQUENCES).sum() for counts in without_neurons.values()]
 claim("none-exact-without-neurons", sum(kept))
 
 # %% [markdown]
-# None.
+# None of these.
 # So zeroing breaks every one of them, while most of those that never had an MLP are exact.
 # Both are facts; only the second one is about the task.
 #
@@ -556,19 +577,21 @@ def recorded(kind):
 pair_scores = {"with MLP": recorded("sum_pairs")}
 pair_scores["attention only"] = recorded("sum_pairs_no_mlp")
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
+title = "Sum of two tokens mod 4, one dot for each of 32 seeds"
 P.show(
-    P.strips(pair_scores, title="Sum of two tokens mod 4, one dot for each of 32 seeds", **axes),
-    says="With an MLP seven seeds are at one and the others spread below. With attention alone one seed reaches "
-    "seven tenths, and the others stay below six tenths.",
+    P.strips(pair_scores, title=title, **axes),
+    says="With an MLP seven seeds are at one and the others spread below. With "
+    "attention alone one seed reaches seven tenths, and the others stay below six "
+    "tenths.",
 )
 
 # %%
-solved = (pair_scores["with MLP"] == 1).sum().item()
-print(f"with MLP: {solved} of 32 exact, {(pair_scores['with MLP'] > 0.99).sum()} above 99 %")
-alone = pair_scores["attention only"]
+with_mlp, alone = pair_scores.values()
+solved = (with_mlp == 1).sum().item()
+print(f"with MLP: {solved} of 32 exact, {(with_mlp > 0.99).sum()} above 99 %")
 print(f"attention only: predicted {predicted_alone:.0%}", end=", ")
 print(f"best {alone.max():.1%}, median {alone.median():.1%}")
-claim("pairs-need-the-mlp", pair_scores["attention only"].max())
+claim("pairs-need-the-mlp", alone.max())
 claim("pairs-with-mlp", solved)
 
 # %% [markdown]
@@ -610,34 +633,63 @@ claim("proof-cases", proof.cases)
 # %% [markdown]
 # ## What was shown, and what was not
 #
-# The whole series as a table.
-# Every claim of the series was asserted in a cell (`notebooks/claims.toml` lists them); these are the ones that answer the article.
+# The whole series in two tables.
+# Every claim of the series was asserted in a cell (`helpers/reader/claims.toml` lists them); these are the ones that answer the article.
 # A number of a notebook before this one is not repeated here, but named.
+# All were counted on 65,536 inputs, but for the first, which is about a hold-out of 5,536.
 # The last column says what would have overturned the third.
+# First, what the parts do:
 
 # %%
-n, both_starts = f"{len(exact)} exact of 32", f"{len(exact)} and {len(default)} exact of 32"
+n, starts = f"{len(exact)} exact of 32", f"{len(exact)} and {len(default)} exact of 32"
+header = ["claim", "article", "measured here", "seeds", "how it could have failed"]
 ideal = by_position(I.set_pattern(exact, I.ideal_pattern()))  # [models, 8]
 n_clean = (ideal.min(1).values == 1).sum()
-wins, best = (everything[0] > everything[1]).sum(), pair_scores["attention only"].max()
-ranges = [f"{values.min():.0%} to {values.max():.0%}" for values in everything]
 verdicts = [
-    ("the data are shuffled before the split", "stated", "not in its code (01)", "none"),
-    ("each output looks at its source", "yes", f"and that is enough in {n_clean} seeds", n),
-    ("y0 looks at x7", "yes", "not in all seeds (04)", n),
-    ("attention fetches, the MLP adds 1", "yes", "in no seed does the lens read it (05)", n),
-    ("the MLP's work depends on the token", "yes", f"not in {constant_enough} seeds", n),
-    ("without W_out little is left", "17.67 %", ranges[0], n),
-    ("without W_O little is left", "29.19 %", f"{ranges[1]}; y0 kept in {(y0 == 1).sum()}", n),
-    ("attention is the more severe", "in words", f"yes, in {wins} seeds", n),
-    ("on everything the two come closer", "guessed", f"in {closer} seeds", n),
-    ("the MLP is needed", "yes", f"no: {n_exact['no_mlp']} of 32 are exact without one", "32"),
-    ("a part whose loss hurts is needed", "yes", "no: the same", both_starts),
-    ("the sum of two tokens wants an MLP", "not asked", f"{solved} of 32; else {best:.0%}", "32"),
-    ("one number and constants are enough", "not asked", f"in {runs_it} seeds", n),
-    ("two tokens decide each output", "not asked", f"proved in {proof.cases} cases", "seed 0"),
+    ("the data are shuffled before the split", "stated", "not in its code (01)", "none",
+     "an x0 other than 3 in its tail"),
+    ("each output looks at its source", "yes", f"that is enough in {n_clean} seeds", n,
+     "all seeds exact under the ideal pattern"),
+    ("the pattern is consistent over inputs", "yes", "under half when frozen (04)", n,
+     "all seeds exact when it is frozen"),
+    ("y0 looks at x7", "yes", "not in all; many rely on attention all the same (04)", n,
+     "the picture agreeing with the ablation"),
+    ("attention fetches, the MLP adds 1", "yes", "in no seed by the lens (05)", starts,
+     "the lens reading the source"),
+    ("one number and constants are enough", "not asked", f"in {runs_it} seeds", n,
+     "one wrong input"),
+    ("right on every input", "not asked", f"proved in {proof.cases} cases", "seed 0",
+     "one input that no case settles"),
 ]
-P.table(verdicts, ["claim", "article", "measured here", "seeds"])
+P.table(verdicts, header)
+
+# %% [markdown]
+# Then, what it means that a part is missed:
+
+# %%
+wins, best = (everything[0] > everything[1]).sum(), alone.max()
+ranges = [f"{values.min():.0%} to {values.max():.0%}" for values in everything]
+without_mlp, y0_kept = n_exact["no_mlp"], f"y0 always right in {(y0 == 1).sum()}"
+gap = f"the median gap is {all_gap:.0%} (tail {tail_gap:.0%})"
+verdicts = [
+    ("the MLP's work depends on the token", "yes", f"hardly in {constant_enough}", n,
+     "a constant costing much in all"),
+    ("without W_out little is left", "17.67 %", ranges[0], n, "all near the figure"),
+    ("without W_O little is left", "29.19 %", f"{ranges[1]}; {y0_kept}", n,
+     "y0 right in most seeds"),
+    ("attention is the more severe", "in words", f"yes, in {wins} seeds", n, "in few"),
+    ("on everything the two come closer", "guessed", f"in {closer} seeds; {gap}", n,
+     "nearly all or nearly none"),
+    ("the MLP is needed for +1 mod 4", "yes", f"no: {without_mlp} exact without", "32",
+     "none being exact"),
+    ("a part whose loss hurts is needed", "yes",
+     f"no: {sum(kept)} exact once zeroed, {without_mlp} of 32 trained without", starts,
+     "the two agreeing"),
+    ("the sum of two tokens wants an MLP", "not asked",
+     f"{solved} exact with it; without at most {best:.0%} of tokens", "32",
+     "one seed solving it without"),
+]
+P.table(verdicts, header)
 
 # %% [markdown]
 # Not shown: that larger models work like this one; that 32 seeds of one recipe stand for all ways of training; how the seeds work that neither the line nor the ideal pattern explains; whether the sum of two tokens could be learnt by attention alone in another way (without layer norm, say, or by another recipe).
