@@ -1,21 +1,19 @@
-"""tests/benchmark.py runs and writes what it measured. How fast the machine is, is not judged."""
+"""tools/benchmark.py runs and writes what it measured. How fast the machine is, is not judged."""
 
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).with_name("benchmark.py")
+import pytest
+
+from conftest import ROOT, python
+
+SCRIPT = ROOT / "tools" / "benchmark.py"
 
 
+@pytest.mark.slow
 def test_the_sweep_part_runs_and_writes_its_numbers(tmp_path):
     file = tmp_path / "benchmark.json"
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--quick", "--only", "3", "--json", str(file)],
-        capture_output=True,
-        text=True,
-    )
+    done = python(ROOT, SCRIPT, "--quick", "--only", "3", "--json", file)
     assert done.returncode == 0, done.stderr
     assert "How to read it" in done.stdout and "nan" not in done.stdout
     found = json.loads(file.read_text(encoding="utf-8"))
@@ -28,6 +26,7 @@ def test_the_sweep_part_runs_and_writes_its_numbers(tmp_path):
     assert max(found["sweep_weights_apart"].values()) < 1e-4
 
 
+@pytest.mark.slow
 def test_an_unknown_part_is_refused():
-    done = subprocess.run([sys.executable, str(SCRIPT), "--only", "6"], capture_output=True)
-    assert done.returncode == 2
+    done = python(ROOT, SCRIPT, "--only", "6")
+    assert done.returncode == 2 and "invalid choice: 6" in done.stderr

@@ -1,4 +1,4 @@
-"""Sweeps on a Dask cluster, and sweeps that are killed: the weights are the same, and none is half."""
+"""Sweeps on a Dask cluster, and sweeps that are killed: the same weights, and no half file."""
 
 import os
 import signal
@@ -10,8 +10,8 @@ import joblib
 import pytest
 import torch
 
-from helpers import model as M
 from helpers import training as R
+from helpers.storage import load
 
 SEEDS, STEPS = [0, 1, 2, 3], 5
 
@@ -22,6 +22,7 @@ def same(a, b) -> bool:
     return a.seeds == b.seeds and apart < 1e-6
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_trains_the_same_models(tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask[distributed] is not installed")
     here, here_history = R.sweep("article", SEEDS, max_steps=STEPS, shard=2, n_jobs=1)
@@ -45,9 +46,10 @@ R.sweep("article", {SEEDS}, max_steps={STEPS}, shard=2, n_jobs=1, folder=sys.arg
 """
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_no_half_file_and_goes_on(tmp_path, monkeypatch):
     run = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path)], stderr=subprocess.PIPE)
-    give_up = time.monotonic() + 50
+    give_up = time.monotonic() + 120
     while not list(tmp_path.glob("*.safetensors")):  # the first shard is there: now
         assert run.poll() is None and time.monotonic() < give_up, "no shard was written"
         time.sleep(0.002)
@@ -55,16 +57,10 @@ def test_a_killed_sweep_leaves_no_half_file_and_goes_on(tmp_path, monkeypatch):
     run.communicate()
     assert run.returncode == -signal.SIGKILL, "it was quicker than the test"
 
-    # Whatever has both its files loads whole. Killed between the two, a shard has no note, and
-    # counts as not trained.
-    kept = sorted(tmp_path.glob("*.safetensors"))
-    finished = [path for path in kept if path.with_suffix(".json").exists()]
-    for path in finished:
-        tensors, note = M.load(path)
+    finished = sorted(tmp_path.glob("*.safetensors"))
+    for path in finished:  # whatever is there is whole, and a name with a dot is not looked at
+        tensors, note = load(path)
         assert note["seeds"] in (SEEDS[:2], SEEDS[2:]) and len(tensors["history/steps"]) == 2
-    for path in set(kept) - set(finished):
-        with pytest.raises(FileNotFoundError, match="json"):
-            M.load(path)
 
     before = {path: path.stat().st_mtime_ns for path in finished}
     trained, real = [], R.train

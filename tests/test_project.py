@@ -47,6 +47,8 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 import helpers
 from helpers.model import KINDS, load_trained, load_zoo, read_weights
 from helpers.plotting import DRAWINGS
@@ -56,8 +58,8 @@ from helpers import evaluation, interventions, proof, training
 assert Path(helpers.__file__).is_relative_to(sys.argv[1]), helpers.__file__
 assert len(claims.claims()) > 50 and len(load_zoo(list(KINDS)[-1])) and load_trained()
 assert {p.name for p in DRAWINGS.iterdir()} == set(sys.argv[2:])
-(found,) = [d for d in [distribution("from-zero-to-interpretability")] if d]
-assert set(colab.WANTED.values()) <= {r.replace(" ", "") for r in found.requires}
+wanted = set(map(Requirement, distribution("from-zero-to-interpretability").requires))
+assert set(map(Requirement, colab.WANTED.values())) <= wanted
 """
 
 

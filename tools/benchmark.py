@@ -1,6 +1,6 @@
 """How fast and how certain training is, measured on this machine.
 
-    python tests/benchmark.py [--quick] [--only N] [--json FILE]
+    python tools/benchmark.py [--quick] [--only N] [--json FILE]
 
 A script, not a test: it judges nothing. Five parts, each prints one table and how to read it:
 1 seconds to exact, 2 success over seeds, 3 sweeps, 4 where the time goes, 5 a peer's task.
@@ -34,6 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers import model as M
 from helpers import task as T
 from helpers import training as R
+from helpers.evaluation import by_position, n_right, right
+from helpers.storage import versions
 
 # The plain reading of the article: AdamW as it comes, 30 passes over 60,000 sequences, 3,510 steps.
 # 13 perfect batches of 512 are as many sequences as our 50 of 128, so both prove as much.
@@ -120,7 +122,7 @@ def train_set() -> torch.Tensor:
     return T.split(T.full_sequences())[0]
 
 
-def library_weights(kind: str, seed: int) -> dict[str, torch.Tensor]:
+def library_weights(kind: str, seed: int, device="cpu") -> dict[str, torch.Tensor]:
     """Starting weights as the library draws them for `cfg.seed`, in place of `initial_weights`."""
     from transformer_lens import TransformerBridge, TransformerBridgeConfig
 
@@ -141,7 +143,7 @@ def seconds_to_exact(quick: bool) -> dict:
         model, steps = plain_loop(seed)
         ours.append(time.perf_counter() - start)
         our_steps.append(steps)
-        our_failed += R.n_right(model, T.full_sequences()).item() < T.N_SEQUENCES
+        our_failed += n_right(model).item() < T.N_SEQUENCES
 
     # The article's runs are counted on stacked models, which is the same loop (a test holds the two
     # together) but quicker; then a plain step is timed, and multiplied by the steps needed.
@@ -149,8 +151,8 @@ def seconds_to_exact(quick: bool) -> dict:
     as_it_comes = dict(initial_weights=library_weights, to_grid=lambda gradient: gradient)
     with mock.patch.multiple(R, **as_it_comes):
         zoo, history = R.train("article", seeds, ARTICLE, max_steps=budget)
-    exact = R.n_right(zoo, T.full_sequences()) == T.N_SEQUENCES
-    tokens = R.right(zoo, T.full_sequences()[:: 16 if quick else 1]).double().mean((1, 2))
+    exact = n_right(zoo) == T.N_SEQUENCES
+    tokens = right(zoo, T.full_sequences()[:: 16 if quick else 1]).double().mean((1, 2))
     needed = [
         history["steps"][i].item() if exact[i] else ARTICLE.max_steps for i in range(len(seeds))
     ]
@@ -172,12 +174,14 @@ def seconds_to_exact(quick: bool) -> dict:
             ["the article's", spread(article), spread(needed, "{:.0f}"), str(ARTICLE.batch),
              1e3 * per_step, f"{failed} of {len(seeds)}"],
         ],
-        f"ours is quicker by a factor of {ratio:.1f}. Ours is timed whole, proof by 50 perfect batches "
-        "included; the article's is milliseconds a step (measured) times the steps it needed, or its "
+        f"ours is quicker by a factor of {ratio:.1f}. Ours is timed whole, proof by 50 perfect "
+        "batches "
+        "included; the article's is milliseconds a step (measured) times the steps it needed, or "
+        "its "
         f"full budget of {ARTICLE.max_steps:,} if it never got there"
         + (f" (it was followed for {budget} steps only)" if quick else "")
         + f". Its models end with {tokens.min():.1%} to {tokens.max():.1%} of tokens right.",
-    )  # fmt: skip
+    )
     return dict(
         seconds_to_exact_ratio=ratio,
         seconds_to_exact_ours=ours,
@@ -217,21 +221,21 @@ def success(quick: bool) -> dict:
             seeds = [seed + 1000 * attempt for seed in waiting]
             trained.append(len(seeds))
             zoo, history = R.sweep("article", seeds, max_steps=most, shard=16 if not quick else 4)
-            met, right = history["stopped"], history["n_right"] == T.N_SEQUENCES
+            met, is_exact = history["stopped"], history["n_right"] == T.N_SEQUENCES
             steps = history["steps"].sum().item()
             # The criterion never sees the hold-out: a run that met it and is not exact counts as
             # a failure, for nobody who trains would have known to start again.
-            exact += (met & right).sum().item()
+            exact += (met & is_exact).sum().item()
             steps_total += steps
             if attempt == 0:
-                stuck = list(zip(seeds, R.by_position(zoo, T.full_sequences()), met))
+                stuck = list(zip(seeds, by_position(zoo), met))
                 stuck = [(seed, share) for seed, share, ok in stuck if not ok]
                 median_steps = history["steps"][met].double().median().item()
             waiting = [seed for seed, ok in zip(waiting, met) if not ok]
             rows.append(
                 [["at the first try", "after one restart", "after two"][attempt], f"{exact} of {n}",
-                 str(len(seeds)), f"{(met & ~right).sum().item()}", f"{steps:,}"]
-            )  # fmt: skip
+                 str(len(seeds)), f"{(met & ~is_exact).sum().item()}", f"{steps:,}"]
+            )
         by_try.append(exact)
     table(
         f"2  Success: seeds that become exact, a try ending after {most:,} steps",
@@ -239,14 +243,16 @@ def success(quick: bool) -> dict:
         rows,
         f"{by_try[0]} of {n} seeds need no restart, with {median_steps:.0f} steps in the median; a "
         "restart is the same training with seed + 1000, begun when the criterion was not met. All "
-        f"tries together: {steps_total:,} steps, {steps_total / max(exact, 1):,.0f} for each exact model.",
+        f"tries together: {steps_total:,} steps, {steps_total / max(exact, 1):,.0f} for each "
+        "exact model.",
     )
     if stuck:
         table(
             "   The seeds that were stuck at the first try: share of right tokens",
             ["seed", *T.OUTPUT_NAMES],
             [[str(seed), *[f"{s:.2f}" for s in share.tolist()]] for seed, share in stuck],
-            "1.00 is solved and 0.25 is a guess among four. 0.50 and 0.75 are outputs that are known for "
+            "1.00 is solved and 0.25 is a guess among four. 0.50 and 0.75 are outputs that are "
+            "known for "
             "some answers only.",
         )
     undone = comes_undone(range(4 if quick else 32), most if quick else None)
@@ -284,7 +290,8 @@ def comes_undone(seeds, max_steps) -> dict:
         ],
         "a model that was exact can come undone while the rate is high"
         + (
-            f": here for {later[undone].double().median():.0f} batches in the median of those that did."
+            f": here for {later[undone].double().median():.0f} batches in the median of those "
+            "that did."
             if undone.any()
             else "; here none did."
         ),
@@ -337,7 +344,7 @@ def native_name(name: str) -> str:
     for ours, theirs in {
         "pos_embed": "pos", "unembed": "head", "ln_final": "ln_out", "blocks": "layers",
         "mlp.in": "mlp.fc_in", "mlp.out": "mlp.fc_out",
-    }.items():  # fmt: skip
+    }.items():
         name = name.replace(ours, theirs)
     return "tok_" + name if name.startswith("embed") else name
 
@@ -375,7 +382,7 @@ def sweeps(quick: bool) -> dict:
             "article", seeds, max_steps=steps
         )
     parts_of = {"plain loop, one after another": 8, "train(), one after another": 8,
-                "plain loop in two processes": 4}  # fmt: skip
+                "plain loop in two processes": 4}
     seconds = in_turns(ways, rounds)
     seconds = {name: value * parts_of.get(name, 1) for name, value in seconds.items()}
     names = list(ways)
@@ -398,14 +405,18 @@ def sweeps(quick: bool) -> dict:
                 apart[way] = max(apart[way], (value[i] - other).abs().max().item())
     table(
         f"3  A sweep: 32 seeds, {steps} steps",
-        ["", "seconds", "ms a step a model", "times faster than the plain loop", "than train() alone"],
+        ["", "seconds", "ms a step a model", "times faster than plain", "than train() alone"],
         [[name, s, 1e3 * s / 32 / steps, slow / s, base / s] for name, s in seconds.items()],
-        f"a sweep over two processes is {base / swept:.1f} times faster than the same seeds one after "
-        "another. The workers are running before the clock starts; the first three rows are measured on "
-        "some of the seeds and scaled. After 50 steps the sweep's weights differ from the plain loop's by "
-        f"{apart['plain']:.0e}, from train() one by one by {apart['alone']:.0e}, from torch.func's by "
+        f"a sweep over two processes is {base / swept:.1f} times faster than the same seeds one "
+        "after "
+        "another. The workers are running before the clock starts; the first three rows are "
+        "measured on "
+        "some of the seeds and scaled. After 50 steps the sweep's weights differ from the plain "
+        "loop's by "
+        f"{apart['plain']:.0e}, from train() one by one by {apart['alone']:.0e}, from "
+        "torch.func's by "
         f"{apart['torch_func']:.0e}.",
-    )  # fmt: skip
+    )
     return dict(
         sweep_ratio=base / swept,
         sweep_ratio_plain=slow / swept,
@@ -477,9 +488,12 @@ def where_the_time_goes(quick: bool) -> dict:
             for part, ms in parts.items()
         ]
         + [["all", total, "100%", bound, total / bound]],
-        f"the multiplications of a step are {both / 1e6:.1f} million operations; this machine's float64 "
-        f"matrix product reaches {rate / 1e9:.1f} thousand million a second, hence the least. The rest is "
-        f"not arithmetic: {counted.started} small operations, each of which Python and torch have to start, "
+        f"the multiplications of a step are {both / 1e6:.1f} million operations; this machine's "
+        "float64 "
+        f"matrix product reaches {rate / 1e9:.1f} thousand million a second, hence the least. The "
+        "rest is "
+        f"not arithmetic: {counted.started} small operations, each of which Python and torch have "
+        "to start, "
         "and the library's hooks around them.",
     )
 
@@ -513,8 +527,10 @@ def where_the_time_goes(quick: bool) -> dict:
         f"   Growth: one step (where not named, length 16, batch {recipe.batch}, d_model 4)",
         ["", "ms", "microseconds a token"],
         rows,
-        "where the cost of starting operations rules, more work is nearly free and a token gets cheaper; "
-        "where the last column stops falling, arithmetic and memory rule. In a longer sequence a token "
+        "where the cost of starting operations rules, more work is nearly free and a token gets "
+        "cheaper; "
+        "where the last column stops falling, arithmetic and memory rule. In a longer sequence a "
+        "token "
         "has more tokens to attend to.",
     )
     return dict(
@@ -561,7 +577,7 @@ def _bridge():
     cfg = TransformerBridgeConfig(
         n_layers=1, d_model=WIDTH, d_head=WIDTH, n_heads=1, d_mlp=2 * WIDTH, d_vocab=CLASSES,
         n_ctx=LENGTH, act_fn="relu", normalization_type="LN", attention_dir="bidirectional", seed=0,
-    )  # fmt: skip
+    )
     return TransformerBridge.boot_native(cfg)
 
 
@@ -572,7 +588,10 @@ def _reversal(model, recipe, seed, most, grid=False, std=None, warmup=0) -> tupl
     With `std`, every matrix starts normal at that scale; without, as its module made it.
     """
     rng = np.random.default_rng(seed)
-    draw = lambda n: torch.from_numpy(rng.integers(0, CLASSES, (n, LENGTH)))
+
+    def draw(n):
+        return torch.from_numpy(rng.integers(0, CLASSES, (n, LENGTH)))
+
     for p in model.parameters():
         if std is not None and p.dim() == 2:
             p.data.copy_(torch.from_numpy(rng.normal(0, std, p.shape)))
@@ -626,14 +645,17 @@ def peer(quick: bool) -> dict:
         per_step = [s / n for s, n in runs if math.isfinite(s)]
         rows.append([name, middle, f"{statistics.median(steps):.0f}",
                      1e3 * statistics.median(per_step) if per_step else "",
-                     f"{failed} of {len(seconds)}"])  # fmt: skip
+                     f"{failed} of {len(seconds)}"])
     table(
         f"5  A peer's task: reverse {LENGTH} of {CLASSES} classes, d_model {WIDTH}, float32",
         ["", "seconds to 99.9 %", "steps", "ms a step", "never"],
         rows,
-        "the first two rows share recipe and initial scale, so between them lies what the bridge's hooks "
-        "and the rounding of gradients cost; the third row is AdamW at 5e-4, 50 steps of warm-up, clipping "
-        f"at 5, torch's own start and sinusoids for the positions. Attention is bidirectional; medians "
+        "the first two rows share recipe and initial scale, so between them lies what the "
+        "bridge's hooks "
+        "and the rounding of gradients cost; the third row is AdamW at 5e-4, 50 steps of "
+        "warm-up, clipping "
+        "at 5, torch's own start and sinusoids for the positions. Attention is bidirectional; "
+        "medians "
         f"of {len(seeds)} seeds.",
     )
     return dict(peer_seconds=out)
@@ -651,7 +673,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    where = dict(cores=os.cpu_count(), processor=platform.machine(), **M.versions())
+    where = dict(cores=os.cpu_count(), processor=platform.machine(), **versions())
     print("  ".join(f"{k} {v}" for k, v in where.items()))
     out = dict(quick=arguments.quick, machine=where)
     for number, part in PARTS.items():

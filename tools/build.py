@@ -332,7 +332,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(SOURCES)}; default: all")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--sources", action="store_true", help="do not execute; keep the outputs")
-    how.add_argument("--check", action="store_true", help="only say what differs, and write nothing")
+    how.add_argument("--check", action="store_true", help="say what differs, write nothing")
     options = parser.parse_args()
     for name in options.names:
         if name not in SOURCES:
