@@ -193,9 +193,8 @@ def heatmap(
     z = np.asarray(z, dtype=float)
     top = float(np.abs(z).max()) if top is None else top
     figure = go.Figure(_cells(z, x, y, top, signed, text))
-    figure.update_traces(colorbar=dict(title=unit))
+    figure.update_traces(colorbar_title=unit).update_xaxes(type="category")
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(type="category")
     return _finish(figure, title, x_title, y_title, size=(460, 620))
 
 
@@ -225,10 +224,9 @@ def gallery(
     for i, pattern in enumerate(patterns):
         cells = _cells(pattern, x, y, top, signed, text, digits=2)
         figure.add_trace(cells, row=i // columns + 1, col=i % columns + 1)
-    figure.update_traces(showscale=False)
-    figure.update_yaxes(autorange="reversed", showticklabels=False, ticks="")
-    figure.update_xaxes(showticklabels=False, ticks="")
-    figure.update_annotations(font_size=11)
+    figure.update_traces(showscale=False).update_annotations(font_size=11)
+    figure.update_yaxes(autorange="reversed", showticklabels=False)
+    figure.update_xaxes(showticklabels=False)
     size = (90 + 118 * rows, 900)
     return _finish(figure, title, "", "", size=size, margin=dict(l=20, r=20, t=80, b=20))
 
@@ -255,18 +253,17 @@ def scatter3d(
     if radius:
         _line3d(figure, _net(radius), line=dict(width=1, color="#dcdcdc"))
     for i, (name, points) in enumerate(groups.items()):
-        x, y, z = np.asarray(numbers(points, 3)).T.tolist()
-        marker = dict(size=sizes, color=_colour(colours, name, i))
-        marker |= dict(symbol="circle-open" if name in hollow else "circle")
+        symbol = "circle-open" if name in hollow else "circle"
+        marker = dict(size=sizes, color=_colour(colours, name, i), symbol=symbol)
         text = list((labels or {}).get(name, [])) or None
-        figure.add_scatter3d(x=x, y=y, z=z, name=name, mode="markers", text=text, marker=marker)
+        figure.add_scatter3d(**_xyz(points), name=name, mode="markers", text=text, marker=marker)
     for name, points in (joined or {}).items():
         middle = np.mean(points, 0)
         middle *= 1.14 * (radius or np.linalg.norm(middle)) / np.linalg.norm(middle)
         _line3d(figure, [*points, middle], name, line=dict(width=2, color="#999"))
-    for name, tip in (arrows or {}).items():
-        colour = colours.get(name, "#222") if isinstance(colours, dict) else "#222"
-        _line3d(figure, [[0, 0, 0], tip], name, line=dict(width=6, color=colour))
+    for i, (name, tip) in enumerate((arrows or {}).items()):
+        line = dict(width=6, color=_colour(colours, name, i))
+        _line3d(figure, [[0, 0, 0], tip], name, line=line)
     axis = dict(showbackground=False, showticklabels=False, showgrid=False, zerolinecolor="#bbb")
     axes = {f"{a}axis": dict(title=f"u{n}", **axis) for a, n in zip("xyz", "₁₂₃")}
     camera = dict(eye=dict(x=1.25, y=0.75, z=0.7))
@@ -276,28 +273,26 @@ def scatter3d(
     return _finish(figure, title, "", "", size=(560, 720), **around)
 
 
+def _xyz(points) -> dict:
+    return dict(zip("xyz", np.transpose(numbers(points, 3)).tolist()))
+
+
 def _line3d(figure, points, name="", **style) -> None:
-    """A line through `points` `[n, 3]` (None for a gap), with `name` at its end."""
-    rounded = np.round(np.array(points, dtype=float), 3) + 0.0
-    x, y, z = ([None if np.isnan(v) else v for v in axis] for axis in rounded.T.tolist())
-    text = [""] * (len(x) - 1) + [name] if name else None
-    mode = "lines+text" if name else "lines"
-    figure.add_scatter3d(
-        x=x, y=y, z=z, name=name, mode=mode, text=text, showlegend=False, hoverinfo="skip", **style
-    )
+    """A line through `points` `[n, 3]` (NaN for a gap), with `name` at its end."""
+    text = [""] * (len(points) - 1) + [name] if name else None
+    shown = dict(mode="lines+text" if name else "lines", showlegend=False, hoverinfo="skip")
+    figure.add_scatter3d(**_xyz(points), name=name, text=text, **shown, **style)
 
 
 def _net(radius) -> np.ndarray:
     """Circles of longitude and latitude, as one line `[n, 3]` with gaps."""
-    turn, circles = np.linspace(0, 2 * np.pi, 37), []
-    for angle in np.arange(6) * np.pi / 6:
-        up, out = np.sin(turn), np.cos(turn)
-        circles.append([out * np.cos(angle), out * np.sin(angle), up])
+    turn = np.append(np.linspace(0, 2 * np.pi, 37), np.nan)
+    up, out = np.sin(turn), np.cos(turn)
+    circles = [[out * np.cos(a), out * np.sin(a), up] for a in np.arange(6) * np.pi / 6]
     for height in (-0.75, -0.4, 0, 0.4, 0.75):
         wide = (1 - height**2) ** 0.5
-        circles.append([wide * np.cos(turn), wide * np.sin(turn), 0 * turn + height])
-    gaps = np.full((len(circles), 3, 1), np.nan)
-    return radius * np.concatenate([circles, gaps], 2).transpose(0, 2, 1).reshape(-1, 3)
+        circles.append([wide * out, wide * up, height + 0 * turn])
+    return radius * np.concatenate(circles, 1).T
 
 
 def strips(groups: dict, *, title, y_title, reference=None):

@@ -254,7 +254,7 @@ def test_a_wrong_answer_never_shows_the_target(exercise, displayed, capsys):
         assert words in said or "too low" in said, (words, said)
         said = said.replace(verdict.given, "").replace(words, "")
         hidden = {f"{v:.{n}g}" for one in targets(spec) for v in one.ravel() for n in (3, 4, 5, 6)}
-        found = set(re.findall(r"-?\d[\d.,]*", re.sub(r"\[.*?\]|\d+ of \d+", "", said)))
+        found = set(re.findall(r"-?\d+(?:[.,]\d+)*", re.sub(r"\[.*?\]|\d+ of \d+", "", said)))
         assert not found & (hidden - small), said
         for figure in displayed:
             if isinstance(figure, str):

@@ -74,6 +74,16 @@ def test_every_figure_is_shown_in_words_too(displayed, monkeypatch):
     assert not config["displaylogo"] and not config["showSendToCloud"] and not config["scrollZoom"]
 
 
+@pytest.mark.parametrize("name", builders())
+def test_a_figure_takes_the_width_of_the_page_and_a_picture_its_own(name):
+    """plotly fills what no layout fixes; kaleido asks the template where the layout is silent."""
+    layout = builders()[name].layout
+    assert layout.width is None and layout.autosize is None and layout.height >= 200
+    widths = dict(lines=720, bars=720, heatmap=620, gallery=900, scatter3d=720, strips=720)
+    assert layout.template.layout.width == widths[name]
+    assert pio.templates[P.LOOK].layout.width is None  # of this figure only
+
+
 @pytest.mark.parametrize("says", ["", "  \n"])
 def test_a_figure_without_words_is_refused(says, displayed):
     with pytest.raises(ValueError, match="sentence in words"):
@@ -155,14 +165,14 @@ def test_gallery_shows_all_on_one_scale():
 
 
 def test_space_has_points_rings_arrows_and_a_net_on_the_sphere():
-    figure = P.scatter3d(
-        {"a": [[1, 2, 3]], "b": [[0, 0, 1]]},
-        title="", colours={"up": P.RED}, hollow=["b"], labels={"a": ["here"]},
-        arrows={"up": [0, 0, 2]}, joined={"x0": [[2, 0, 0], [0, 2, 0]]}, radius=2,
-    )  # fmt: skip
+    extra = dict(arrows={"up": [0, 0, 2]}, joined={"x0": [[2, 0, 0], [0, 2, 0]]}, radius=2)
+    style = dict(title="", colours={"up": P.RED}, hollow=["b"], labels={"a": ["here"]})
+    figure = P.scatter3d({"a": [[1, 2, 3]], "b": [[0, 0, 1]]}, **style, **extra)
     net, a, b, joined, arrow = figure.data
-    points = np.array([p for p in zip(net.x, net.y, net.z) if None not in p])
-    assert np.allclose(np.linalg.norm(points, axis=1), 2, atol=2e-3) and None in net.x
+    length = np.linalg.norm([net.x, net.y, net.z], axis=0)
+    gaps = np.isnan(length)
+    assert np.allclose(length[~gaps], 2, atol=2e-3) and gaps.sum() == 11 and len(gaps) == 11 * 38
+    assert figure.to_json().count("null") == 3 * 11  # JSON has no NaN
     assert (a.marker.symbol, b.marker.symbol) == ("circle", "circle-open") and a.text == ("here",)
     assert list(joined.text) == ["", "", "x0"] and arrow.line.color == P.RED
     assert (arrow.x, arrow.y, arrow.z) == ((0, 0), (0, 0), (0, 2))

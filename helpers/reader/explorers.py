@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import operator
 import sys
 import threading
 from dataclasses import replace
@@ -51,6 +52,10 @@ def _named(names, tokens) -> list[str]:
     return [f"{name}={token}" for name, token in zip(names, tokens)]
 
 
+def _shares(values) -> str:
+    return ", ".join(f"{name} {value:.0%}" for name, value in zip(T.OUTPUT_NAMES, values))
+
+
 # ---------------------------------------------------------------- 01: the task
 
 
@@ -73,23 +78,22 @@ def task_figure(tokens=EXAMPLE):
         "only 1 added": [(t + 1) % 4 for t in x],
         "best constant": _best_constant(),
     }
-    count = {name: sum(a == t for a, t in zip(row, target)) for name, row in answers.items()}
+    count = {name: sum(map(operator.eq, row, target)) for name, row in answers.items()}
     rows = {"target": target}
     rows |= {f"{name}: {count[name]} of 8": row for name, row in answers.items()}
     marks = [[f"{a} ✓" if a == t else str(a) for a, t in zip(row, target)] for row in rows.values()]
     title = f"Input {_text(x)} → target {_text(target)}"
-    colours = [[(t + d) / 4, P.TOKEN_COLOURS[t]] for t in range(4) for d in (0, 1)]
     axes = dict(x=T.OUTPUT_NAMES, y=list(rows), x_title="output position", y_title="")
     figure = P.heatmap(list(rows.values()), title=title, **axes)
-    figure.update_traces(text=marks, texttemplate="%{text}", textfont=dict(size=18, color="#000"))
-    scale = dict(zmin=-0.5, zmax=3.5, colorscale=colours, showscale=False)
-    figure.update_traces(xgap=2, ygap=2, **scale)
+    colours = [[(t + d) / 4, P.TOKEN_COLOURS[t]] for t in range(4) for d in (0, 1)]
+    scale = dict(zmin=-0.5, zmax=3.5, colorscale=colours, showscale=False, xgap=2, ygap=2)
+    figure.update_traces(text=marks, texttemplate="%{text}", textfont=dict(size=16, color="#000"))
     right = "; ".join(f"{name}: {n} of 8 right" for name, n in count.items())
     says = (
         f"For the input {_text(x)} the target is {_text(target)}. {right}. "
         "On average over all inputs the constant gets 2 of 8, like a guess."
     )
-    return _sized(figure), says
+    return _sized(figure.update_traces(**scale)), says
 
 
 # ---------------------------------------------------------------- 02: the forward pass
@@ -166,8 +170,7 @@ def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: 
     names = ["Loss (dashed: ln 4, guessing)", "Last 15 batches (dashed: chance)"]
     says = f"{title}. Nothing is trained yet."
     if steps:
-        shares = ", ".join(f"{n} {v:.0%}" for n, v in zip(T.OUTPUT_NAMES, now))
-        says = f"{title}. The loss is {losses[-1]:.3f}. Right in the last batches: {shares}."
+        says = f"{title}. The loss is {losses[-1]:.3f}. Right in the last batches: {_shares(now)}."
     return _beside(title, names, curve, bars), says
 
 
@@ -262,9 +265,11 @@ def ablation_figure(
     if part != "nothing":
         place, neurons = ("post", [neuron]) if part == "one neuron" else (part, None)
         at = None if position is None else [position]
+        switch_off = partial(I.ablate, zoo, place, how, positions=at, neurons=neurons)
         try:
-            edited = I.ablate(zoo, place, how, positions=at, neurons=neurons)
+            edited = switch_off()
         except I.NothingChanged:  # such as a neuron that never fires: a result, not a mistake
+            edited = switch_off(effect=False)
             note = f" It changed nothing on {I.N_TRIED} random inputs."
     holdout = None if everything else T.split(T.full_sequences(task=zoo.task))[1]
     accuracy = by_position(edited, holdout)[0]
@@ -273,18 +278,17 @@ def ablation_figure(
     where = "all outputs" if position is None else T.OUTPUT_NAMES[position]
     off = "nothing switched off" if part == "nothing" else f"{what} → {how} at {where}"
     data = "all 65,536 sequences" if everything else "the hold-out"
-    title = f"{off}: {accuracy.mean():.1%} right on {data}; input {_text(x)}"
+    score = f"{accuracy.mean():.1%} right on {data}; input {_text(x)}"
     bars = P.bars(accuracy, title="", y_title="accuracy", reference={"": 0.25})
     rows = [f"{n} ({t})" for n, t in zip(T.OUTPUT_NAMES, target)]
     axes = dict(x=T.TOKEN_NAMES, y=rows, x_title="next token", y_title="output (right answer)")
     panel = P.heatmap(logits, title="", signed=True, unit="logit", **axes)
-    shares = ", ".join(f"{n} {v:.0%}" for n, v in zip(T.OUTPUT_NAMES, accuracy.tolist()))
     says = (
-        f"{title}. By output: {shares}. For this input it says {_text(logits.argmax(-1).tolist())},"
-        f" and {_text(target)} is right.{note}"
+        f"{off}: {score}. By output: {_shares(accuracy.tolist())}. For this input it says "
+        f"{_text(logits.argmax(-1).tolist())}, and {_text(target)} is right.{note}"
     )
     names = ["accuracy (dashed: chance)", f"logits, input {_text(x)}"]
-    return _beside(title, names, bars, panel), says
+    return _beside(f"{off}<br>{score}", names, bars, panel), says
 
 
 # ---------------------------------------------------------------- the shell around a figure
@@ -296,16 +300,17 @@ def _sized(figure):
 
 def _beside(title, names, *figures):
     """Two figures with one title, each with the axes it had, under its name."""
-    both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.22)
+    both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.26)
     for column, one in enumerate(figures, 1):
         at = dict(row=1, col=column)
         both.add_traces(one.data, rows=1, cols=column)
         both.update_xaxes(one.layout.xaxis, **at).update_yaxes(one.layout.yaxis, **at)
         for line in one.layout.shapes:
             both.add_hline(y=line.y0, line=line.line, **at)
-        bar = dict(x=0.4 if column == 1 else 1.01, thickness=12, title=dict(text=""))
+        bar = dict(x=0.38 if column == 1 else 1.01, thickness=12, title=dict(text=""))
         both.update_traces(colorbar=bar, selector=dict(type="heatmap"), **at)
-    both.update_annotations(font_size=13)
+    both.update_annotations(font_size=12)
+    title = dict(text=title, y=0.92 if "<br>" in title else 0.97)
     both.update_layout(title=title, showlegend=False, margin_t=90)
     return _sized(both)
 
@@ -395,7 +400,7 @@ class Explorer(W.VBox):
 
 def _control(widget, name, value, width="auto", **settings):
     """A widget with its whole name beside it, no wider than the page."""
-    layout = dict(width=width, max_width="100%")
+    layout = dict(width=width, min_width="150px", max_width="100%")
     style = dict(description_width="initial")
     return widget(description=name, value=value, style=style, layout=layout, **settings)
 
@@ -423,7 +428,7 @@ def _token_text():
 def _token_explorer(draw) -> Explorer:
     """Eight tokens to be typed, or set with sliders, which follow what is typed."""
     text = _token_text()
-    sliders = [_slider(n, int(t), 3, "150px") for n, t in zip(T.INPUT_NAMES, EXAMPLE)]
+    sliders = [_slider(n, int(t), 3, "23%") for n, t in zip(T.INPUT_NAMES, EXAMPLE)]
     following = []
 
     def follow(_change):
@@ -443,7 +448,7 @@ def _token_explorer(draw) -> Explorer:
     text.observe(follow, "value")
     for slider in sliders:
         slider.observe(write, "value")
-    return Explorer(draw, {"tokens": text}, [[text], sliders[:4], sliders[4:]])
+    return Explorer(draw, {"tokens": text}, [[text], sliders])
 
 
 def explore_task() -> Explorer:
@@ -508,8 +513,8 @@ class TrainingExplorer(Explorer):
 
     def __init__(self, losses, accuracies):
         self.kind = _steps("model", "article", list(KINDS), "330px")
-        self.seed = _control(W.IntText, "seed", 0, "130px")
-        self.rate = _control(W.FloatText, "rate", RECIPE.lr, "130px", step=0.01)
+        self.seed = _control(W.IntText, "seed", 0, "150px")
+        self.rate = _control(W.FloatText, "rate", RECIPE.lr, "150px", step=0.01)
         self.button = W.Button(description="Train", button_style="primary")
         self.button.on_click(self.press)
         self.thread, self.stopping = None, threading.Event()
