@@ -1,27 +1,26 @@
 """A single notebook on a machine like Colab: older packages, no series, nothing beside the file.
 
 The set-up cell is left as it is. git is told to read its address from a local repository, made of
-the work tree as it is now; pip really installs what is missing. Skipped, with the reason, where no
-package registry can be reached.
+the work tree as it is now; pip really installs what is missing. 04 needs CircuitsVis, 06 needs
+python-flint and most of the helpers: no two notebooks differ more in what they import.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "notebooks"
-sys.path.insert(0, str(FOLDER))
-import build  # noqa: E402
+from conftest import FOLDER, copy_of_the_series, missing
+from helpers.reader import colab
+from tools import build
 
 # What Colab had in August 2026 of what the notebooks use, and what runs a notebook without a page.
 THERE = ["torch>=2.6,<2.14", "numpy>=2.0,<2.5", "plotly==5.24.1", "ipywidgets==7.7.1", "tqdm",
-         "pandas", "joblib", "safetensors", "ipykernel", "nbclient"]  # fmt: skip
+         "pandas", "joblib", "safetensors", "ipykernel", "nbclient"]
+SETUP = build.setup("01_dataset")
 
 
 def run(*command, **options):
@@ -52,7 +51,7 @@ def machine(tmp_path_factory):
     if done.returncode:
         no_network = ("NewConnectionError", "No matching distribution", "Name or service not known")
         if any(words in done.stderr for words in no_network):
-            pytest.skip(f"pip cannot reach a registry: {done.stderr.strip()[-300:]}")
+            missing(f"pip cannot reach a registry: {done.stderr.strip()[-300:]}")
         pytest.fail(done.stderr)
     yield python
     shutil.rmtree(folder)  # 2 GB
@@ -63,10 +62,7 @@ def published(tmp_path_factory):
     """The address of a repository with the work tree as it is, changes included."""
     folder = tmp_path_factory.mktemp("published")
     tree, bare = folder / "tree", folder / "series.git"
-    ignore = shutil.ignore_patterns(
-        "__pycache__", ".git", ".venv", ".*_cache", ".ipynb_checkpoints", "test-artefacts"
-    )
-    shutil.copytree(ROOT, tree, ignore=ignore)
+    copy_of_the_series(tree)
     git = ["git", "-C", tree, "-c", "user.name=series", "-c", "user.email=series@example.org"]
     run("git", "init", "-q", tree, check=True)
     run(*git, "add", "--all", check=True)
@@ -75,7 +71,9 @@ def published(tmp_path_factory):
     return bare.as_uri()
 
 
-@pytest.mark.parametrize("name", ["01_dataset", "04_attention"])
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["04_attention", "06_ablation"])
 def test_single_notebook_runs_and_replaces_nothing(name, machine, published, tmp_path):
     folder = tmp_path / "content"  # no helpers here, and none in the folder above
     folder.mkdir()
@@ -86,7 +84,7 @@ def test_single_notebook_runs_and_replaces_nothing(name, machine, published, tmp
     done = run(
         machine, "-m", "jupyter", "execute", path.name, "--inplace", "--timeout=600",
         cwd=folder, env=redirected(published),
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     assert all(c.execution_count for c in code if c.source)
@@ -94,13 +92,14 @@ def test_single_notebook_runs_and_replaces_nothing(name, machine, published, tmp
     assert sorted(p.name for p in folder.iterdir()) == [path.name, "series"]
     after = freeze(machine)
     assert before <= after, f"replaced: {before - after}"
-    assert any(line.startswith("transformer-lens==4.3") for line in after)
+    packages = {line.partition("==")[0].lower() for line in after}
+    assert set(colab.WANTED) <= packages
     figures = [o for c in code for o in c.outputs if "application/vnd.plotly" in str(o.get("data"))]
     assert len(figures) >= 3
 
 
 # -S: without any installed package, so without the series
-BARE = [sys.executable, "-S", "-c", build.SETUP]
+BARE = [sys.executable, "-S", "-c", SETUP]
 
 
 def test_a_fetch_that_fails_says_so_in_a_sentence(tmp_path):
@@ -108,7 +107,7 @@ def test_a_fetch_that_fails_says_so_in_a_sentence(tmp_path):
     done = run(*BARE, cwd=tmp_path, env=redirected(nowhere))
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"The series could not be fetched from {build.ADDRESS}")
+    assert last == f"Could not fetch {build.ADDRESS}: check the address and the network."
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
@@ -122,5 +121,5 @@ def hook(event, args):
 sys.dont_write_bytecode = True
 sys.addaudithook(hook)
 """
-    done = run(sys.executable, "-c", watch + build.SETUP, cwd=FOLDER)
+    done = run(sys.executable, "-c", watch + SETUP, cwd=FOLDER)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
