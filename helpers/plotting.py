@@ -161,7 +161,7 @@ def bars(
         colour = _colour(colours, name, i)
         figure.add_bar(x=list(x), y=numbers(y), name=name, marker_color=colour)
     _same_height_for_shares(figure, ys.values())
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(type="category", dtick=1)  # every name, also in a small window
     shown = dict(showlegend=len(ys) > 1, barmode="group")
     return _finish(figure, title, x_title, y_title, reference, **shown)
 

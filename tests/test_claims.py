@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from conftest import ROOT, read
 from helpers.reader import colab
 from helpers.reader.claims import BOUNDS, FILE, claim, claims
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_the_claims_are_inside_the_package_and_complete():
@@ -40,6 +39,6 @@ def test_differences_that_are_only_rounding_look_alike_everywhere(capsys):
 
 
 def test_what_is_installed_is_what_the_requirements_ask_for():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = read(ROOT / "requirements.txt").splitlines()
     assert set(colab.WANTED.values()) <= set(lines)
     assert all(spec.startswith(name) for name, spec in colab.WANTED.items())

@@ -4,23 +4,20 @@ import re
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from conftest import FOLDER, NAMES, read
 from helpers.reader import answers
 from helpers.reader import exercises as X
-
-FOLDER = Path(__file__).parents[1] / "notebooks"
-NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp", "06_ablation"]
 
 
 @cache
 def exercise_cells(name):
     """The exercises of a notebook: id -> (names it may use, stub, call, folded solution)."""
-    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    text = read(FOLDER / f"{name}.py")
     cells = re.split(r"^# %%.*\n", text, flags=re.M)
     imports = "\n".join(re.findall(r"^(?:import (?!.*[;,] ).*|from .* import .*)$", text, re.M))
     found = {}

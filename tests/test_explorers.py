@@ -8,6 +8,7 @@ import time
 import ipywidgets as W
 import pytest
 import torch
+from test_plotting import luminance
 
 from helpers import interventions as I
 from helpers import model as M
@@ -79,6 +80,14 @@ def drawn(trace, what="z"):
 
 
 # ---------------------------------------------------------------- the figures
+
+
+def test_tokens_are_read_as_people_write_them():
+    for text in ("31022013", "3 1 0 2 2 0 1 3", " 3,1,0,2, 2,0,1,3 ", X, torch.tensor(X)):
+        assert T.read_tokens(text) == X
+    for bad in BAD:
+        with pytest.raises(ValueError, match="allowed are 8 whole numbers from 0 to 3"):
+            T.read_tokens(bad)
 
 
 def test_task_figure_holds_the_target_and_marks_what_is_right():
@@ -310,12 +319,6 @@ def test_a_bug_is_said_and_kept_with_its_traceback(explorer, monkeypatch):
     monkeypatch.undo()
     explorer.redraw()
     assert explorer.error is None and "11111111" in title(explorer)
-
-
-def luminance(colour):
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
 
 
 @pytest.mark.parametrize("explorer", ["task"], indirect=True)

@@ -200,6 +200,7 @@ def attention_figure(model, tokens=EXAMPLE):
     ]
     title = f"Input {_text(x)}: where each output looks"
     figure = _beside(title, ["weight", "weight × norm"], *panels)
+    figure.update_xaxes(dtick=1)  # every key, also in a small window
 
     def looks(z):
         most = zip(T.OUTPUT_NAMES, z[:, :9].argmax(1).tolist())
@@ -512,14 +513,17 @@ class TrainingExplorer(Explorer):
     """
 
     def __init__(self, losses, accuracies):
-        self.kind = _steps("model", "article", list(KINDS), "330px")
-        self.seed = _control(W.IntText, "seed", 0, "150px")
-        self.rate = _control(W.FloatText, "rate", RECIPE.lr, "150px", step=0.01)
-        self.button = W.Button(description="Train", button_style="primary")
+        start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
+        row = [
+            _steps("model", "article", list(KINDS), "330px"),
+            _control(W.IntText, "seed", 0, "150px"),
+            _control(W.FloatText, "rate", RECIPE.lr, "150px", step=0.01),
+            W.Button(description="Train", button_style="primary"),
+        ]
+        super().__init__(lambda: start, {}, [row])
+        self.kind, self.seed, self.rate, self.button = row
         self.button.on_click(self.press)
         self.thread, self.stopping = None, threading.Event()
-        start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
-        super().__init__(lambda: start, {}, [[self.kind, self.seed, self.rate, self.button]])
 
     def press(self, _button) -> None:
         """Start, or stop what runs."""
