@@ -27,8 +27,11 @@ if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone
 importlib.invalidate_caches(); from helpers.reader import colab; colab.install_missing()
 
 # %%
+import sys
+
 import torch
 from circuitsvis.attention import attention_heads
+from tqdm import tqdm
 
 from helpers import interventions as I
 from helpers import plotting as P
@@ -439,8 +442,20 @@ claim("zoo-exact", len(exact))
 # %% [markdown]
 # The mean patterns of all 32, sorted by how clean they are (mean weight on the source; the number behind each seed):
 
+# %% tags=["nbval-ignore-output"]
+def with_bar(what):
+    """Go through `what`, and show how far we are."""
+    return tqdm(what, file=sys.stdout, ncols=90)
+
+
+def mean_patterns(models):
+    """The mean pattern of each model over every input: [models, 8, 16]."""
+    return torch.cat([I.mean_of(one, "pattern")[:, 0] for one in with_bar(models)])
+
+
+all_patterns = mean_patterns(zoo)
+
 # %%
-all_patterns = I.mean_of(zoo, "pattern")[:, 0]  # [32, 8, 16]
 on_source = torch.stack([all_patterns[:, i, 8 - i] for i in range(8)], 1)  # [32, 8]
 order = on_source.mean(1).argsort(descending=True).tolist()
 names = []
@@ -465,7 +480,7 @@ P.show(
 # And in how many does $y_0$ survive when attention is silent?
 # The clean story says: all, all, all.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 asked = ["ideal reversal", "frozen pattern", "y0 survives"]
 predicted_zoo = dict.fromkeys(asked, len(exact))
 
@@ -477,7 +492,7 @@ def ask(models, patterns):
         "frozen pattern": I.intervene(models, {"pattern": patterns[:, None]}),
         "silent attention": I.ablate(models, "attention", "mean"),
     }
-    return {name: by_position(zoo) for name, zoo in changed.items()}
+    return {name: by_position(changed[name]) for name in with_bar(changed)}
 
 
 patterns, clean = all_patterns[zoo.exact], on_source[zoo.exact]
@@ -551,17 +566,21 @@ claim("zoo-no-idle-looker", (looks & ~relies).sum())
 # Thirty-two more were started at the library's default, six to eight times as large, with the same recipe.
 # **Predict:** will as many of them be exact, and will as large a share of the exact ones reverse cleanly?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 predicted_start = "as many exact, as large a share clean"
 library = load_zoo("article_default_init")
 default = library.where(library.exact)
-default_patterns = I.mean_of(default, "pattern")[:, 0]
+default_patterns = mean_patterns(default)
+
+# %% tags=["nbval-ignore-output"]
 default_answers = ask(default, default_patterns)
 both = {"small start": answers, "library's start": default_answers}
 to_x7 = {"small start": clean[:, 0], "library's start": default_patterns[:, 0, 8]}
-print("predicted:", predicted_start)
 
 # %%
+print("predicted:", predicted_start)
+
+
 def shares(of_answers):
     """One entry for each start: "k of n (share)" of the models for which it is true."""
     cells = []

@@ -495,6 +495,8 @@ def before_the_mlp(zoo):
 small, default = load_zoo("article"), load_zoo("article_default_init")
 small, default = small.where(small.exact), default.where(default.exact)
 right_small, source_small = before_the_mlp(small)
+
+# %%
 right_default, source_default = before_the_mlp(default)
 read_before = {
     "right<br>small start": right_small,
@@ -534,6 +536,8 @@ claim("zoo-more-right-than-source", more)
 
 # %%
 edit, share_small = I.one_direction(small)  # as above, each model its own direction
+
+# %%
 kept_small = by_position(I.intervene(small, {"attn_out": edit}))
 dots = {"share of what varies<br>along one direction": share_small,
         "accuracy with<br>that direction only": kept_small.mean(1)}
