@@ -225,8 +225,8 @@ def gallery(
         cells = _cells(pattern, x, y, top, signed, text, digits=2)
         figure.add_trace(cells, row=i // columns + 1, col=i % columns + 1)
     figure.update_traces(showscale=False).update_annotations(font_size=11)
-    figure.update_yaxes(autorange="reversed", showticklabels=False)
-    figure.update_xaxes(showticklabels=False)
+    bare = dict(showticklabels=False, ticks="")
+    figure.update_xaxes(**bare).update_yaxes(autorange="reversed", **bare)
     size = (90 + 118 * rows, 900)
     return _finish(figure, title, "", "", size=size, margin=dict(l=20, r=20, t=80, b=20))
 

@@ -460,7 +460,7 @@ on_source = torch.stack([all_patterns[:, i, 8 - i] for i in range(8)], 1)  # [32
 order = on_source.mean(1).argsort(descending=True).tolist()
 names = []
 for i in order:
-    failed = "" if zoo.exact[i] else " failed"
+    failed = "" if zoo.exact[i] else "<br>failed"
     names.append(f"{zoo.seeds[i]}: {on_source[i].mean():.2f}{failed}")
 
 # %%

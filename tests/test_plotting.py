@@ -162,6 +162,7 @@ def test_gallery_shows_all_on_one_scale():
     figure = P.gallery(np.random.default_rng(0).random((3, 8, 8)), "abc", title="", columns=2)
     assert len(figure.data) == 3 and {(t.zmin, t.zmax) for t in figure.data} == {(0, 1)}
     assert [a.text for a in figure.layout.annotations] == ["a", "b", "c"]
+    assert figure.layout.xaxis2.ticks == "" and figure.layout.xaxis2.showticklabels is False
 
 
 def test_space_has_points_rings_arrows_and_a_net_on_the_sphere():
