@@ -221,8 +221,8 @@ def as_zoo(model) -> Zoo:
         asked = [k for k, known in KINDS.items() if _is_configured(model, known.config)]
         if not asked:
             raise ValueError(
-                f"got {type(model).__name__}; allowed are a Zoo and TransformerBridges configured as "
-                f"one of {', '.join(KINDS)}"
+                f"got {type(model).__name__}; allowed are a Zoo, and a TransformerBridge "
+                f"configured as one of {', '.join(KINDS)}"
             )
         kind = asked[0]
     return Zoo(kind, {k: v[None] for k, v in read_weights(model).items()}, [0])
@@ -254,38 +254,70 @@ def forward(weights: dict, tokens: torch.Tensor, edits: dict | None = None) -> t
     maps names of `HOOKS` to a tensor that replaces the value there (broadcast to it), or to a
     function (value, tokens) -> value. Only the output positions are computed.
     """
-    edits = edits or {}
-    length = (weights["pos_embed.weight"].shape[1] - 1) // 2
-    n_keys, vocab = 2 * length, weights["embed.weight"].shape[1]
-    out = slice(length, n_keys)
-    # With one layer, what attention reads depends on position and token only: its keys * vocab
-    # rows are computed once and picked, instead of once for every sequence.
-    table = stream_table(weights).flatten(1, 2)
+    stream = stream_table(weights)
+    q, k, v = attention_reads(stream, weights)
+    n_keys, vocab = len(stream), stream.shape[-1]
+    out = slice(n_keys // 2, n_keys)
+    # With one layer, what attention reads depends on position and token only: the keys * vocab
+    # rows of a table are computed once and picked, instead of once for every sequence.
     row = tokens[..., :n_keys] + vocab * torch.arange(n_keys, device=tokens.device)
 
     def pick(rows, table):
+        table = table.permute(1, 0, 3, 2).flatten(1, 2)  # [models, keys * vocab, d]
         if rows.dim() == 2:
             return table.index_select(1, rows.flatten()).view(len(table), *rows.shape, -1)
         index = rows.flatten(1)[..., None].expand(-1, -1, table.shape[-1])
         return table.gather(1, index).view(*rows.shape, -1)
 
-    q, k, v = attention_reads(table, weights)
     q, k, v = pick(row[..., out], q), pick(row, k), pick(row, v)
     future = torch.ones(n_keys, n_keys, dtype=torch.bool, device=q.device).triu(1)[out]
     # In place where autograd allows it: for many models at once, fresh memory costs more than sums.
     scores = (q / math.sqrt(q.shape[-1]) @ k.mT).masked_fill_(future, -math.inf)
     pattern = edit_at("pattern", scores.softmax(-1), edits, tokens)
-    return after_z(weights, pick(row[..., out], table), pattern @ v, edits, tokens)
+    own = pick(row[..., out], stream)
+    return after_z(weights, own.permute(INSIDE), (pattern @ v).permute(INSIDE), edits, tokens)
+
+
+# Inside, a vector has its components on the last axis but one, [output, models, d, batch]: several
+# times as fast where there are many sequences and few components. Edits see the usual order.
+INSIDE, USUAL = (2, 0, 3, 1), (1, 3, 0, 2)
+
+
+def after_z(weights: dict, stream, z, edits: dict | None, tokens) -> torch.Tensor:
+    """Logits as `forward`, from the stream before attention `[output, models, d_model, batch]` and
+    z, what attention collected, `[output, models, d_head, batch]`."""
+
+    def edited(place, value):
+        if not edits or place not in edits:
+            return value
+        return edit_at(place, value.permute(USUAL), edits, tokens).permute(INSIDE)
+
+    z = edited("z", z)
+    resid = stream + edited("attn_out", linear(z, weights, "blocks.0.attn.o"))
+    if "blocks.0.mlp.in.weight" in weights:
+        pre = linear(layernorm(resid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")
+        post = edited("post", pre.relu_())
+        resid = resid + edited("mlp_out", linear(post, weights, "blocks.0.mlp.out"))
+    resid = layernorm(edited("resid_post", resid), weights, "ln_final")
+    return linear(resid, weights, "unembed").permute(USUAL)
+
+
+def edit_at(place: str, value, edits: dict | None, tokens) -> torch.Tensor:
+    """`value` at `place`, or what its edit makes of it."""
+    edit = edits.get(place) if edits else None
+    if edit is None:
+        return value
+    return edit(value, tokens) if callable(edit) else edit.expand_as(value)
 
 
 def stream_table(weights: dict) -> torch.Tensor:
-    """The stream where attention reads it: `[models, position, token, d_model]`."""
-    embed, pos = weights["embed.weight"], weights["pos_embed.weight"][:, :-1]
-    return pos[:, :, None] + embed[:, None]
+    """The stream where attention reads it: `[position, models, d_model, token]`."""
+    position = weights["pos_embed.weight"][:, :-1].transpose(0, 1)  # nothing is read at the last
+    return position[..., None] + weights["embed.weight"].mT
 
 
 def attention_reads(stream: torch.Tensor, weights: dict) -> list[torch.Tensor]:
-    """Queries, keys and values `[models, ..., d_head]` of a stream `[models, ..., d_model]`."""
+    """Queries, keys, values `[..., models, d_head, n]` of a stream `[..., models, d_model, n]`."""
     normed = layernorm(stream, weights, "blocks.0.ln1")
     return [linear(normed, weights, f"blocks.0.attn.{part}") for part in "qkv"]
 
@@ -294,79 +326,71 @@ def attention_writes(weights: dict) -> torch.Tensor:
     """What a token at a position adds to the stream where it alone is looked at, without the bias:
     `[models, position, token, d_model]`."""
     *_, values = attention_reads(stream_table(weights), weights)
-    return values @ weights["blocks.0.attn.o.weight"].mT[:, None]
+    return (weights["blocks.0.attn.o.weight"] @ values).permute(1, 0, 3, 2)
 
 
-def after_z(weights, stream, z, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
-    """Logits from the stream before attention and z, what attention collected; see below."""
-    z = edit_at("z", z, edits, tokens, axis)
-    attn_out = linear(z, weights, "blocks.0.attn.o", axis)
-    return after_attention(weights, stream, attn_out, edits, tokens, axis)
+def unembed(resid: torch.Tensor, weights: dict) -> torch.Tensor:
+    """The logit lens: ln_final, then W_U. Logits `[models, ..., vocab]` of a stream `[models, ...,
+    d_model]`."""
+    normed = layernorm(resid.flatten(1, -2).mT, weights, "ln_final")
+    return linear(normed, weights, "unembed").mT.unflatten(1, resid.shape[1:-1])
 
 
-def after_attention(weights, stream, attn_out, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
-    """Logits from the stream before attention and what attention writes, at the outputs.
-
-    `axis` is where the components of a vector stand, in all of them and in the logits: -1, or 1,
-    `[models, component, length, batch]`, which is several times as fast where there are many
-    sequences and few components.
-    """
-
-    def norm(x, name):
-        return layernorm(x, weights, name, axis)
-
-    def matrix(x, name):
-        return linear(x, weights, name, axis)
-
-    def edited(place, value):
-        return edit_at(place, value, edits, tokens, axis)
-
-    resid = stream + edited("attn_out", attn_out)
-    if "blocks.0.mlp.in.weight" in weights:
-        post = edited("post", matrix(norm(resid, "blocks.0.ln2"), "blocks.0.mlp.in").relu_())
-        resid = resid + edited("mlp_out", matrix(post, "blocks.0.mlp.out"))
-    return unembed(edited("resid_post", resid), weights, axis)
-
-
-def edit_at(place: str, value, edits: dict, tokens, axis: int = -1) -> torch.Tensor:
-    """`value`, or what the edit of `place` makes of it; it sees the last axis as the components."""
-    edit = edits.get(place)
-    if edit is None:
-        return value
-    seen = value if axis == -1 else value.permute(0, 3, 2, 1)
-    new = edit(seen, tokens) if callable(edit) else edit.expand_as(seen)
-    return new if axis == -1 else new.permute(0, 3, 2, 1)
-
-
-def layernorm(x, weights: dict, name: str, axis: int = -1) -> torch.Tensor:
-    """LayerNorm `name` of stacked models over `axis` of x `[models, ...]`; x itself without one."""
+def layernorm(x: torch.Tensor, weights: dict, name: str) -> torch.Tensor:
+    """LayerNorm `name` of x `[..., models, d, n]`; x itself in models without one."""
     if f"{name}.weight" not in weights:
         return x
-    x = x - x.mean(axis, keepdim=True)
-    x = x / (x.pow(2).mean(axis, keepdim=True) + LN_EPS).sqrt()
-    return x * _at(weights[f"{name}.weight"], x, axis) + _at(weights[f"{name}.bias"], x, axis)
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    if weight is not None:  # else `folded`: x is centred already
+        x = x - x.mean(-2, keepdim=True)
+    x = x / (x.pow(2).mean(-2, keepdim=True) + LN_EPS).sqrt()
+    return x if weight is None else x * weight[..., None] + bias[..., None]
 
 
-def linear(x, weights: dict, name: str, axis: int = -1) -> torch.Tensor:
-    """x times the matrix `name` of each model, over `axis`, plus its bias if it has one."""
-    w = weights[f"{name}.weight"]
-    if axis == 1:
-        y = torch.bmm(w, x.flatten(2)).view(len(w), -1, *x.shape[2:])
-    else:
-        y = torch.bmm(x.flatten(1, -2), w.mT).view(*x.shape[:-1], -1)
-    return y.add_(_at(weights[f"{name}.bias"], y, axis)) if f"{name}.bias" in weights else y
+def linear(x: torch.Tensor, weights: dict, name: str) -> torch.Tensor:
+    """The matrix `name` of each model times x `[..., models, d, n]`, plus its bias if any."""
+    y = weights[f"{name}.weight"] @ x
+    return y.add_(weights[f"{name}.bias"][..., None]) if f"{name}.bias" in weights else y
 
 
-def _at(vector, x, axis):
-    """[models, d] reshaped so that it broadcasts against x, whose components are on `axis`."""
-    shape = [1] * x.dim()
-    shape[0], shape[axis] = vector.shape
-    return vector.view(shape)
+def folded(weights: dict) -> dict:
+    """Weights that give the same logits faster: whatever writes to the stream writes centred, and
+    the weight and bias of a layer norm stand in the matrices behind it (None in their own place).
+
+    TransformerLens does the same to one model: `center_writing_weights`, `fold_layer_norm`.
+    """
+    new = dict(weights)
+    if "ln_final.weight" not in weights:
+        return new
+    for norm, readers in _READERS.items():
+        if f"{norm}.weight" in weights:
+            scale, shift = new[f"{norm}.weight"], new[f"{norm}.bias"]
+            new |= {f"{norm}.weight": None, f"{norm}.bias": None}
+            for name in readers:
+                matrix = weights[f"{name}.weight"]
+                new[f"{name}.weight"] = matrix * scale[:, None]
+                new[f"{name}.bias"] = (matrix @ shift[..., None])[..., 0]
+                if f"{name}.bias" in weights:
+                    new[f"{name}.bias"] += weights[f"{name}.bias"]
+    for name, axis in _WRITERS.items():
+        if name in weights:
+            new[name] = weights[name] - weights[name].mean(axis, keepdim=True)
+    return new
 
 
-def unembed(resid, weights: dict, axis: int = -1) -> torch.Tensor:
-    """The logit lens of stacked models: ln_final, then W_U. `[models, ..., d_model]` -> logits."""
-    return linear(layernorm(resid, weights, "ln_final", axis), weights, "unembed", axis)
+_READERS = {
+    "blocks.0.ln1": [f"blocks.0.attn.{part}" for part in "qkv"],
+    "blocks.0.ln2": ["blocks.0.mlp.in"],
+    "ln_final": ["unembed"],
+}
+_WRITERS = {  # and the axis that is written
+    "embed.weight": -1,
+    "pos_embed.weight": -1,
+    "blocks.0.attn.o.weight": -2,
+    "blocks.0.attn.o.bias": -1,
+    "blocks.0.mlp.out.weight": -2,
+    "blocks.0.mlp.out.bias": -1,
+}
 
 
 def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):

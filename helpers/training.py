@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import task as T
-from helpers.evaluation import by_position, n_right
+from helpers.evaluation import by_position, n_right, one_thread
 from helpers.model import Kind, Zoo, forward, get_kind, initial_weights
 from helpers.storage import load, save
 
@@ -80,17 +79,6 @@ def random_batches(task: str, length: int, seed: int, recipe: Recipe) -> Iterato
     for _ in range(recipe.max_steps):
         inputs = torch.from_numpy(rng.integers(0, T.DIGITS, (recipe.batch, length)))
         yield T.full_sequences(inputs, task, length)
-
-
-@contextmanager
-def one_thread():
-    """torch with one thread while it lasts: tensors this small cost more to share than to do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train(
@@ -242,10 +230,11 @@ def sweep(
 ) -> tuple[Zoo, dict]:
     """`train` in shards of `shard` seeds through joblib, and evaluate on every input.
 
-    Returns (zoo, history) as `train` does; the zoo's info holds `steps` and `stopped` and,
-    where all inputs can be listed, `n_right` and `by_position`. With `folder`, each finished shard is kept there and a sweep that was interrupted
-    goes on from them. Inside `joblib.parallel_config(backend="dask")` the shards go to a Dask
-    cluster. On a GPU take one job and large shards.
+    Returns (zoo, history) as `train` does; the zoo's info holds `steps` and `stopped` and, where
+    all inputs can be listed, `n_right` and `by_position`. With `folder`, each finished shard is
+    kept there and a sweep that was interrupted goes on from them. Inside
+    `joblib.parallel_config(backend="dask")` the shards go to a Dask cluster. On a GPU take one job
+    and large shards.
     """
     from joblib import Parallel, delayed
 
