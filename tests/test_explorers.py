@@ -405,9 +405,11 @@ def test_training_refuses_bad_seeds_and_rates(explorers):
         widget.value = good
 
 
-def test_import_is_light():
+def test_explorers_and_exercises_open_without_the_library():
     code = (
-        "import sys, helpers.reader.explorers as E; E.explore_task()\n"
+        "import sys\n"
+        "from helpers.reader import exercises as X, explorers as E\n"
+        "E.explore_task(); X.check('01-targets', lambda x: x); X.check('01-forgotten-mod', 0.1)\n"
         "assert 'transformer_lens' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
