@@ -266,7 +266,7 @@ def scatter3d(
         _line3d(figure, [[0, 0, 0], tip], name, line=line)
     axis = dict(showbackground=False, showticklabels=False, showgrid=False, zerolinecolor="#bbb")
     axes = {f"{a}axis": dict(title=f"u{n}", **axis) for a, n in zip("xyz", "₁₂₃")}
-    camera = dict(eye=dict(x=1.25, y=0.75, z=0.7))
+    camera = dict(eye=dict(x=1.37, y=0.82, z=0.77))
     scene = dict(**axes, aspectmode="data", camera=camera)
     below = dict(y=-0.02, yanchor="top", x=0, xanchor="left", itemsizing="constant")
     around = dict(scene=scene, legend=below, margin=dict(l=0, r=0, t=60, b=40))
