@@ -20,11 +20,18 @@
 # **Next:** `05_mlp`.
 
 # %% tags=["setup"]
-import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
+# Where the series is at hand, as in JupyterLab, this cell does nothing.
+import importlib.util, subprocess, sys
+
+url = "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability"
 sys.path[:0] = ["..", "series"]
-if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
-    raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-importlib.invalidate_caches(); from helpers.reader import colab; colab.install_missing()
+if not importlib.util.find_spec("helpers"):
+    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
+        raise SystemExit(f"Could not fetch {url}: check the address and the network.")
+importlib.invalidate_caches()
+from helpers.reader import colab
+
+added = colab.install_missing()
 
 # %%
 import sys
@@ -460,7 +467,7 @@ on_source = torch.stack([all_patterns[:, i, 8 - i] for i in range(8)], 1)  # [32
 order = on_source.mean(1).argsort(descending=True).tolist()
 names = []
 for i in order:
-    failed = "" if zoo.exact[i] else "<br>failed"
+    failed = "" if zoo.exact[i] else " failed"
     names.append(f"{zoo.seeds[i]}: {on_source[i].mean():.2f}{failed}")
 
 # %%

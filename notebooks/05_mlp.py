@@ -21,11 +21,18 @@
 # **Next:** `06_ablation`.
 
 # %% tags=["setup"]
-import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
+# Where the series is at hand, as in JupyterLab, this cell does nothing.
+import importlib.util, subprocess, sys
+
+url = "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability"
 sys.path[:0] = ["..", "series"]
-if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
-    raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-importlib.invalidate_caches(); from helpers.reader import colab; colab.install_missing()
+if not importlib.util.find_spec("helpers"):
+    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
+        raise SystemExit(f"Could not fetch {url}: check the address and the network.")
+importlib.invalidate_caches()
+from helpers.reader import colab
+
+added = colab.install_missing()
 
 # %%
 import numpy as np
@@ -261,7 +268,7 @@ for t, u in enumerate((model.ln_final.weight[:, None] * model.W_U).T[:4]):
     u = u - u.mean()
     arrows[f"→ {t}"] = 2.8 * P.to_3d(u) / float(u.norm())
 
-
+# %%
 def sphere(stream, title, says):
     """Draw normalised streams, coloured by the right answer; hollow: read wrongly."""
     centred = stream[some] - stream[some].mean(-1, keepdim=True)

@@ -19,11 +19,18 @@
 # **Before this:** `05_mlp`.
 
 # %% tags=["setup"]
-import importlib.util, subprocess, sys  # does nothing where the series is at hand, as in JupyterLab
+# Where the series is at hand, as in JupyterLab, this cell does nothing.
+import importlib.util, subprocess, sys
+
+url = "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability"
 sys.path[:0] = ["..", "series"]
-if importlib.util.find_spec("helpers") is None and subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability", "series"]).returncode:
-    raise SystemExit("The series could not be fetched from https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability: check the address and the network.")
-importlib.invalidate_caches(); from helpers.reader import colab; colab.install_missing()
+if not importlib.util.find_spec("helpers"):
+    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
+        raise SystemExit(f"Could not fetch {url}: check the address and the network.")
+importlib.invalidate_caches()
+from helpers.reader import colab
+
+added = colab.install_missing()
 
 # %%
 import sys
@@ -671,7 +678,7 @@ verdicts = [
      "the picture agreeing with the ablation"),
     ("attention fetches, the MLP adds 1", "yes", "in no seed by the lens (05)", starts,
      "the lens reading the source"),
-    ("one number and constants are enough", "not asked", f"in {runs_it} seeds", n,
+    ("one number and constants are enough", "not asked", f"in {runs_it} of them", n,
      "one wrong input"),
     ("right on every input", "not asked", f"proved in {proof.cases} cases", "seed 0",
      "one input that no case settles"),
@@ -687,8 +694,8 @@ ranges = [f"{values.min():.0%} to {values.max():.0%}" for values in everything]
 without_mlp, y0_kept = n_exact["no_mlp"], f"y0 always right in {(y0 == 1).sum()}"
 gap = f"the median gap is {all_gap:.0%} (tail {tail_gap:.0%})"
 verdicts = [
-    ("the MLP's work depends on the token", "yes", f"hardly in {constant_enough}", n,
-     "a constant costing much in all"),
+    ("the MLP's work depends on the token", "yes",
+     f"hardly in {constant_enough} seeds", n, "a constant costing much in all"),
     ("without W_out little is left", "17.67 %", ranges[0], n, "all near the figure"),
     ("without W_O little is left", "29.19 %", f"{ranges[1]}; {y0_kept}", n,
      "y0 right in most seeds"),
