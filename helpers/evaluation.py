@@ -79,12 +79,13 @@ def _evaluate(zoo: Zoo, sequences, count: Callable) -> list:
     """`count(hit)` for parts of the sequences, in order; hit is bool `[models, part, length]`."""
     on_cpu = zoo.device.type == "cpu"
     if len(zoo) > MODELS_AT_ONCE[on_cpu] and not zoo.edits:
-        groups = torch.arange(len(zoo)) // MODELS_AT_ONCE[on_cpu]
+        groups = torch.arange(len(zoo), device="cpu") // MODELS_AT_ONCE[on_cpu]
         each = [_evaluate(zoo.where(groups == g), sequences, count) for g in groups.unique()]
         return [torch.cat(same_part) for same_part in zip(*each)]
     logits, size = zoo, max(64, SEQUENCES_AT_ONCE[on_cpu] // len(zoo))
     if sequences is None:
-        sequences = T.full_sequences(task=zoo.task, length=zoo.length).to(zoo.device)
+        with zoo.device:
+            sequences = T.full_sequences(task=zoo.task, length=zoo.length)
         if sums := every_input(zoo, sequences):
             logits, size = sums, T.DIGITS ** (zoo.length - zoo.length // 2)
 
@@ -93,8 +94,11 @@ def _evaluate(zoo: Zoo, sequences, count: Callable) -> list:
             return count(hits(logits(part), part))
 
     parts = sequences.to(zoo.device).split(size)
-    with one_thread() as threads, ThreadPoolExecutor(threads if on_cpu else 1) as pool:
-        return list(pool.map(job, parts))
+    with one_thread() as threads:
+        if threads == 1 or not on_cpu:
+            return [job(part) for part in parts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(job, parts))
 
 
 def every_input(zoo: Zoo, sequences: torch.Tensor) -> Callable | None:
@@ -106,8 +110,8 @@ def every_input(zoo: Zoo, sequences: torch.Tensor) -> Callable | None:
     n, fixed = zoo.length, zoo.edits.get("pattern")
     if zoo.task != "reverse_plus_one" or callable(fixed):
         return None
-    see_stream = {"attn_out", "mlp_out", "resid_post"} & set(zoo.edits)
-    weights = zoo.weights if see_stream else folded(zoo.weights)
+    plain = not {"z", "attn_out", "mlp_out", "resid_post"} & set(zoo.edits)
+    weights = folded(zoo.weights) if plain else zoo.weights
     stream = stream_table(weights)  # [key, models, d_model, token]
     q, k, v = attention_reads(stream, weights)
     if fixed is None:
@@ -133,7 +137,7 @@ def every_input(zoo: Zoo, sequences: torch.Tensor) -> Callable | None:
         own token, that of the right half, whatever is asked for."""
         for i in (digit[n:] >= half).nonzero().flatten().tolist():
             own = sequences[:n_right, n + i]
-            table[i] = table[i, own, :, :, torch.arange(n_right)].permute(1, 2, 0)
+            table[i] = table[i, own, :, :, torch.arange(n_right, device=v.device)].permute(1, 2, 0)
         return table.flatten(0, 1)
 
     left = total(sequences[::n_right], digit < half).permute(4, 0, 1, 2, 3).flatten(2, 3)

@@ -128,12 +128,10 @@ def ablate(
     _check_place(zoo, place)
     if neurons is not None and place != "post":
         raise ValueError(f"got neurons for {part!r}; only 'post' has neurons")
-    keep_out = _mask("position", positions, zoo.length, zoo.device)
+    silenced = _mask("position", positions, zoo.length, zoo.device)[:, None]
     if neurons is not None:
         width = len(zoo.weights["blocks.0.mlp.in.bias"][0])
-        keep_out = keep_out[:, None] & _mask("neuron", neurons, width, zoo.device)
-    else:
-        keep_out = keep_out[:, None]
+        silenced = silenced & _mask("neuron", neurons, width, zoo.device)
     if how == "resample":
         partner = _partners(zoo, seed)
 
@@ -142,7 +140,7 @@ def ablate(
             new = record(zoo, place, partner(tokens))
         else:
             new = mean if how == "mean" else torch.zeros_like(value)
-        return torch.where(keep_out, new, value)
+        return torch.where(silenced, new, value)
 
     mean = mean_of(zoo, place) if how == "mean" else None
     return intervene(zoo, {place: edit}, effect)
@@ -160,9 +158,9 @@ def _mask(what: str, chosen, size: int, device) -> torch.Tensor:
 
 def _partners(zoo: Zoo, seed: int):
     """A function tokens `[batch, 2 * length + 1]` -> the sequences they are paired with."""
-    everything = T.full_sequences(task=zoo.task, length=zoo.length)
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(everything)))
-    others = everything[order].to(zoo.device)
+    with zoo.device:
+        everything = T.full_sequences(task=zoo.task, length=zoo.length)
+    others = everything[torch.from_numpy(np.random.default_rng(seed).permutation(len(everything)))]
     place = T.DIGITS ** torch.arange(zoo.length - 1, -1, -1, device=zoo.device)
     return lambda tokens: others[(tokens[:, 1 : zoo.length + 1] * place).sum(1)]
 
@@ -170,10 +168,11 @@ def _partners(zoo: Zoo, seed: int):
 def set_pattern(model, pattern) -> Zoo:
     """The attention pattern replaced by `pattern` `[length, 2 * length]`, from BOS on."""
     zoo = as_zoo(model)
-    pattern, shape = torch.as_tensor(pattern, dtype=torch.float64), (zoo.length, 2 * zoo.length)
+    pattern = torch.as_tensor(pattern, dtype=torch.float64, device=zoo.device)
+    shape = (zoo.length, 2 * zoo.length)
     if tuple(pattern.shape[-2:]) != shape:
         raise ValueError(f"got a pattern of shape {tuple(pattern.shape)}; allowed is {shape}")
-    return intervene(zoo, {"pattern": pattern.to(zoo.device)})
+    return intervene(zoo, {"pattern": pattern})
 
 
 def ideal_pattern(length: int = T.LENGTH) -> torch.Tensor:

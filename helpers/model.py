@@ -112,7 +112,7 @@ def initial_weights(kind: str | Kind = "article", seed: int = 0, device="cpu") -
             value = torch.from_numpy(rng.normal(0, scale, shape))
         else:
             fill = 1.0 if name.endswith("weight") else 0.0
-            value = torch.full(shape, fill, dtype=torch.float64)
+            value = torch.full(shape, fill, dtype=torch.float64, device=device)
         weights[name] = value.to(device)
     return weights
 
@@ -341,41 +341,18 @@ def layernorm(x: torch.Tensor, weights: dict, name: str) -> torch.Tensor:
     if f"{name}.weight" not in weights:
         return x
     weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-    if weight is not None:  # else `folded`: x is centred already
-        x = x - x.mean(-2, keepdim=True)
+    if weight is None:  # `folded`: x is centred already
+        return x * (x.pow(2).mean(-2, keepdim=True) + LN_EPS).rsqrt()
+    x = x - x.mean(-2, keepdim=True)
     x = x / (x.pow(2).mean(-2, keepdim=True) + LN_EPS).sqrt()
-    return x if weight is None else x * weight[..., None] + bias[..., None]
+    return x * weight[..., None] + bias[..., None]
 
 
 def linear(x: torch.Tensor, weights: dict, name: str) -> torch.Tensor:
     """The matrix `name` of each model times x `[..., models, d, n]`, plus its bias if any."""
-    y = weights[f"{name}.weight"] @ x
-    return y.add_(weights[f"{name}.bias"][..., None]) if f"{name}.bias" in weights else y
-
-
-def folded(weights: dict) -> dict:
-    """Weights that give the same logits faster: whatever writes to the stream writes centred, and
-    the weight and bias of a layer norm stand in the matrices behind it (None in their own place).
-
-    TransformerLens does the same to one model: `center_writing_weights`, `fold_layer_norm`.
-    """
-    new = dict(weights)
-    if "ln_final.weight" not in weights:
-        return new
-    for norm, readers in _READERS.items():
-        if f"{norm}.weight" in weights:
-            scale, shift = new[f"{norm}.weight"], new[f"{norm}.bias"]
-            new |= {f"{norm}.weight": None, f"{norm}.bias": None}
-            for name in readers:
-                matrix = weights[f"{name}.weight"]
-                new[f"{name}.weight"] = matrix * scale[:, None]
-                new[f"{name}.bias"] = (matrix @ shift[..., None])[..., 0]
-                if f"{name}.bias" in weights:
-                    new[f"{name}.bias"] += weights[f"{name}.bias"]
-    for name, axis in _WRITERS.items():
-        if name in weights:
-            new[name] = weights[name] - weights[name].mean(axis, keepdim=True)
-    return new
+    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
+    y = x if weight is None else weight @ x  # None: `folded`
+    return y if bias is None else y.add_(bias[..., None])
 
 
 _READERS = {
@@ -383,14 +360,32 @@ _READERS = {
     "blocks.0.ln2": ["blocks.0.mlp.in"],
     "ln_final": ["unembed"],
 }
-_WRITERS = {  # and the axis that is written
-    "embed.weight": -1,
-    "pos_embed.weight": -1,
-    "blocks.0.attn.o.weight": -2,
-    "blocks.0.attn.o.bias": -1,
-    "blocks.0.mlp.out.weight": -2,
-    "blocks.0.mlp.out.bias": -1,
-}
+_WRITERS = {"embed": -1, "pos_embed": -1, "blocks.0.attn.o": -2, "blocks.0.mlp.out": -2}
+
+
+def folded(weights: dict) -> dict:
+    """Weights that give the same logits in fewer steps, for models that nobody looks into.
+
+    Whatever writes to the stream writes centred, and the weight and bias of a layer norm stand in
+    the matrices behind it; W_O stands in W_V. None is left in their places. TransformerLens does
+    the same to one model (`center_writing_weights`, `fold_layer_norm`).
+    """
+    new = dict(weights)
+    for norm, readers in _READERS.items():
+        if f"{norm}.weight" in weights:
+            for name in readers:
+                matrix, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias", 0)
+                new[f"{name}.weight"] = matrix * weights[f"{norm}.weight"][:, None]
+                new[f"{name}.bias"] = bias + (matrix @ weights[f"{norm}.bias"][..., None])[..., 0]
+            new |= {f"{norm}.weight": None, f"{norm}.bias": None}
+    for name, written in _WRITERS.items() if "ln_final.weight" in weights else ():
+        for key, axis in ((f"{name}.weight", written), (f"{name}.bias", -1)):
+            if key in weights:
+                new[key] = weights[key] - weights[key].mean(axis, keepdim=True)
+    w_o, v = new["blocks.0.attn.o.weight"], "blocks.0.attn.v"
+    new[f"{v}.weight"] = w_o @ new[f"{v}.weight"]
+    new[f"{v}.bias"] = (w_o @ new[f"{v}.bias"][..., None])[..., 0]
+    return new | {"blocks.0.attn.o.weight": None}
 
 
 def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from helpers import task as T
 from helpers.evaluation import by_position, n_right, one_thread
@@ -104,38 +105,42 @@ def train(
         raise ValueError(f"got max_steps={max_steps}; allowed are whole numbers from 0, and None")
     task, length = get_kind(kind).task, get_kind(kind).length
     if length == T.LENGTH:
-        train_set, _ = T.split(T.full_sequences(task=task))
+        with torch.device(device):
+            train_set, _ = T.split(T.full_sequences(task=task))
         streams = [batches(train_set, seed, recipe) for seed in seeds]
     else:
         streams = [random_batches(task, length, seed, recipe) for seed in seeds]
-    run = _Run(kind, seeds, recipe, device)
     most = recipe.max_steps if max_steps is None else min(max_steps, recipe.max_steps)
+    run, step = _Run(kind, seeds, recipe, most, device), 0
     with one_thread(), torch.enable_grad():
-        for step in range(most):
+        while step < most and run.alive:
             batch = torch.stack([next(streams[i]) for i in run.alive]).to(device)
             loss, right = run.step(step, batch)
-            if on_step is not None and on_step(step, loss, right):
+            step += 1
+            if on_step is not None and on_step(step - 1, loss, right):
                 break
-            run.compact(run.streak >= recipe.patience)
-            if not run.alive:
-                break
-    return run.finish()
+            run.compact((run.streak >= recipe.patience).tolist())
+    run.put_away()
+    history = dict(loss=run.loss[:step], accuracy=run.accuracy[:step])
+    return Zoo(kind, run.final, seeds), history | dict(steps=run.steps, stopped=run.stopped)
 
 
 class _Run:
     """The models still training, stacked, and what was recorded of all of them."""
 
-    def __init__(self, kind, seeds, recipe, device):
-        self.kind, self.seeds, self.recipe, self.device = kind, seeds, recipe, device
+    def __init__(self, kind, seeds, recipe, most, device):
+        self.recipe = recipe
         each = [initial_weights(kind, seed, device) for seed in seeds]
-        self.weights = {k: torch.stack([w[k] for w in each]).requires_grad_() for k in each[0]}
+        self.final = {k: torch.stack([w[k] for w in each]) for k in each[0]}
+        self.weights = {k: v.clone().requires_grad_() for k, v in self.final.items()}
         self.optimizer = self._adam()
         self.alive = list(range(len(seeds)))  # which of the seeds each row of the stack belongs to
         self.streak = torch.zeros(len(seeds), device=device)
-        self.final: list = [None] * len(seeds)
-        self.steps = torch.zeros(len(seeds), dtype=torch.long)
-        self.stopped = torch.zeros(len(seeds), dtype=torch.bool)
-        self.records: dict[str, list] = {"loss": [], "accuracy": []}
+        with torch.device("cpu"):
+            self.steps = torch.zeros(len(seeds), dtype=torch.long)
+            self.stopped = torch.zeros(len(seeds), dtype=torch.bool)
+            self.loss = torch.full((most, len(seeds)), math.nan, dtype=torch.float64)
+            self.accuracy = self.loss[..., None].repeat(1, 1, get_kind(kind).length)
 
     def _adam(self):
         r = self.recipe
@@ -157,30 +162,25 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(step)
         self.optimizer.step()
-        right = (out.argmax(-1) == wanted).double().mean(1)
+        loss, right = loss.detach(), (out.argmax(-1) == wanted).double().mean(1)
         self.streak = torch.where((right == 1).all(1), self.streak + 1, 0)
         self.steps[self.alive] = step + 1
-        self._record(loss=loss.detach(), accuracy=right)
-        return loss.detach(), right
+        self.loss[step, self.alive], self.accuracy[step, self.alive] = loss.cpu(), right.cpu()
+        return loss, right
 
-    def _record(self, **rows) -> None:
-        """Keep a row for each seed; NaN for those that have stopped."""
-        for name, row in rows.items():
-            full = torch.full((len(self.seeds), *row.shape[1:]), math.nan, dtype=torch.float64)
-            full[self.alive] = row.cpu()
-            self.records[name].append(full)
+    def put_away(self) -> None:
+        """Keep the weights as they are now."""
+        for name, value in self.weights.items():
+            self.final[name][self.alive] = value.detach()
 
-    def compact(self, done: torch.Tensor) -> None:
-        """Put the models that are `done` (bool `[alive]`) away, and go on with the others."""
-        done = done.cpu()
-        if not done.any():
+    def compact(self, done: list[bool]) -> None:
+        """Put the models that are `done` away, and go on with the others."""
+        if not any(done):
             return
-        self._put_away(done.nonzero().flatten().tolist())
+        self.put_away()
         self.stopped[[i for i, d in zip(self.alive, done) if d]] = True
-        keep = (~done).nonzero().flatten()
-        self.alive = [self.alive[row] for row in keep.tolist()]
-        keep = keep.to(self.device)
-        self.streak = self.streak[keep]
+        keep = [row for row, d in enumerate(done) if not d]
+        self.alive, self.streak = [self.alive[row] for row in keep], self.streak[keep]
         old, old_state = self.weights, self.optimizer.state
         self.weights = {k: v.detach()[keep].requires_grad_() for k, v in old.items()}
         self.optimizer = self._adam()
@@ -188,23 +188,6 @@ class _Run:
             # `step` is a scalar, the moments have a models axis
             moments = old_state[old[name]].items()
             self.optimizer.state[value] = {k: s[keep] if s.dim() else s for k, s in moments}
-
-    def _put_away(self, rows) -> None:
-        for row in rows:
-            self.final[self.alive[row]] = {k: v[row].detach() for k, v in self.weights.items()}
-
-    def finish(self) -> tuple[Zoo, dict]:
-        self._put_away(range(len(self.alive)))
-        stacked = {k: torch.stack([w[k] for w in self.final]) for k in self.final[0]}
-        length = get_kind(self.kind).length
-        empty = {"loss": (0, len(self.seeds)), "accuracy": (0, len(self.seeds), length)}
-        history = {
-            name: torch.stack(rows) if rows else torch.empty(empty[name], dtype=torch.float64)
-            for name, rows in self.records.items()
-        }
-        return Zoo(self.kind, stacked, self.seeds), history | dict(
-            steps=self.steps, stopped=self.stopped
-        )
 
 
 def _clip(weights, limit):
@@ -245,19 +228,14 @@ def sweep(
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_train_shard)(kind, part, recipe, max_steps, folder, str(device)) for part in shards
     )
-    stack = {k: torch.cat([p[0][k] for p in parts]) for k in parts[0][0]}
-    by_seed = [k for k in parts[0][1] if k not in ("loss", "accuracy")]
-    history = {k: torch.cat([p[1][k] for p in parts]) for k in by_seed}
-    longest = max(len(p[1]["loss"]) for p in parts)
-    for name in ("loss", "accuracy"):
-        padded = []
-        for _, record in parts:
-            value = record[name]
-            rest = torch.full((longest - len(value), *value.shape[1:]), math.nan).double()
-            padded.append(torch.cat([value, rest]))
-        history[name] = torch.cat(padded, dim=1)
-    info = {k: history[k].tolist() for k in by_seed}
-    return Zoo(kind, stack, seeds, info), history
+    weights = {k: torch.cat([p[0][k] for p in parts]) for k in parts[0][0]}
+    by_step = {"loss", "accuracy"}
+    history = {k: torch.cat([p[1][k] for p in parts]) for k in parts[0][1] if k not in by_step}
+    info = {k: v.tolist() for k, v in history.items()}
+    for name in by_step:
+        each = [row for p in parts for row in p[1][name].unbind(1)]
+        history[name] = pad_sequence(each, padding_value=math.nan)
+    return Zoo(kind, weights, seeds, info), history
 
 
 def _train_shard(kind, seeds, recipe, max_steps, folder, device):

@@ -1,6 +1,5 @@
-"""helpers.model: both ways to compute the model agree, and weights are saved and loaded safely."""
+"""helpers.model: the two ways to compute a model agree, and every model goes through one door."""
 
-import json
 import math
 import warnings
 
@@ -9,36 +8,81 @@ import torch
 
 from helpers import model as M
 from helpers import task as T
-from helpers.training import n_right
+from helpers.evaluation import n_right
+from helpers.storage import load, save
+from samples import SOME, random_weights, random_zoo, sequences_of
 
-SAMPLE = T.full_sequences()[::1031]
+LONG = M.Kind(length=16)
 
 
-def random_weights(kind, seed=0):
-    """Weights far from their start, so that biases and layer norms matter."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = lambda w: 0.3 * torch.randn(w.shape, generator=generator, dtype=w.dtype)
-    return {k: w + noise(w) for k, w in M.initial_weights(kind, seed).items()}
+@pytest.mark.parametrize("kind", [*M.KINDS, LONG], ids=str)
+def test_forward_equals_the_library(kind):
+    zoo = random_zoo(kind)
+    tokens, n = sequences_of(zoo), zoo.length
+    ours = zoo(tokens)
+    assert ours.shape == (2, 60, n, T.VOCAB)
+    for i in range(2):
+        theirs = zoo[i](tokens[:, : 2 * n])[:, n:]
+        assert (ours[i] - theirs).abs().max() < 1e-10
+    each = torch.stack([tokens, tokens.flip(0)])  # other tokens for each model
+    assert torch.allclose(M.forward(zoo.weights, each)[1], ours[1].flip(0), atol=1e-12)
+
+
+def library_hook(place, edit, n=T.LENGTH):
+    """`edit` of the value at the outputs, as a hook of TransformerLens."""
+
+    def hook(value, hook):
+        value = value.clone()
+        at_outputs = value[..., n:, :] if place == "pattern" else value[:, n:]
+        new = edit(at_outputs.reshape(len(value), n, -1))  # one head: its axis is dropped
+        at_outputs.copy_(new.view_as(at_outputs))
+        return value
+
+    return (M.HOOKS[place], hook)
+
+
+@pytest.mark.parametrize("place", M.HOOKS)
+def test_an_edit_does_the_same_in_both(place):
+    def flipped(value, tokens=None):  # layer norm would undo a mere scaling
+        return value.flip(-1) - 0.3
+
+    zoo = random_zoo(seeds=[0])
+    ours = zoo.edited({place: flipped})(SOME)[0]
+    theirs = zoo[0].run_with_hooks(SOME[:, :16], fwd_hooks=[library_hook(place, flipped)])[:, 8:]
+    assert (ours - theirs).abs().max() < 1e-10
+    assert (ours - zoo(SOME)[0]).abs().max() > 1e-3
+
+
+def test_a_place_is_edited_once():
+    zoo = random_zoo().edited({"z": torch.zeros(4)})
+    with pytest.raises(KeyError, match="z of these models is edited already"):
+        zoo.edited({"z": torch.ones(4)})
+    assert set(zoo.edited({"post": torch.zeros(16)}).edits) == {"z", "post"}
 
 
 @pytest.mark.parametrize("kind", M.KINDS)
-def test_forward_equals_the_library(kind):
-    each = [random_weights(kind, s) for s in (0, 1)]
-    stacked = {k: torch.stack([w[k] for w in each]) for k in each[0]}
-    ours = M.forward(stacked, SAMPLE)
-    for i, weights in enumerate(each):
-        theirs = M.build(kind, weights=weights)(SAMPLE[:, :16])[:, 8:]
-        assert (ours[i] - theirs).abs().max() < 1e-10
+def test_folded_weights_give_the_same_logits(kind):
+    zoo, name = random_zoo(kind), "ln_final.weight"
+    tokens = sequences_of(zoo)
+    new = M.folded(zoo.weights)
+    assert (M.forward(new, tokens) - zoo(tokens)).abs().max() < 1e-10
+    assert new["blocks.0.attn.o.weight"] is None
+    assert name not in zoo.weights or (new[name] is None and zoo.weights[name] is not None)
 
 
-@pytest.mark.parametrize("name", M.HOOKS)
-def test_an_edit_does_the_same_in_both(name):
-    weights = random_weights("article")
-    zoo = M.Zoo("article", {k: v[None] for k, v in weights.items()}, [0])
-    edits = {name: lambda value: value.flip(-1) - 0.3}  # layer norm would undo a mere scaling
-    ours = M.logits(zoo, SAMPLE, edits)[0]
-    assert (ours - M.logits(zoo[0], SAMPLE, edits)).abs().max() < 1e-10
-    assert (ours - M.logits(zoo, SAMPLE)[0]).abs().max() > 1e-3
+def test_the_lens_and_what_attention_writes_are_the_models_own():
+    zoo = random_zoo()
+    _, cache = zoo[1].run_with_cache(SOME[:, :16])
+    theirs = zoo[1](SOME[:, :16])[:, 8:]
+    resid = cache["resid_post", 0][:, 8:].expand(2, -1, -1, -1)
+    assert (M.unembed(resid, zoo.weights)[1] - theirs).abs().max() < 1e-10
+    written = M.attention_writes(zoo.weights)
+    assert written.shape == (2, 16, T.VOCAB, 4)
+    pattern = torch.zeros(8, 16, dtype=torch.float64)
+    pattern[:, 3] = 1  # every output looks at x2 alone
+    z = (pattern @ cache["v", 0][:, :, 0])[0]
+    attn = zoo[1].blocks[0].attn
+    assert (z @ attn.W_O[0] - written[1, 3, SOME[0, 3]]).abs().max() < 1e-10
 
 
 def test_the_article_model_has_360_parameters_and_the_config_asked_for():
@@ -69,18 +113,26 @@ def test_start_is_numpys_and_the_default_start_is_the_librarys():
         cfg = TransformerBridgeConfig(**M.CONFIG, seed=seed)
         return TransformerBridge.boot_native(cfg).state_dict()
 
-    ours, theirs = spread(lambda s: M.initial_weights("article_default_init", s)), spread(library)
-    for name, value in ours.items():
+    def ours(seed):
+        return M.initial_weights("article_default_init", seed)
+
+    theirs = spread(library)
+    for name, value in spread(ours).items():
         assert math.isclose(value, theirs[name], rel_tol=0.12), name
 
 
 def test_librarys_silent_traps_are_still_there():
     """What the notebooks warn of, in TransformerLens 4.3: when this fails, change the notes."""
     model = M.build("article", weights=random_weights("article"))
-    tokens = SAMPLE[:, :16]
+    tokens = SOME[:, :16]
     clean = model(tokens)
-    zero = lambda value, hook: torch.zeros_like(value)
-    run = lambda name: model.run_with_hooks(tokens, fwd_hooks=[(name, zero)])
+
+    def zero(value, hook):
+        return torch.zeros_like(value)
+
+    def run(name):
+        return model.run_with_hooks(tokens, fwd_hooks=[(name, zero)])
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert torch.equal(run("blocks.0.attn.hook_attn_scores"), clean)  # discarded
@@ -95,6 +147,42 @@ def test_librarys_silent_traps_are_still_there():
         assert not torch.equal(model(tokens), clean)
 
 
+# ---------------------------------------------------------------- the one door
+
+
+def test_a_bridge_knows_its_kind():
+    for kind in M.KINDS:
+        assert M.as_zoo(M.build(kind)).kind == kind
+    zoo = M.load_zoo("sum_pairs")
+    assert M.as_zoo(zoo) is zoo and M.as_zoo(zoo[3]).task == "sum_pairs"
+    assert M.as_zoo(M.build(LONG)).length == 16
+
+
+def test_of_a_bridge_made_elsewhere_the_configuration_tells_the_kind():
+    for kind in M.KINDS:
+        bridge = M.build(kind)
+        del bridge.kind
+        found = M.get_kind(M.as_zoo(bridge).kind)
+        assert (found.config, found.task) == (M.get_kind(kind).config, M.get_kind(kind).task)
+    stranger = M.build(M.Kind(dict(d_model=8)))
+    del stranger.kind
+    for model in (stranger, "article", None):
+        with pytest.raises(ValueError, match="allowed are a Zoo, and a TransformerBridge"):
+            M.as_zoo(model)
+
+
+def test_as_zoo_copies_so_that_later_changes_do_not_reach_it():
+    bridge = M.build("article", weights=random_weights())
+    zoo = M.as_zoo(bridge)
+    with torch.no_grad():
+        bridge.blocks[0].attn.W_O.zero_()
+    assert zoo.weights["blocks.0.attn.o.weight"].abs().sum() > 0
+    assert M.as_zoo(bridge).weights["blocks.0.attn.o.weight"].abs().sum() == 0
+
+
+# ---------------------------------------------------------------- what is stored
+
+
 def test_unknown_names_list_the_names_there_are():
     with pytest.raises(ValueError, match="no_layernorm"):
         M.build("articel")
@@ -102,76 +190,40 @@ def test_unknown_names_list_the_names_there_are():
         M.load_trained("articel")
 
 
-def test_save_and_load_give_back_the_same(tmp_path):
+def test_a_saved_model_is_loaded_as_it_was(tmp_path):
     weights = random_weights("no_mlp")
-    M.save(tmp_path / "mine.safetensors", weights, {"kind": "no_mlp", "seed": 0})
+    save(tmp_path / "mine.safetensors", weights, {"kind": "no_mlp", "seed": 0})
     model = M.load_trained("mine", folder=tmp_path)
     back = M.read_weights(model)
     assert back.keys() == weights.keys() and all(torch.equal(back[k], weights[k]) for k in back)
-    note = json.loads((tmp_path / "mine.json").read_text())
-    assert {"kind", "seed", "sha256", "versions"} <= note.keys()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.safetensors"]
+    assert M.as_zoo(model).kind == "no_mlp" and not model.training
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "mine.safetensors"
-    M.save(path, random_weights("article", 1), {"kind": "article"})
-    before = path.read_bytes()
+def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
+    def stored(weights, note):
+        save(tmp_path / "article.safetensors", weights, note)
+        return lambda: M.load_trained("article", folder=tmp_path)
 
-    def broken(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(M.os, "replace", broken)
-    with pytest.raises(OSError):
-        M.save(path, random_weights("article", 2), {"kind": "article"})
-    assert path.read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.safetensors"]
-
-
-@pytest.fixture
-def stored(tmp_path):
-    M.save(tmp_path / "article.safetensors", random_weights("article"), {"kind": "article"})
-    return tmp_path / "article.safetensors"
-
-
-def test_missing_cut_and_altered_files_are_refused_by_name(stored):
-    blob = stored.read_bytes()
-    for bad in (blob[:-1], blob[:100], b"", blob[:-1] + bytes([blob[-1] ^ 1])):
-        stored.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"article\.safetensors.*expects"):
-            M.load_trained("article", folder=stored.parent)
-    stored.unlink()
-    with pytest.raises(FileNotFoundError, match="article.safetensors is missing"):
-        M.load_trained("article", folder=stored.parent)
-
-
-def test_a_missing_or_broken_note_is_refused_by_name(stored):
-    note = stored.with_suffix(".json")
-    good = json.loads(note.read_text())
-    for text in ("", "{}", "[]", "not json"):
-        note.write_text(text)
-        with pytest.raises(ValueError, match="article.json"):
-            M.load_trained("article", folder=stored.parent)
-    note.write_text(json.dumps(good | {"kind": "no_mlp"}))
-    with pytest.raises(ValueError, match=r"article\.safetensors: blocks.*not a parameter"):
-        M.load_trained("article", folder=stored.parent)
-    note.write_text(json.dumps(good | {"kind": "other"}))
-    with pytest.raises(ValueError, match="'other'"):
-        M.load_trained("article", folder=stored.parent)
-    note.unlink()
-    with pytest.raises(FileNotFoundError, match="article.json"):
-        M.load_trained("article", folder=stored.parent)
-
-
-def test_wrong_shapes_are_refused(stored):
-    weights = random_weights("article")
-    weights["embed.weight"] = weights["embed.weight"][:4]
-    M.save(stored, weights, {"kind": "article"})
+    weights = random_weights()
+    for note, message in (
+        ({"kind": "no_mlp"}, r"article\.safetensors: blocks.*not a parameter of this kind"),
+        ({"kind": "other"}, r"article\.safetensors: .*'other'; there are article"),
+        ({}, r"article\.safetensors: .*None; there are article"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stored(weights, note)()
+    short = weights | {"embed.weight": weights["embed.weight"][:4]}
     with pytest.raises(ValueError, match=r"embed.weight has shape \(4, 4\), expected \(5, 4\)"):
-        M.load_trained("article", folder=stored.parent)
+        stored(short, {"kind": "article"})()
+    del short["embed.weight"]
+    with pytest.raises(ValueError, match="embed.weight is missing"):
+        stored(short, {"kind": "article"})()
+    (tmp_path / "article.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="article.safetensors is missing"):
+        M.load_trained("article", folder=tmp_path)
 
 
 def test_the_stored_model_is_exact_and_its_note_says_so():
-    _, info = M.load(M.WEIGHTS / "article.safetensors")
-    assert n_right(M.load_trained(), T.full_sequences()) == info["n_right"] == T.N_SEQUENCES
-    assert info["seed"] == 0 and info["config"] == M.CONFIG
+    _, note = load(M.WEIGHTS / "article.safetensors")
+    assert n_right(M.load_trained()).item() == note["n_right"] == T.N_SEQUENCES
+    assert note["seed"] == 0 and note["config"] == M.CONFIG

@@ -1,0 +1,82 @@
+"""helpers.storage: a file is written whole or not at all, and read only if no byte has changed."""
+
+import pytest
+import torch
+
+from helpers import storage
+from helpers.storage import NO_SUM, load, save
+from samples import random_weights
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = tmp_path / "deeper" / "mine.safetensors"
+    save(path, random_weights(), {"kind": "article", "text": 'füß, {} "quotes"', "list": [1, None]})
+    return path
+
+
+def test_save_and_load_give_back_the_same_in_one_file(stored):
+    tensors, note = load(stored)
+    weights = random_weights()
+    assert tensors.keys() == weights.keys()
+    assert all(torch.equal(tensors[k], weights[k]) for k in weights)
+    assert note["text"] == 'füß, {} "quotes"' and note["list"] == [1, None]
+    assert note["versions"].keys() >= {"python", "torch", "numpy", "transformer-lens"}
+    assert [p.name for p in stored.parent.iterdir()] == [stored.name]
+
+
+def test_it_is_a_plain_safetensors_file(stored):
+    from safetensors import safe_open
+
+    with safe_open(stored, "pt") as file:
+        assert set(file.keys()) == set(random_weights()) and "note" in file.metadata()
+
+
+def test_an_altered_byte_is_noticed_wherever_it_is(stored):
+    blob = stored.read_bytes()
+    for place in [*range(0, len(blob), 53), *range(8), len(blob) - 1]:
+        changed = bytearray(blob)
+        changed[place] ^= 1
+        stored.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"mine\.safetensors.*cut short or altered"):
+            load(stored)
+
+
+def test_cut_and_longer_files_are_refused(stored):
+    blob = stored.read_bytes()
+    for bad in (blob[:-1], blob[:100], blob[:3], b"", blob + b"\0", b"{}", b"\xff" * 100):
+        stored.write_bytes(bad)
+        with pytest.raises(ValueError, match=rf"mine\.safetensors: {len(bad)} bytes"):
+            load(stored)
+    stored.unlink()
+    with pytest.raises(FileNotFoundError, match="mine.safetensors is missing"):
+        load(stored)
+
+
+def test_a_safetensors_file_without_our_note_is_refused(stored):
+    from safetensors.torch import save_file
+
+    sums = (None, {"note": "not json"}, {"note": "{}"}, {"note": "[]"})
+    for metadata in (*sums, {"note": '{"sha256": ""}'}, {"note": f'{{"sha256": "{NO_SUM}"}}'}):
+        save_file(random_weights(), stored, metadata=metadata)
+        with pytest.raises(ValueError, match="not a whole weights file of this series"):
+            load(stored)
+
+
+def test_a_failed_save_leaves_the_old_file(stored, monkeypatch):
+    before = stored.read_bytes()
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(storage.os, "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save(stored, random_weights(seed=2), {"kind": "article"})
+    assert stored.read_bytes() == before
+    assert [p.name for p in stored.parent.iterdir()] == [stored.name]
+
+
+def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(TypeError):
+        save(tmp_path / "mine.safetensors", {}, {"seed": torch.zeros(1)})
+    assert not list(tmp_path.iterdir())
