@@ -1,11 +1,13 @@
 """tools/build.py: what it makes, that it destroys nothing, and that it notices what differs."""
 
+import importlib.util
 import os
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
-from conftest import copy_of_the_series, python
+from conftest import copy_of_the_series
 from tools import build
 
 SOURCE = """# %% [markdown] tags=["badge"]
@@ -71,72 +73,75 @@ def test_an_unchanged_figure_keeps_its_picture():
 
 
 @pytest.fixture(scope="module")
-def series(tmp_path_factory):
-    """A copy of the series with two more notebooks, not built: 07_more and beyond/deep."""
+def there(tmp_path_factory):
+    """tools/build.py of a copy of the series with two more notebooks: 07_more and beyond/deep."""
     copy = copy_of_the_series(tmp_path_factory.mktemp("build") / "series")
     (copy / "notebooks" / "beyond").mkdir(exist_ok=True)
     for name in ("07_more", "beyond/deep"):
         (copy / "notebooks" / f"{name}.py").write_text(SOURCE, encoding="utf-8")
-    return copy
+    spec = importlib.util.spec_from_file_location("build_there", copy / "tools" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.ROOT == copy
+    return module
 
 
-def built(copy, *options, **env):
-    return python(copy, "tools/build.py", *options, **env)
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("PLOTLY_RENDERER", "")  # the build sets it, for its own kernels
 
 
-def read(copy, name):
-    return nbformat.read(copy / "notebooks" / f"{name}.ipynb", as_version=4)
-
-
-def contents(copy):
-    files = [p for p in copy.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+def contents(folder):
+    files = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
 
-def test_a_notebook_from_nothing_to_done(series):
-    """Built without a browser, edited, made from its source, checked; at last all is as built."""
-    (series / "empty").mkdir()
-    nowhere = {"PATH": str(series / "empty"), "BROWSER_PATH": "", "PLOTLY_RENDERER": ""}
+@pytest.mark.slow
+def test_a_notebook_from_nothing_to_done(there, tmp_path, monkeypatch, capsys):
+    """Built without a browser, edited, made from its source, checked; at last it is as built."""
     names = ("07_more", "beyond/deep")
-    done = built(series, *names, **nowhere)
-    assert done.returncode == 0, done.stderr
-    assert "no Chromium" in done.stderr and "without PNG" in done.stderr
+    with monkeypatch.context() as nothing:
+        nothing.setenv("PATH", str(tmp_path))
+        nothing.setenv("BROWSER_PATH", "")
+        assert there.main([*names]) == 0
+    said = capsys.readouterr().err
+    assert "no Chromium" in said and "without PNG" in said
     for name, above in zip(names, ('"..", "series"', '"..", "../..", "series"')):
-        page = read(series, name)
-        badge, setup, _, figure, line = page.cells
+        badge, setup, _, figure, line = there.saved(name).cells
         assert badge.source == build.badge(name) and f"/notebooks/{name}.ipynb" in badge.source
         assert setup.source == build.setup(name) and f"sys.path[:0] = [{above}]" in setup.source
-        (drawn,) = [o for o, _ in build.figures(page)]
+        ((drawn, _),) = there.figures(there.saved(name))
         assert drawn.data["text/plain"] == "Two bars, one of them twice as high."
         assert "image/png" not in drawn.data and line.outputs[0].text == "a first line\n"
 
-    source = series / "notebooks" / "07_more.py"
+    name = "07_more"
+    source = there.SOURCES[name]
     text = source.read_text(encoding="utf-8").replace("# %%\nprint", "# %%\n1 + 1\n\n# %%\nprint")
     source.write_text(text, encoding="utf-8")
-    before = contents(series)
-    done = built(series, "--check", "07_more")
-    assert done.returncode == 1 and contents(series) == before
-    assert "07_more: the .ipynb is not what the .py makes" in done.stdout
-    old = read(series, "07_more")
-    assert built(series, "--sources", "07_more").returncode == 0
-    new = read(series, "07_more")
+    before, old = contents(there.ROOT), there.saved(name)
+    assert there.main(["--check", name]) == 1 and contents(there.ROOT) == before
+    assert f"{name}: the .ipynb is not what the .py makes" in capsys.readouterr().out
+    assert there.main(["--sources", name]) == 0
+    new = there.saved(name)
     assert [c.id for c in new.cells if c.source != "1 + 1"] == [c.id for c in old.cells]
     assert new.cells[-1].outputs == old.cells[-1].outputs != []
-    done = built(series, "--check", "07_more")
-    assert done.returncode == 1 and "07_more: a cell was not executed" in done.stdout
-    assert built(series, "07_more", **nowhere).returncode == 0
-    assert "notebooks/07_more" not in built(series, "--check", "07_more").stdout
+    assert there.drift(name) == [f"notebooks/{name}: a cell was not executed since it was changed"]
+    there.make(name, run=True)
+    assert there.drift(name) == []
+    assert [c.id for c in there.saved(name).cells] == [c.id for c in new.cells]
 
 
-def test_a_cell_that_fails_leaves_the_notebook_as_it_was(series):
-    source, page = (series / "notebooks" / "beyond" / f"deep.{end}" for end in ("py", "ipynb"))
-    before, text = page.read_bytes(), source.read_text(encoding="utf-8")
+@pytest.mark.slow
+def test_a_cell_that_fails_leaves_the_notebook_as_it_was(there):
+    source, page = there.SOURCES["beyond/deep"], there.target("beyond/deep")
+    page.write_text(nbformat.writes(nbformat.v4.new_notebook()), encoding="utf-8")
+    before, text = contents(there.ROOT), source.read_text(encoding="utf-8")
     source.write_text(f"{text}\n# %%\nassert False, 'a wrong claim'\n", encoding="utf-8")
-    done = built(series, "beyond/deep")
+    with pytest.raises(CellExecutionError, match="a wrong claim"):
+        there.make("beyond/deep", run=True)
     source.write_text(text, encoding="utf-8")
-    assert done.returncode == 1 and "a wrong claim" in done.stderr
-    assert page.read_bytes() == before
-    assert not [p.name for p in page.parent.iterdir() if p.name.startswith(".")]
+    after = contents(there.ROOT)
+    assert after.keys() == before.keys() and after[page] == before[page]
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
@@ -168,16 +173,19 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
          "06_ablation: a cell was not executed"),
     ],
 )
-def test_check_notices(series, file, old, new, said):
-    path = series / file
+def test_check_notices(there, file, old, new, said, capsys):
+    path = there.ROOT / file
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    done = built(series, "--check", "06_ablation")
-    path.write_text(text, encoding="utf-8")
-    assert done.returncode == 1 and said in done.stdout, done.stdout
+    try:
+        assert there.main(["--check", "06_ablation"]) == 1
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert said in capsys.readouterr().out
 
 
-def test_unknown_names_are_refused(series):
-    done = built(series, "08_nothing")
-    assert done.returncode == 2 and "no notebook '08_nothing'; there are 01_dataset" in done.stderr
+def test_unknown_names_are_refused(there, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        there.main(["08_nothing"])
+    assert "no notebook '08_nothing'; there are 01_dataset" in capsys.readouterr().err

@@ -135,6 +135,8 @@ def test_ci_runs_readmes_command_on_the_oldest_and_newest_python_and_lint_as_bef
     lint = {hook["entry"] for hook in hooks()}
     assert lint <= set(commands(WORKFLOWS[0])) and len(lint) == 2
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks())
+    done = python(ROOT, "-m", "pre_commit", "validate-config")
+    assert done.returncode == 0, done.stdout
 
 
 def test_weekly_runs_the_notebooks_on_three_systems_with_lowest_and_newest_versions():
