@@ -147,10 +147,13 @@ def every_input(zoo: Zoo, sequences: torch.Tensor) -> Callable | None:
     first = T.DIGITS * torch.arange(n, device=v.device)
 
     def logits(part):
-        number = int("".join(map(str, part[0, 1 : half + 1].tolist())), T.DIGITS)
         row = first + part[0, n : 2 * n]
         own = F.one_hot(part[:, n : 2 * n], T.VOCAB)[..., : T.DIGITS].to(pair).permute(1, 2, 0)
-        both = right.index_select(0, row).flatten(1, 2).baddbmm_(left[number], own)
+        both = (
+            right.index_select(0, row)
+            .flatten(1, 2)
+            .baddbmm_(left[T.number(part[0, 1 : half + 1])], own)
+        )
         both = both.view(n, len(zoo), -1, n_right)
         z = both[:, :, :-1] if fixed is not None else both[:, :, :-1] / both[:, :, -1:]
         return after_z(weights, stream.index_select(0, row), z, zoo.edits, part)

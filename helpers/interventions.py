@@ -161,8 +161,7 @@ def _partners(zoo: Zoo, seed: int):
     with zoo.device:
         everything = T.full_sequences(task=zoo.task, length=zoo.length)
     others = everything[torch.from_numpy(np.random.default_rng(seed).permutation(len(everything)))]
-    place = T.DIGITS ** torch.arange(zoo.length - 1, -1, -1, device=zoo.device)
-    return lambda tokens: others[(tokens[:, 1 : zoo.length + 1] * place).sum(1)]
+    return lambda tokens: others[T.number(tokens[:, 1 : zoo.length + 1])]
 
 
 def set_pattern(model, pattern) -> Zoo:

@@ -122,7 +122,8 @@ def build(kind: str | Kind = "article", seed: int = 0, weights=None, device="cpu
     from transformer_lens import TransformerBridge, TransformerBridgeConfig
 
     cfg = TransformerBridgeConfig(**get_kind(kind).config, seed=0)  # weights are set below
-    model = TransformerBridge.boot_native(cfg, device=str(device), dtype=torch.float64)
+    with torch.device(device):
+        model = TransformerBridge.boot_native(cfg, device=str(device), dtype=torch.float64)
     weights = initial_weights(kind, seed) if weights is None else weights
     check_shapes(weights, kind, "the weights")
     model.load_state_dict(weights, strict=False)  # not strict: the library adds unembed.bias = 0
@@ -202,7 +203,9 @@ class Zoo:
 
     def where(self, mask) -> Zoo:
         """The models for which `mask` (bool `[models]`) is true, in the same order, unedited."""
-        keep = torch.as_tensor(mask).nonzero().flatten().tolist()
+        keep = [
+            i for i, wanted in enumerate(torch.as_tensor(mask, device="cpu").tolist()) if wanted
+        ]
         info = {k: [v[i] for i in keep] for k, v in self.info.items() if len(v) == len(self)}
         weights = {k: v[keep] for k, v in self.weights.items()}
         return Zoo(self.kind, weights, [self.seeds[i] for i in keep], info)
@@ -307,7 +310,7 @@ def edit_at(place: str, value, edits: dict | None, tokens) -> torch.Tensor:
     edit = edits.get(place) if edits else None
     if edit is None:
         return value
-    return edit(value, tokens) if callable(edit) else edit.expand_as(value)
+    return edit(value, tokens) if callable(edit) else edit.to(value).expand_as(value)
 
 
 def stream_table(weights: dict) -> torch.Tensor:

@@ -79,7 +79,8 @@ def _check_array(tokens, length, allowed, rule):
     if str(tokens.dtype).split(".")[-1].rstrip("0123456789") not in ("int", "uint"):
         first = tokens.flatten()[0].item() if 0 not in tokens.shape else "nothing"
         raise ValueError(f"position 0 holds {first!r} ({tokens.dtype}); {rule}")
-    out = torch.as_tensor(tokens).long()
+    # as_tensor would move a tensor to the default device
+    out = (tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens)).long()
     if out.shape[-1] != length or out.numel() == 0:
         raise ValueError(f"got shape {tuple(out.shape)}, {out.shape[-1]} tokens each; {rule}")
     bad = ((out < 0) | (out >= allowed)).nonzero()
@@ -96,7 +97,8 @@ def read_tokens(tokens, length: int = LENGTH) -> list[int]:
     ValueError, with what is allowed, for anything else.
     """
     if isinstance(tokens, str):
-        pieces = re.split(r"[\s,]+", tokens.strip()) if re.search(r"[\s,]", tokens) else tokens
+        text = tokens.strip()
+        pieces = re.split(r"[\s,]+", text) if re.search(r"[\s,]", text) else text
         tokens = [int(p) if re.fullmatch(r"-?[0-9]+", p) else p for p in pieces if p]
     return check_tokens(tokens, length).flatten().tolist()
 
@@ -113,6 +115,12 @@ def all_inputs(length: int = LENGTH) -> torch.Tensor:
     if not 1 <= length <= LONGEST_LIST:
         raise ValueError(f"got {length} digits; inputs of 1 to {LONGEST_LIST} digits can be listed")
     return torch.cartesian_prod(*[torch.arange(DIGITS)] * length).reshape(-1, length)
+
+
+def number(x: torch.Tensor) -> torch.Tensor:
+    """The places of inputs `[..., length]` in `all_inputs`: int64 `[...]`."""
+    worth = DIGITS ** torch.arange(x.shape[-1] - 1, -1, -1, device=x.device)
+    return (x * worth).sum(-1)
 
 
 def full_sequences(x=None, task: str = "reverse_plus_one", length: int = LENGTH) -> torch.Tensor:

@@ -5,12 +5,12 @@ import warnings
 
 import pytest
 import torch
+from samples import SOME, random_weights, random_zoo, sequences_of
 
 from helpers import model as M
 from helpers import task as T
 from helpers.evaluation import n_right
 from helpers.storage import load, save
-from samples import SOME, random_weights, random_zoo, sequences_of
 
 LONG = M.Kind(length=16)
 

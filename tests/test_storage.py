@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from samples import random_weights
 
 from helpers import storage
 from helpers.storage import NO_SUM, load, save
-from samples import random_weights
 
 
 @pytest.fixture

@@ -98,11 +98,54 @@ def test_unknown_task_names_the_tasks():
         T.targets(GOOD, "sort")
 
 
+def test_text_is_read_as_tokens():
+    for text in ("01230123", "0 1 2 3 0 1 2 3", "0,1, 2\n3 0 1 2 3", " 01230123 "):
+        assert T.read_tokens(text) == GOOD
+    assert T.read_tokens(GOOD) == T.read_tokens(torch.tensor(GOOD)) == GOOD
+    for bad, message in (
+        ("0123012x", "position 7 holds 'x'"),
+        ("0 1 2 3 0 1 2 4", "position 7 holds 4"),
+        ("0 1 2 3 0 1 2 -1", "position 7 holds -1"),
+        ("0 1 2 3 0 1 2 1.5", "position 7 holds '1.5'"),
+        ("012", "got 3 tokens"),
+        ("", "got 0 tokens"),
+        ("٣1230123", "position 0 holds"),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            T.read_tokens(bad)
+        assert "allowed are 8 whole numbers from 0 to 3" in str(error.value)
+
+
+@pytest.mark.parametrize("length", [1, 3, 16])
+@pytest.mark.parametrize("task", T.TASKS)
+def test_length_is_a_parameter(task, length):
+    x = torch.from_numpy(np.random.default_rng(0).integers(0, 4, (50, length)))
+    sequences = T.full_sequences(x, task, length)
+    assert sequences.shape == (50, 2 * length + 1) and (sequences[:, 0] == T.BOS).all()
+    assert torch.equal(sequences[:, 1 : length + 1], x)
+    for i in range(length):
+        digits = x[:, list(T.SOURCES[task](i, length))].sum(1)
+        wanted = (digits + (task == "reverse_plus_one")) % 4
+        assert torch.equal(sequences[:, length + 1 + i], wanted)
+    with pytest.raises(ValueError, match=f"allowed are {length} whole numbers"):
+        T.targets([0] * (length + 1), task, length)
+
+
+def test_all_inputs_are_numbered_in_their_order():
+    for length in (1, 3, 8):
+        assert torch.equal(T.number(T.all_inputs(length)), torch.arange(4**length))
+    for length in (0, 11):
+        with pytest.raises(ValueError, match=f"got {length} digits; inputs of 1 to 10 digits"):
+            T.all_inputs(length)
+
+
 def test_import_is_light():
-    """`import helpers` loads neither torch nor TransformerLens; helpers.task and plotting no lens."""
+    """`import helpers` loads nothing heavy; only building a bridge loads TransformerLens."""
     code = (
-        "import sys, helpers; assert not {'torch', 'transformer_lens'} & set(sys.modules)\n"
-        "import helpers.task, helpers.plotting, helpers.claims, helpers.training\n"
+        "import sys, helpers\n"
+        "assert not {'torch', 'numpy', 'transformer_lens'} & set(sys.modules)\n"
+        "import helpers.task, helpers.plotting, helpers.reader.claims, helpers.interventions\n"
+        "import helpers.training, helpers.storage\n"
         "assert 'transformer_lens' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,15 +6,42 @@ import torch
 from helpers import model as M
 from helpers import task as T
 from helpers import training as R
+from helpers.evaluation import by_position, n_right, only_exact
+from helpers.storage import save
+
+SUMS = ["sum_pairs", "sum_pairs_no_mlp"]  # no fast way to count these
 
 
-@pytest.mark.parametrize("kind", M.KINDS)
-def test_recorded_counts_are_true_on_every_sequence(kind):
+@pytest.mark.parametrize("kind", [kind for kind in M.KINDS if kind not in SUMS])
+def test_recorded_counts_are_true_on_every_input(kind):
     zoo = M.load_zoo(kind)
-    assert zoo.seeds == list(range(32)) and len(zoo.info["n_right"]) == 32
-    counts = R.n_right(zoo, T.full_sequences(task=M.get_kind(kind).task))
-    assert counts.tolist() == zoo.info["n_right"]
-    assert zoo.exact.tolist() == [c == T.N_SEQUENCES for c in counts.tolist()]
+    assert zoo.seeds == list(range(32))
+    assert n_right(zoo).tolist() == zoo.info["n_right"]
+    assert by_position(zoo).tolist() == zoo.info["by_position"]
+    assert only_exact(zoo).seeds == [s for s, e in zip(zoo.seeds, zoo.exact.tolist()) if e]
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_recorded_shares_of_the_sums_are_true_on_a_sample(kind):
+    zoo, n = M.load_zoo(kind), 2_000
+    inputs = torch.randint(0, 4, (n, 8), generator=torch.Generator().manual_seed(0))
+    sample = T.full_sequences(inputs, zoo.task)
+    assert zoo.seeds == list(range(32))
+    for found, recorded in (
+        (n_right(zoo, sample) / n, torch.tensor(zoo.info["n_right"]) / T.N_SEQUENCES),
+        (by_position(zoo, sample), torch.tensor(zoo.info["by_position"])),
+    ):
+        assert (found - recorded).abs().max() < 5 * (0.25 / n) ** 0.5  # five standard errors
+        assert (found[recorded == 1] == 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SUMS)
+def test_recorded_counts_of_the_sums_are_true_on_every_input(kind):
+    zoo = M.load_zoo(kind)
+    counts = by_position(zoo)
+    assert counts.tolist() == zoo.info["by_position"]
+    assert n_right(zoo).tolist() == zoo.info["n_right"]
 
 
 @pytest.mark.parametrize("kind", M.KINDS)
@@ -35,19 +62,25 @@ def test_the_zoos_seed_0_is_the_model_of_the_notebooks():
 def test_one_of_the_zoo_as_a_bridge_and_a_part_of_it():
     zoo = M.load_zoo("no_mlp")
     some = T.full_sequences()[::4099]
-    assert (M.logits(zoo, some)[5] - M.logits(zoo[5], some)).abs().max() < 1e-9
+    assert (zoo(some)[5] - zoo[5](some[:, :16])[:, 8:]).abs().max() < 1e-9
     failed = zoo.where(~zoo.exact)
     assert len(failed) == 32 - int(zoo.exact.sum()) > 0  # failed seeds stay in
-    assert failed.seeds == [s for s, e in zip(zoo.seeds, zoo.exact) if not e]
+    assert failed.seeds == [s for s, e in zip(zoo.seeds, zoo.exact.tolist()) if not e]
+    assert failed.info["n_right"] == [c for c in zoo.info["n_right"] if c < T.N_SEQUENCES]
+    assert torch.equal(failed(some), zoo(some)[~zoo.exact])
 
 
 def test_unknown_kinds_and_altered_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no_mlp_no_layernorm"):
         M.load_zoo("zebra")
     path = tmp_path / "zoo.safetensors"
-    M.save(path, {"article/x": torch.zeros(1)}, {"kinds": {"article": {}}})
+    with pytest.raises(FileNotFoundError, match="zoo.safetensors is missing"):
+        M.load_zoo("article", path)
+    save(path, {"article/x": torch.zeros(1)}, {"kinds": {"article": {}}})
     with pytest.raises(ValueError, match="no models of kind 'no_mlp'; there are article"):
         M.load_zoo("no_mlp", path)
+    with pytest.raises(ValueError, match="zoo.safetensors: .* is missing"):
+        M.load_zoo("article", path)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="expects"):
+    with pytest.raises(ValueError, match="cut short or altered"):
         M.load_zoo("article", path)
