@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -42,19 +43,19 @@ def right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
 
     `model` is a TransformerBridge or a `Zoo`, edited or not, as `helpers.interventions` returns it.
     """
-    return torch.cat(_evaluate(as_zoo(model), sequences, lambda hit: hit), dim=1)
+    return _evaluate(as_zoo(model), sequences, lambda hit: hit, partial(torch.cat, dim=1))
 
 
 def by_position(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """Share of right tokens at each output: `[models, length]`."""
     zoo = as_zoo(model)
     n = T.DIGITS**zoo.length if sequences is None else len(sequences)
-    return sum(_evaluate(zoo, sequences, lambda hit: hit.sum(1))).double() / n
+    return _evaluate(zoo, sequences, lambda hit: hit.sum(1), sum).double() / n
 
 
 def n_right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """How many sequences have all tokens right: `[models]` counts."""
-    return sum(_evaluate(as_zoo(model), sequences, lambda hit: hit.all(-1).sum(-1)))
+    return _evaluate(as_zoo(model), sequences, lambda hit: hit.all(-1).sum(-1), sum)
 
 
 def only_exact(zoo: Zoo) -> Zoo:
@@ -75,13 +76,16 @@ def one_thread():
 
 
 @torch.no_grad()
-def _evaluate(zoo: Zoo, sequences, count: Callable) -> list:
-    """`count(hit)` for parts of the sequences, in order; hit is bool `[models, part, length]`."""
+def _evaluate(zoo: Zoo, sequences, count: Callable, join: Callable) -> torch.Tensor:
+    """`join` of the list of `count(hit)` for parts of the sequences, in order: `[models, ...]`.
+
+    hit is bool `[models, part, length]`.
+    """
     on_cpu = zoo.device.type == "cpu"
     if len(zoo) > MODELS_AT_ONCE[on_cpu] and not zoo.edits:
         groups = torch.arange(len(zoo), device="cpu") // MODELS_AT_ONCE[on_cpu]
-        each = [_evaluate(zoo.where(groups == g), sequences, count) for g in groups.unique()]
-        return [torch.cat(same_part) for same_part in zip(*each)]
+        each = [zoo.where(groups == g) for g in groups.unique()]
+        return torch.cat([_evaluate(group, sequences, count, join) for group in each])
     logits, size = zoo, max(64, SEQUENCES_AT_ONCE[on_cpu] // len(zoo))
     if sequences is None:
         with zoo.device:
@@ -96,9 +100,9 @@ def _evaluate(zoo: Zoo, sequences, count: Callable) -> list:
     parts = sequences.to(zoo.device).split(size)
     with one_thread() as threads:
         if threads == 1 or not on_cpu:
-            return [job(part) for part in parts]
+            return join([job(part) for part in parts])
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(job, parts))
+            return join(list(pool.map(job, parts)))
 
 
 def every_input(zoo: Zoo, sequences: torch.Tensor) -> Callable | None:
