@@ -28,6 +28,7 @@ from helpers.model import CONFIG, LN_EPS, as_zoo, get_kind
 from helpers.storage import write_whole
 
 PRECISION = 96  # bits of a ball's middle
+SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
 FORMAT = {"format": "proof by balls", "version": 1}
 
 
@@ -261,8 +262,8 @@ class _Case:
         groups = self.model.groups(node.output, node.fixed)
         signed = np.concatenate([self.axes, -self.axes])  # lowest: the highest of the negative
         guess, moves = self._guess(groups, signed)
-        for power in range(-40, 0, 4):
-            r = guess + 2.0**power * (1 + abs(guess))
+        for power in range(0, 40, 4):
+            r = guess + 2**power * SLACK * (1 + abs(guess))
             left = self.adds * _balls(np.column_stack([signed, -r])).transpose()  # u·N - r D
             if all(_largest_sum(column, groups) <= 0 for column in zip(*left.table())):
                 break
@@ -289,7 +290,8 @@ class _Case:
             new = sums.diagonal() / sums[:, -1]
             if (new <= r).all():
                 break
-            r = np.maximum(r, new)
+            # A little more: a key with nearly all of the weight hides the others when u·N is r D.
+            r = np.maximum(r, new + SLACK * (1 + abs(new)))
             best = [o[(o[:, :-1] - o[:, -1:] * r).argmax(0)] for o in options]
         moves = {}
         for (places, _), o in zip(groups, options):
