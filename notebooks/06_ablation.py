@@ -651,6 +651,15 @@ print(f"proved: {proof.proved}, {proof.cases} cases (predicted {predicted_cases}
 print(f"wrong tokens by output: {list(proof.wrong)}")
 claim("proof-seed-0", proof.proved)
 claim("proof-cases", proof.cases)
+cases_by_output = [sum(n.box is not None for n in root.walk()) for root in proof.tree]
+P.show(
+    P.bars(cases_by_output, title="Cases of the proof, seed 0", y_title="cases"),
+    says="16 cases at six of the outputs, the least there can be; y0 needs 8, where 4 is the least, and y6 needs 24.",
+)
+
+# %% [markdown]
+# Two tokens decide, but for a few cases at $y_0$ and $y_6$, where one more token had to be known.
+# How such a proof is made, what its length says about the other seeds, and models for inputs that nobody could list: `beyond/proof`.
 
 # %% [markdown]
 # ## What was shown, and what was not
