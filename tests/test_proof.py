@@ -94,10 +94,10 @@ def test_models_drawn_from_the_zoo_agree_with_the_count(capsys):
 
 def test_models_that_are_wrong_now_and_then_agree_with_the_count():
     """Trained for a moment only: outputs right, wrong, and both, by what else is in the input."""
-    rng = np.random.default_rng(SEED)
-    zoo, _ = train("article", rng.integers(0, 10**6, 2), max_steps=220)
-    for i in range(2):
-        single = zoo.where(torch.arange(2) == i)
+    seeds = np.random.default_rng(SEED).integers(0, 10**6, 3)
+    zoo, _ = train(M.Kind(length=5), seeds, max_steps=150)
+    for i in range(3):
+        single = zoo.where(torch.arange(3) == i)
         assert R.prove(single).wrong == counted(single), f"PROOF_SEED={SEED}: {zoo.seeds[i]}"
 
 
@@ -110,14 +110,12 @@ def test_untrained_models_of_a_few_digits_agree_with_the_count(kind, length):
     zoo = fresh(M.Kind(config, None, given.task, length), SEED)
     proof = R.prove(zoo)
     assert proof.wrong == counted(zoo), f"PROOF_SEED={SEED}"
-    if length == 2:
+    if length == 2 and zoo.weights["embed.weight"].shape[-1] == 4:  # wide ones take minutes
         assert check(as_read(proof), arrays(zoo)) == proof.wrong, f"PROOF_SEED={SEED}"
 
 
 def test_a_failed_model_is_counted_exactly_and_the_sum_of_two_is_proved():
-    failed, pairs = one("article", 17), one("sum_pairs", 3)
-    zoo = M.load_zoo("article")
-    failed = zoo.where(torch.arange(len(zoo)) == (~zoo.exact).nonzero()[0].item())
+    failed, pairs = one("article", 7), one("sum_pairs", 3)
     proof = R.prove(failed)
     assert not proof.proved and proof.wrong == counted(failed) and sum(proof.wrong) > 0
     assert check(as_read(proof), arrays(failed)) == proof.wrong
