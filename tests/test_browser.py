@@ -252,7 +252,7 @@ def test_a_saved_notebook_is_shown_whole(name, opened):
         assert sum(p["figure"] for p in pictures) == figures(name)
         assert page.get_by_text("Here is an explorer").count() == len(explorers_of(name))
         no_errors(page)
-        page.locator(".plot-img").first.hover()
+        page.locator(".plot-img").first.hover(force=True)  # it goes as soon as it is touched
         page.locator(FIGURE).first.wait_for(timeout=MINUTE)
 
 
