@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from helpers import task as T
-from helpers.evaluation import n_right, one_thread
+from helpers.evaluation import n_right
 from helpers.model import HOOKS, Zoo, as_zoo, edit_at
 
 PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
@@ -88,16 +88,15 @@ def record(model, place: str, sequences: torch.Tensor) -> torch.Tensor:
 
 def _sum_over_inputs(zoo: Zoo, place: str, of_part) -> torch.Tensor:
     """The sum over all inputs of `of_part(value)`, the value at `place` for a part of them."""
-    parts = []
+    parts = {}
 
     def watched(value, tokens):
         value = edit_at(place, value, zoo.edits, tokens)
-        parts.append(of_part(value))
+        parts[T.number(tokens[0, 1 : zoo.length + 1]).item()] = of_part(value)
         return value
 
-    with one_thread():  # so that the parts come in order, and the sum is the same every time
-        n_right(Zoo(zoo.kind, zoo.weights, zoo.seeds, edits={**zoo.edits, place: watched}))
-    return sum(parts)
+    n_right(Zoo(zoo.kind, zoo.weights, zoo.seeds, edits={**zoo.edits, place: watched}))
+    return sum(parts[first] for first in sorted(parts))  # in one order, whoever was first
 
 
 @torch.no_grad()
