@@ -22,6 +22,8 @@ NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp"
 # Names of all notebooks, those of `beyond` included.
 ALL_NAMES = [*NAMES, *(f"beyond/{path.stem}" for path in sorted(FOLDER.glob("beyond/*.py")))]
 NO_NETWORK = ROOT / "tests" / "no_network"
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each would fight
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 REACHED = Path(tempfile.gettempdir()) / f"reached-{os.getpid()}"
 # One worker of xdist runs the tests of a file, and takes the next file when it is done: the longest
 # files first, so that none runs alone at the end.
