@@ -296,7 +296,7 @@ def after_z(weights: dict, stream, z, edits: dict | None, tokens) -> torch.Tenso
         return edit_at(place, value.permute(USUAL), edits, tokens).permute(INSIDE)
 
     z = edited("z", z)
-    resid = stream + edited("attn_out", linear(z, weights, "blocks.0.attn.o"))
+    resid = edited("attn_out", linear(z, weights, "blocks.0.attn.o")) + stream  # in its order of axes
     if "blocks.0.mlp.in.weight" in weights:
         pre = linear(layernorm(resid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")
         post = edited("post", pre.relu_())
