@@ -296,7 +296,8 @@ def after_z(weights: dict, stream, z, edits: dict | None, tokens) -> torch.Tenso
         return edit_at(place, value.permute(USUAL), edits, tokens).permute(INSIDE)
 
     z = edited("z", z)
-    resid = edited("attn_out", linear(z, weights, "blocks.0.attn.o")) + stream  # in its order of axes
+    # The sum has the memory layout of its first part: the fast one.
+    resid = edited("attn_out", linear(z, weights, "blocks.0.attn.o")) + stream
     if "blocks.0.mlp.in.weight" in weights:
         pre = linear(layernorm(resid, weights, "blocks.0.ln2"), weights, "blocks.0.mlp.in")
         post = edited("post", pre.relu_())
