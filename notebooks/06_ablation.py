@@ -655,7 +655,8 @@ claim("proof-cases", proof.cases)
 cases_by_output = [sum(n.box is not None for n in root.walk()) for root in proof.tree]
 P.show(
     P.bars(cases_by_output, title="Cases of the proof, seed 0", y_title="cases"),
-    says="16 cases at six of the outputs, the least there can be; y0 needs 8, where 4 is the least, and y6 needs 24.",
+    says="16 cases at six of the outputs, the least there can be; y0 needs 8, where 4 "
+    "is the least, and y6 needs 24.",
 )
 
 # %% [markdown]
