@@ -122,7 +122,8 @@ title = "What attention adds at y6, when x1 = 1 and x2 = 3"
 figure.update_layout(template=P.LOOK, title=title, showlegend=True, margin_t=84, **titles)
 P.show(
     figure,
-    says="The 4,096 values lie in about a dozen tight clusters, spread over a rectangle that touches them on all four sides.",
+    says="The 4,096 values lie in about a dozen tight clusters, spread over a rectangle that "
+    "touches them on all four sides.",
 )
 
 # %% [markdown]
@@ -269,7 +270,8 @@ def tree(proof, title):
 
 P.show(
     tree(proof, f"The proof of seed 0: {proof.cases} cases, y0 on the left to y7"),
-    says="Eight trees side by side. Each asks for its source, then for the token at its own place, and most end there. "
+    says="Eight trees side by side. Each asks for its source, then for the token at its own "
+    "place, and most end there. "
     "Three cases, in orange, ask for one token more.",
 )
 
@@ -333,7 +335,8 @@ names = [str(zoo.seeds[exact[j]]) for j in order]
 axes = dict(x=names, x_title="seed", y_title="cases", reference={"least: 116": 116})
 P.show(
     P.bars(lengths[order].tolist(), title="The length of the proof, by seed", **axes),
-    says="Eight seeds need no more than the least possible, 116 cases. Most stay below 200; one needs nearly 350.",
+    says="Eight seeds need no more than the least possible, 116 cases. Most stay below 200; one "
+    "needs nearly 350.",
 )
 claim("proof-shortest", (lengths == 116).sum())
 claim("proof-longest", lengths.max())
@@ -364,8 +367,10 @@ title = "Proof length, one dot for each exact seed and measure"
 figure.update_layout(template=P.LOOK, title=title, margin_t=84, **titles)
 P.show(
     figure,
-    says="The dots fall from left to right, loosely. Seeds with nearly all of the weight on the source have proofs of 116 to about "
-    "130 cases; with nine tenths and less there are short ones and long ones. The longest, near 350, has a mean weight below nine tenths.",
+    says="The dots fall from left to right, loosely. Seeds with nearly all of the weight on the "
+    "source have proofs of 116 to about "
+    "130 cases; with nine tenths and less there are short ones and long ones. The longest, near "
+    "350, has a mean weight below nine tenths.",
 )
 
 # %%
@@ -393,7 +398,8 @@ title = "Asked for beyond the source and the own token, 28 seeds"
 axes = dict(x_title="the input asked for", y_title="output", unit="times")
 P.show(
     P.heatmap(asked, title=title, **axes),
-    says="y0 asks most, for every other input, and most often for x6 and x4. The other outputs ask less, each for two to five inputs that follow no rule.",
+    says="y0 asks most, for every other input, and most often for x6 and x4. The other outputs "
+    "ask less, each for two to five inputs that follow no rule.",
 )
 print("by output:", dict(zip(T.OUTPUT_NAMES, asked.sum(1).tolist())))
 claim("proof-y0-asks-most", asked.sum(1).argmax() == 0)
@@ -403,7 +409,8 @@ longest = proofs[exact[order[-1]]]
 title = f"The longest proof: seed {names[-1]}, {longest.cases} cases"
 P.show(
     tree(longest, title),
-    says="y0, y1 and y3 ask for third tokens, in orange, and one of the four cases of y0 for a fourth and a fifth. "
+    says="y0, y1 and y3 ask for third tokens, in orange, and one of the four cases of y0 for a "
+    "fourth and a fifth. "
     "The other five trees end with the second token.",
 )
 
@@ -563,7 +570,8 @@ figure.update_xaxes(title="digits", tickvals=[8, 16, 32, 48, 64])
 figure.update_yaxes(title="count, or seconds", type="log", exponentformat="power")
 P.show(
     figure,
-    says="On a logarithmic scale the inputs and the seconds to list them rise in straight lines, the inputs to more than ten to the 38th "
+    says="On a logarithmic scale the inputs and the seconds to list them rise in straight lines, "
+    "the inputs to more than ten to the 38th "
     "at 64 digits. Cases and seconds of the proofs hardly rise.",
 )
 
