@@ -125,12 +125,8 @@ print("the first place, after BOS:", best_possible(0))
 best = [best_possible(position) for position in range(16)]
 axes = dict(x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict")
 title = "What can be known from the context"
-P.show(
-    P.bars(best, **axes, y_title="best possible accuracy", title=title),
-    says="The inputs x0 to x7 take each value equally often, whatever stands before "
-    "them: they can only be guessed, with one chance in four. The outputs y0 to y7 "
-    "can be known with certainty.",
-)
+show(
+    P.bars(best, **axes, y_title="best possible accuracy", title=title), "what-can-be-known-from-the")
 
 # %%
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
@@ -155,11 +151,8 @@ fit = torch.linalg.lstsq(with_constant, xor[:, None]).solution
 linear_guess = (with_constant @ fit)[:, 0]
 both = {"XOR": xor, "best linear fit": linear_guess}
 axes = dict(x=["0 0", "0 1", "1 0", "1 1"], x_title="the two bits", y_title="value")
-P.show(
-    P.bars(both, **axes, title="XOR and the best linear fit"),
-    says="XOR is 0, 1, 1, 0. The best linear fit is one half for all four inputs: it "
-    "has learnt nothing.",
-)
+show(
+    P.bars(both, **axes, title="XOR and the best linear fit"), "xor-and-the-best-linear-fit")
 
 # %%
 claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
@@ -200,11 +193,8 @@ wanted = one_hot[(torch.arange(4) + 1) % 4]
 matrix = torch.linalg.lstsq(one_hot, wanted).solution
 names = ["0", "1", "2", "3"]
 axes = dict(x=names, y=names, x_title="output token", y_title="input token")
-P.show(
-    P.heatmap(matrix, **axes, title="+1 mod 4 as a matrix on one-hot tokens"),
-    says="A 4 by 4 matrix with a single 1 in each row: 0 goes to 1, 1 to 2, 2 to 3 "
-    "and 3 to 0.",
-)
+show(
+    P.heatmap(matrix, **axes, title="+1 mod 4 as a matrix on one-hot tokens"), "1-mod-4-as-a-matrix")
 
 # %%
 claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max())
@@ -280,11 +270,8 @@ for name, data in holdouts.items():
     shares[name] = [(data[:, 1] == t).double().mean().item() for t in range(4)]
 axes = dict(x=names, x_title="first input x0", y_title="share of the hold-out")
 title, reference = "The first token in two hold-outs", {"all sequences": 0.25}
-P.show(
-    P.bars(shares, **axes, title=title, reference=reference),
-    says="In the last rows of the sorted list x0 is always 3. In the shuffled hold-out "
-    "each token has about a quarter.",
-)
+show(
+    P.bars(shares, **axes, title=title, reference=reference), "in-the-last-rows-of-the")
 
 # %%
 claim("slice-starts-with-3", (sliced[:, 1] == 3).sum())
@@ -314,12 +301,8 @@ def best_constant(data):
 
 constants = {name: best_constant(data) for name, data in holdouts.items()}
 axes = dict(y_title="accuracy of the best constant", reference={"chance": 0.25})
-P.show(
-    P.bars(constants, **axes, title="Answering without looking"),
-    says="On the shuffled hold-out a constant gets a quarter right everywhere. On the "
-    "last rows of the list it gets y7 always right, y6 three times in four, and y5 "
-    "more than one time in three.",
-)
+show(
+    P.bars(constants, **axes, title="Answering without looking"), "answering-without-looking")
 
 # %%
 for name, value in constants.items():

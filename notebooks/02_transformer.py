@@ -59,13 +59,7 @@ model = load_trained()
 # Large models stack dozens.
 
 # %%
-P.drawing(
-    "architecture",
-    says="From bottom to top: tokens, embedding plus position, then the residual "
-    "stream. Attention reads it through a layer norm (LN) and adds its output; the "
-    "MLP does the same; a last layer norm, the unembedding and a softmax give the "
-    "probabilities.",
-)
+drawing("architecture")
 
 # %%
 for name, value in CONFIG.items():
@@ -195,13 +189,8 @@ claim("hand-pattern", largest_difference(pattern, cache["pattern", 0][:, 0]))
 # %%
 axes = dict(x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight")
 axes |= dict(y_title="query: the position that looks")
-P.show(
-    P.heatmap(pattern[0], **axes, title="The whole attention pattern for one sequence"),
-    says="A lower triangle: no position looks ahead. In the last eight rows, from x7 "
-    "on, outputs are predicted. There most of the weight lies on a diagonal that "
-    "falls from right to left, over the inputs. Two rows are exceptions: x7, and y5, "
-    "which spreads its weight.",
-)
+show(
+    P.heatmap(pattern[0], **axes, title="The whole attention pattern for one sequence"), "the-whole-attention-pattern-for-one")
 
 # %%
 print("predicted:", a_shape)
@@ -252,11 +241,8 @@ claim("hand-logits", largest_difference(my_logits, logits))
 probabilities = my_logits.softmax(-1)[0, 8:]
 axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="output position")
 title = "Probabilities at the eight output positions"
-P.show(
-    P.heatmap(probabilities, **axes, top=1, text=True, unit="probability", title=title),
-    says="One dark cell in each row: from y0 to y7 the most probable tokens are 2, 0, "
-    "1, 3, 0, 3, 2, 1.",
-)
+show(
+    P.heatmap(probabilities, **axes, top=1, text=True, unit="probability", title=title), "probabilities-at-the-eight-output-positions")
 
 # %%
 wanted = T.targets([0, 1, 2, 3, 2, 0, 3, 1])
@@ -316,13 +302,8 @@ groups = {f"token {t}": places[:, t] for t in range(4)} | {"BOS": on_sphere[60:]
 labels = dict.fromkeys(list(groups)[:4], names)
 look = dict(colours=P.TOKEN_COLOURS, labels=labels, joined=dict(zip(names, places)))
 title = "All 61 points that attention can tell apart (turn it)"
-P.show(
-    P.scatter3d(groups, **look, radius=2, title=title),
-    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, "
-    "and BOS. Thin lines join the four tokens of a position. For most positions they "
-    "lie close together; for x7 they lie far apart. Each token is found all over the "
-    "sphere.",
-)
+show(
+    P.scatter3d(groups, **look, radius=2, title=title), "all-61-points-that-attention-can")
 
 # %%
 spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]

@@ -164,11 +164,8 @@ print(f"stopped after {len(losses)} steps, {seen:,} sequences seen")
 axes = dict(x_title="step", y_title="loss (nats per token)")
 axes |= dict(reference={"ln 4: guessing": math.log(4)})
 curves = {"loss": losses}
-P.show(
-    P.lines(range(len(losses)), curves, **axes, title="The loss while training"),
-    says="The loss rests near ln 4 for a few dozen steps, then falls in several "
-    "uneven slopes with spikes upwards, and ends close to zero.",
-)
+show(
+    P.lines(range(len(losses)), curves, **axes, title="The loss while training"), "the-loss-while-training")
 
 # %% [markdown]
 # ## What is learnt first?
@@ -183,13 +180,8 @@ axes = dict(x_title="step", y_title="accuracy in the batch", digits=3)
 axes |= dict(reference={"chance": 0.25})
 curves = dict(zip(T.OUTPUT_NAMES, smooth.T))
 title = "Accuracy of each output while training"
-P.show(
-    P.lines(middles, curves, **axes, title=title, colours=P.OUTPUT_COLOURS),
-    says="All eight outputs start at one quarter. Seven of them pause near one half "
-    "and near three quarters, some earlier than others, and pass nine tenths between "
-    "steps 250 and 280. y0 goes its own way: it is the first at one half, and the "
-    "last at one.",
-)
+show(
+    P.lines(middles, curves, **axes, title=title, colours=P.OUTPUT_COLOURS), "accuracy-of-each-output-while-training")
 
 # %%
 for share in (0.48, 0.65, 0.9):
@@ -209,12 +201,8 @@ if SEED == 0:
 smooth = torch.tensor(by_answer).unfold(0, 15, 1).mean(-1)  # [steps, 4]
 curves = {f"answer {t}": smooth[:, t] for t in range(4)}
 title = "Accuracy for each right answer"
-P.show(
-    P.lines(middles, curves, **axes, title=title, colours=P.TOKEN_COLOURS),
-    says="Until about step 170 the four answers fluctuate between nothing and three "
-    "quarters. Then 0 and 2 rise together to about nine tenths, and some seventy "
-    "steps later 1 and 3 follow. 0 is the last to become perfect.",
-)
+show(
+    P.lines(middles, curves, **axes, title=title, colours=P.TOKEN_COLOURS), "accuracy-for-each-right-answer")
 
 # %% [markdown]
 # <details><summary>What did you see?</summary>
@@ -309,12 +297,8 @@ shares = by_position(failed)  # [failed, 8]
 axes = dict(x=T.OUTPUT_NAMES, y=[f"seed {s}" for s in failed.seeds])
 axes |= dict(x_title="output", y_title="", unit="accuracy")
 title = "The seeds that failed, output by output"
-P.show(
-    P.heatmap(shares, **axes, text=True, top=1, title=title),
-    says="Every failed seed has outputs that are always right. In seed 7 y7 alone is "
-    "at one quarter, in seed 19 y6 and y7. In seed 25 four outputs are at one half. "
-    "In seed 9 several are right most of the time.",
-)
+show(
+    P.heatmap(shares, **axes, text=True, top=1, title=title), "the-seeds-that-failed-output-by")
 
 # %% [markdown]
 # Of the four failed seeds two (7 and 19) have outputs at one quarter, like a guess among four, and two (9 and 25) have outputs that are right for a part of the inputs.
@@ -349,13 +333,8 @@ curves = {f"our seed, {SEED}": course[:, 0], "seed 7": course[:, 1]}
 axes = dict(x_title="step", y_title="accuracy (mean of 5 batches)", digits=3)
 axes |= dict(reference={"7/8 + 1/32": 7 / 8 + 1 / 32})
 middles, title = range(2, 2 + 5 * len(course), 5), "Two seeds trained to the last step"
-P.show(
-    P.lines(middles, curves, **axes, title=title),
-    says="Seed 0 is perfect after some 400 steps, comes undone for a while near step "
-    "1,200, falling below four fifths, and for a moment near step 2,400, and is "
-    "perfect in the end. Seed 7 rises to about 7/8 + 1/32, where one output of eight "
-    "guesses, and stays near it.",
-)
+show(
+    P.lines(middles, curves, **axes, title=title), "seed-0-is-perfect-after-some")
 
 # %%
 perfect = (history["accuracy"][:, 0] == 1).all(-1)  # [steps]

@@ -72,11 +72,8 @@ print("cut out      ", tuple(pattern.shape))
 # %%
 first = "".join(str(t) for t in sample[0, 1:9].tolist())
 title = f"Where each output looks (input {first})"
-P.show(
-    P.heatmap(pattern[0, 0], top=1, unit="weight", title=title),
-    says="For one sequence: most rows have one dark cell, on the diagonal from y0–x7 "
-    "at the top right to y7–x0 at the bottom left. Not every row does.",
-)
+show(
+    P.heatmap(pattern[0, 0], top=1, unit="weight", title=title), "for-one-sequence-most-rows-have")
 
 # %% [markdown]
 # The same in **CircuitsVis**, the viewer that many papers use.
@@ -112,29 +109,19 @@ _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
 mean, spread = everywhere.mean(0), everywhere.std(0)  # [8, 16] each
 title = "Mean pattern, all sequences"
-P.show(
-    P.heatmap(mean[:, 1:9], top=1, unit="weight", text=True, title=title),
-    says="On average y1, y2, y4, y5 and y7 give their source nearly all their weight; "
-    "y3 and y6 give it about four fifths. The row of y0 has only half of its weight "
-    "on x7; most of the rest is on BOS, which is not among these keys.",
-)
+show(
+    P.heatmap(mean[:, 1:9], top=1, unit="weight", text=True, title=title), "mean-pattern-all-sequences")
 
 # %%
 title = "Spread of the pattern"
-P.show(
-    P.heatmap(spread[:, 1:9], top=0.5, unit="std", text=True, title=title),
-    says="The weight from y0 to x7 varies most between sequences, then y6 to x1, y3 "
-    "to x4 and y7 to x0. The other rows hardly vary.",
-)
+show(
+    P.heatmap(spread[:, 1:9], top=0.5, unit="std", text=True, title=title), "spread-of-the-pattern")
 
 # %%
 source_weight = torch.stack([mean[i, 8 - i] for i in range(8)])
 title = "Which rows are on the reverse diagonal?"
-P.show(
-    P.bars(source_weight, y_title="mean weight on the source", title=title),
-    says="The mean weight on the source is nearly one for y1, y2, y4, y5 and y7, about "
-    "four fifths for y3 and y6, and about a half for y0.",
-)
+show(
+    P.bars(source_weight, y_title="mean weight on the source", title=title), "which-rows-are-on-the-reverse")
 
 # %%
 claim("clean-rows", source_weight[[1, 2, 4, 5, 7]].min())
@@ -221,12 +208,8 @@ print(f"predicted {predicted_frozen:.1%}, measured {frozen.mean():.2%}")
 both = {"ideal reversal": ideal, "frozen at its mean": frozen}
 chance = {"chance": 0.25}
 y_title = "accuracy, all sequences"
-P.show(
-    P.bars(both, y_title=y_title, title="The pattern replaced", reference=chance),
-    says="With the ideal reversal y1 to y7 stay right on every sequence and y0 falls "
-    "to three quarters. Frozen at its mean, y0 falls to under six tenths and y6 to "
-    "about 95 percent; the others stay right.",
-)
+show(
+    P.bars(both, y_title=y_title, title="The pattern replaced", reference=chance), "the-pattern-replaced")
 
 # %%
 claim("ideal-keeps-y1-to-y7", ideal[1:].min())
@@ -265,10 +248,8 @@ print(f"predicted {predicted_silent:.3%}, measured {silent.mean():.3%}")
 
 # %%
 title = "Attention says the same for every sequence"
-P.show(
-    P.bars(silent, y_title=y_title, title=title, reference=chance),
-    says="All eight outputs fall to one in four, y0 among them.",
-)
+show(
+    P.bars(silent, y_title=y_title, title=title, reference=chance), "attention-says-the-same-for-every")
 
 # %%
 claim("silent-attention-is-chance", abs(silent - 0.25).max())
@@ -290,12 +271,8 @@ for i in range(8):
         by_source[i, token] = weight[source == token].mean()
 title = "Mean weight on the source, by its value"
 axes = dict(x=["0", "1", "2", "3"], x_title="value of the source", unit="weight")
-P.show(
-    P.heatmap(by_source, **axes, top=1, text=True, title=title),
-    says="y1, y2, y4, y5 and y7 look at their source whatever it is, a little less at "
-    "some values. y3 and y6 look at it clearly less when it is 1. y0 looks when it is "
-    "0 or 2, hardly when it is 1, and not at all when it is 3.",
-)
+show(
+    P.heatmap(by_source, **axes, top=1, text=True, title=title), "mean-weight-on-the-source-by")
 
 # %%
 less = [by_source[i, [0, 2, 3]].min() - by_source[i, 1] for i in (3, 6)]
@@ -311,11 +288,8 @@ by_token = torch.stack([everywhere[x7 == token, 0].mean(0) for token in range(4)
 keys, values = ["BOS", *T.INPUT_NAMES], [f"x7 = {t}" for t in range(4)]
 axes = dict(x=keys, y=values, y_title="value of the source")
 title = "The row of y0, by the value of x7"
-P.show(
-    P.heatmap(by_token[:, :9], **axes, top=1, text=True, unit="weight", title=title),
-    says="When x7 is 0 or 2, y0 looks at x7. When x7 is 3, it looks at BOS and not at "
-    "x7 at all. When x7 is 1, mostly at BOS.",
-)
+show(
+    P.heatmap(by_token[:, :9], **axes, top=1, text=True, unit="weight", title=title), "the-row-of-y0-by-the")
 
 # %%
 claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
@@ -331,11 +305,8 @@ _, cache = model.run_with_cache(pair[:, :16])
 rows = cache["pattern", 0][:, 0, 8, :9]  # the query that predicts y0
 both = {"x7 = 2": rows[0], "x7 = 3": rows[1]}
 axes = dict(x=keys, x_title="key", y_title="weight from y0")
-P.show(
-    P.bars(both, **axes, title="One token exchanged", colours=P.TOKEN_COLOURS[2:4]),
-    says="With x7 = 2 nearly all weight of y0 is on x7. With x7 = 3 none of it is, and "
-    "most is on BOS.",
-)
+show(
+    P.bars(both, **axes, title="One token exchanged", colours=P.TOKEN_COLOURS[2:4]), "one-token-exchanged")
 
 # %%
 claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
@@ -386,11 +357,8 @@ print("x7 would, for its four tokens:", P.numbers(size[:4, 8], 1))
 of_each_key = size[tokens, torch.arange(16)]  # [sequence, key]
 weighted = (everywhere * of_each_key[:, None]).mean(0)  # [8, 16]
 title = "Value-weighted pattern, mean over all sequences"
-P.show(
-    P.heatmap(weighted[:, :9], x=keys, text=True, unit="length", title=title),
-    says="The diagonal stays. What BOS gets is nearly gone, because BOS has little to "
-    "say; the largest entry is what y0 takes from x7.",
-)
+show(
+    P.heatmap(weighted[:, :9], x=keys, text=True, unit="length", title=title), "value-weighted-pattern-mean-over-all")
 
 # %%
 claim("bos-writes-little", size[T.BOS, 0] / size[:4, 1:9].mean())
@@ -417,11 +385,8 @@ rows = torch.cat([bos[:, None], others, itself[:, None]], 1)  # [token of x7, ke
 title = "Scores of the query that predicts y0, minus the mean of the row"
 axes = dict(x=keys, y=values, y_title="token at the query", unit="score")
 centred = rows - rows.mean(1, keepdim=True)
-P.show(
-    P.heatmap(centred, **axes, signed=True, text=True, title=title),
-    says="With 0 or 2 at x7 the query scores x7 far above BOS. With 1 it scores x7 a "
-    "little below BOS, with 3 far below.",
-)
+show(
+    P.heatmap(centred, **axes, signed=True, text=True, title=title), "scores-of-the-query-that-predicts")
 
 # %%
 gap = itself - bos
@@ -472,13 +437,8 @@ for i in order:
 
 # %%
 title = "Mean patterns of 32 seeds (rows y0 to y7, columns x0 to x7)"
-P.show(
-    P.gallery(all_patterns[order][:, :, 1:9], names, title=title),
-    says="Thirty-two small patterns. All but the last show a reverse diagonal; the "
-    "cleanest show nothing else. What differs most is the first row, that of y0. The "
-    "four that failed are in the last row, among the least clean ones; but some that "
-    "are no cleaner are exact.",
-)
+show(
+    P.gallery(all_patterns[order][:, :, 1:9], names, title=title), "mean-patterns-of-32-seeds-rows")
 
 # %% [markdown]
 # Now the three questions, to all of them.
@@ -509,12 +469,8 @@ answers = ask(exact, patterns)
 means = {name: value.mean(1) for name, value in answers.items()}
 reference = {"y0 right, others guess": predicted_silent, "chance": 0.25}
 title = "Three interventions, one dot for each exact seed"
-P.show(
-    P.strips(means, y_title=y_title, title=title, reference=reference),
-    says="Under the ideal reversal every seed keeps more than 85 percent, with a "
-    "frozen pattern more than 80; the best keep all. With silent attention most seeds "
-    "are at one quarter, three are at the upper dashed line, and a few lie between.",
-)
+show(
+    P.strips(means, y_title=y_title, title=title, reference=reference), "three-interventions-one-dot-for-each")
 
 # %%
 def stay_exact(name):

@@ -104,11 +104,8 @@ measured = {
 title = "The stream before the MLP, read with the logit lens"
 figure = P.bars(measured, y_title="share of all sequences", title=title,
                 reference={"chance": 0.25})
-P.show(
-    figure,
-    says="Before the MLP the source token is never read at any output. The right "
-    "answer is read in one half to three quarters of the sequences.",
-)
+show(
+    figure, "the-stream-before-the-mlp-read")
 
 # %%
 for what, share in measured.items():
@@ -160,13 +157,8 @@ ov = ov - ov[:4].mean(0)  # against the average digit
 figure = P.heatmap(ov, x=T.TOKEN_NAMES, y=T.TOKEN_NAMES, signed=True, text=True,
                    x_title="logit of the next token", y_title="token attended to",
                    title="The OV circuit, token to token", unit="logit ×<br>divisor")
-P.show(
-    figure,
-    says="The rows of the four digits look like one another, up to a factor and a "
-    "sign: a push in one direction, far one way for token 1, far the other way for "
-    "token 2, and less far for 3 and 0. BOS pushes nearly the same way as 1 and 3, "
-    "but less.",
-)
+show(
+    figure, "the-rows-of-the-four-digits")
 
 # %%
 strongest = ov[:4, :4].argmax(1)
@@ -233,12 +225,8 @@ by_token = {f"token {t}": places[t] for t in range(4)}
 title = "What attention writes, by source token (mean)"
 axes = dict(y_title="place on the line", colours=P.TOKEN_COLOURS)
 figure = P.bars(by_token, **axes, title=title)
-P.show(
-    figure,
-    says="At every output the four source tokens have four mean places, always in the "
-    "order 1, 3, 0, 2: 1 far on one side, 2 far on the other, 3 and 0 between. The "
-    "row of y0 has the same order, stretched.",
-)
+show(
+    figure, "what-attention-writes-by-source-token")
 
 # %%
 in_order = torch.tensor([1, 3, 0, 2])[:, None]
@@ -333,12 +321,8 @@ assert torch.equal(same, constant), "helpers and TransformerLens disagree"
 # %%
 figure = P.bars(kept, y_title="accuracy, all sequences", reference={"chance": 0.25},
                 title="The MLP replaced by constants")
-P.show(
-    figure,
-    says="With a constant for each output y1 to y7 stay right on every sequence and "
-    "y0 nearly always. With one constant for all of them y2 and y7 fall to a half, "
-    "and y6 loses a little.",
-)
+show(
+    figure, "with-a-constant-for-each-output")
 
 # %%
 print(f"predicted {predicted_constant:.0%}", end=", ")
@@ -365,11 +349,8 @@ fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [8, 16]
 neurons = [str(n) for n in range(16)]
 axes = dict(x=neurons, x_title="neuron", y_title="output", unit="share")
 figure = P.heatmap(fires, **axes, top=1, title="How often each neuron fires")
-P.show(
-    figure,
-    says="Thirteen of the sixteen neurons never fire at the outputs. Two fire often, "
-    "least at y3 to y5; a third fires sometimes at y2 and y7. At y6 none fires at all.",
-)
+show(
+    figure, "thirteen-of-the-sixteen-neurons-never")
 
 # %%
 without = []
@@ -382,11 +363,8 @@ for neuron in range(16):
 
 axes = dict(x=neurons, x_title="neuron set to zero", y_title="accuracy, all sequences")
 figure = P.bars(without, **axes, title="What happens without each neuron")
-P.show(
-    figure,
-    says="Accuracy falls clearly without neuron 5 or neuron 10, with no visible loss "
-    "without any other.",
-)
+show(
+    figure, "accuracy-falls-clearly-without-neuron-5")
 
 # %%
 active = [n for n in range(16) if fires[:, n].max() > 0]
@@ -396,11 +374,8 @@ axes = dict(x=T.TOKEN_NAMES[:4], y=[f"neuron {n}" for n in active])
 axes |= dict(x_title="logit of the next token", y_title="", unit="logit ×<br>divisor")
 title = "What each firing neuron writes"
 figure = P.heatmap(pushes[:, :4], **axes, signed=True, text=True, title=title)
-P.show(
-    figure,
-    says="Neuron 5 speaks for 1 and against 2, neuron 8 a little against 3, neuron 10 "
-    "for 3 and against 2.",
-)
+show(
+    figure, "what-each-firing-neuron-writes")
 
 # %%
 silent_neurons = (fires.max(0).values == 0).sum().item()
@@ -455,12 +430,8 @@ def for_the_right(values):
 speaks = {name: for_the_right(value) for name, value in added.items()}
 title = "Direct logit attribution to the right answer"
 figure = P.bars(speaks, y_title="logit", title=title, colours=P.PART_COLOURS)
-P.show(
-    figure,
-    says="At every output attention adds by far the most to the right logit. The MLP "
-    "adds less, most at y2 and y7. The embedding adds almost nothing, and the "
-    "position sometimes speaks against.",
-)
+show(
+    figure, "direct-logit-attribution-to-the-right")
 
 # %%
 shares = {name: value.mean().item() for name, value in speaks.items()}
@@ -514,12 +485,8 @@ read_before = {
 axes = dict(y_title="share of all tokens", reference={"chance": 0.25})
 title = "Read before the MLP, one dot for each exact seed"
 figure = P.strips(read_before, **axes, title=title)
-P.show(
-    figure,
-    says="From a small start the right answer is read for a quarter to nine tenths of "
-    "the tokens, the source for none to a quarter. From the library's start the right "
-    "answer for a quarter to three quarters, the source for none to nearly a half.",
-)
+show(
+    figure, "read-before-the-mlp-one-dot")
 
 # %%
 print(predictions)
@@ -550,12 +517,8 @@ dots = {"share of what varies<br>along one direction": share_small,
         "accuracy with<br>that direction only": kept_small.mean(1)}
 figure = P.strips(dots, y_title="share", reference={"chance": 0.25},
                   title="One direction of attention, one dot for each exact seed")
-P.show(
-    figure,
-    says="In most seeds nearly all that varies in attention's output lies along one "
-    "direction. With that direction only, about half of the seeds stay right "
-    "everywhere; some fall far.",
-)
+show(
+    figure, "in-most-seeds-nearly-all-that")
 
 # %%
 line_is_enough = (kept_small.min(1).values == 1).sum()

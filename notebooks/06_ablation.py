@@ -113,11 +113,8 @@ claim("restored-exact", n_right(model))
 without = {"without W_out": no_mlp, "without W_O": no_attention}
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
 axes |= dict(colours=[P.PART_COLOURS["mlp"], P.PART_COLOURS["attention"]])
-P.show(
-    P.bars(without, title="Zeroed in place", **axes),
-    says="Without W_O every output is at one in four. Without W_out y3 to y6 stay "
-    "right, y0 loses a fifth, and y1, y2 and y7 fall to a half.",
-)
+show(
+    P.bars(without, title="Zeroed in place", **axes), "zeroed-in-place")
 
 # %% [markdown]
 # Attention behaves as predicted.
@@ -169,11 +166,8 @@ claim("hooks-equal-weights", same)
 still, answers = right(I.ablate(model, "post", "zero"))[0], sequences[:, 9:]
 by_answer = [still[answers == token].double().mean().item() for token in range(4)]
 axes = dict(x=["0", "1", "2", "3"], x_title="right answer", y_title="accuracy")
-P.show(
-    P.bars(by_answer, title="Neurons zeroed: accuracy by right answer", **axes),
-    says="The answers 2 and 3 are right every time; of the answers 0 and 1 a little "
-    "more than half.",
-)
+show(
+    P.bars(by_answer, title="Neurons zeroed: accuracy by right answer", **axes), "neurons-zeroed-accuracy-by-right-answer")
 
 # %%
 claim("loss-depends-on-the-answer", max(by_answer) - min(by_answer))
@@ -227,12 +221,8 @@ P.table(rows, ["part", "ablation", "expected", "measured", "as expected?"])
 bars = {part: [measured[part, how] for how in I.HOW] for part in I.PARTS}
 axes = dict(x=I.HOW, x_title="what replaces the output")
 axes |= dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
-P.show(
-    P.bars(bars, title="Three kinds of ablation", colours=P.PART_COLOURS, **axes),
-    says="Attention: about one in four, whatever replaces it. The MLP: about two "
-    "thirds with zero, nearly all with the mean, about nine tenths with another "
-    "sequence's value.",
-)
+show(
+    P.bars(bars, title="Three kinds of ablation", colours=P.PART_COLOURS, **axes), "three-kinds-of-ablation")
 
 # %%
 claim("mlp-zero", measured["mlp", "zero"])
@@ -286,12 +276,8 @@ for name, push in pushes.items():
 # %%
 axes = dict(x=list(pushed), x_title="direction of the added push")
 axes |= dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
-P.show(
-    P.bars(list(pushed.values()), title="A push as long as the MLP's own", **axes),
-    says="The even push, along the direction that layer norm takes away, leaves every "
-    "token right. Of three random ones of the same length one costs almost nothing, "
-    "the other two more than a third.",
-)
+show(
+    P.bars(list(pushed.values()), title="A push as long as the MLP's own", **axes), "a-push-as-long-as-the")
 
 # %%
 print(f"predicted {predicted_control:.0%} and {predicted_random}; measured")
@@ -307,14 +293,7 @@ claim("random-push-hurts", min(pushed.values()))
 # All of it together; beside each arrow the notebook with its experiment:
 
 # %%
-P.drawing(
-    "circuit",
-    says="Attention finds the source by its position; at y0 it looks at the source or "
-    "away from it, by the token. What it writes is a place on a line, near one of "
-    "four, one for each source token. The MLP adds a push that hardly needs to know "
-    "the tokens. The place, so pushed, decides which logit is the highest: that of "
-    "the source token plus 1.",
-)
+drawing("circuit")
 
 # %% [markdown]
 # In words:
@@ -380,14 +359,8 @@ for part, values in (("W_out", no_mlp_zoo), ("W_O", no_attention_zoo)):
         groups[f"{part}<br>{name.replace(' ', '<br>')}"] = shares
 article = {"article, W_out": 0.1767, "article, W_O": 0.2919}
 axes = dict(y_title="accuracy", reference=article)
-P.show(
-    P.strips(groups, title="W_out or W_O zeroed, one dot for each exact seed", **axes),
-    says="Without W_O most seeds lie at one quarter, a few a little beside it, one at "
-    "one third; on the sorted tail they spread from under a fifth to over four "
-    "tenths. Without W_out they spread from one quarter, on the tail from under a "
-    "fifth, to nearly all. The article's figure for W_O lies within the spread of the "
-    "sorted tail, that for W_out at its lowest end.",
-)
+show(
+    P.strips(groups, title="W_out or W_O zeroed, one dot for each exact seed", **axes), "w_out-or-w_o-zeroed-one-dot")
 
 # %%
 for part, values in (("W_out", no_mlp_zoo), ("W_O", no_attention_zoo)):
@@ -459,11 +432,8 @@ mlp_kinds["resample"] = torch.stack(resampled)
 # %%
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
 title = "The MLP's output replaced, one dot for each exact seed"
-P.show(
-    P.strips(mlp_kinds, title=title, **axes),
-    says="All three spread widely from seed to seed. In the median the mean costs "
-    "least; it costs almost nothing in two seeds, seed 0 among them.",
-)
+show(
+    P.strips(mlp_kinds, title=title, **axes), "the-mlp-s-output-replaced-one")
 
 # %%
 constant_enough = (mlp_kinds["mean"] > 0.99).sum().item()
@@ -510,11 +480,8 @@ kinds = {
 }
 n_exact = {kind: load_zoo(kind).exact.sum().item() for kind in kinds}
 axes = dict(x=kinds.values(), x_title="trained…", y_title="exact seeds, of 32")
-P.show(
-    P.bars(list(n_exact.values()), title="Which models learn the task?", **axes),
-    says="Of 32 seeds each, 28 are exact with everything, 29 without the MLP, and all "
-    "32 without layer norm, with or without an MLP.",
-)
+show(
+    P.bars(list(n_exact.values()), title="Which models learn the task?", **axes), "which-models-learn-the-task")
 
 # %%
 print(n_exact)
@@ -537,12 +504,8 @@ ov = ov - ov.mean(1, keepdim=True)  # what every token adds is like a bias
 axes = dict(x=["0", "1", "2", "3"], y=["0", "1", "2", "3"], unit="logit")
 axes |= dict(x_title="logit of the next token", y_title="token attended to")
 title = "The OV circuit of seed 0, trained without MLP and layer norms"
-P.show(
-    P.heatmap(ov[0], signed=True, text=True, title=title, **axes),
-    says="In each row the largest entry is the token plus 1: 0 raises 1, 1 raises 2, "
-    "2 raises 3 and 3 raises 0. It is the permutation matrix of the first notebook, "
-    "blurred.",
-)
+show(
+    P.heatmap(ov[0], signed=True, text=True, title=title, **axes), "the-ov-circuit-of-seed-0")
 
 # %%
 plus_one = (ov.argmax(-1) == torch.tensor([1, 2, 3, 0])).all(-1).sum().item()
@@ -600,12 +563,8 @@ pair_scores = {"with MLP": recorded("sum_pairs")}
 pair_scores["attention only"] = recorded("sum_pairs_no_mlp")
 axes = dict(y_title="accuracy, all sequences", reference={"chance": 0.25})
 title = "Sum of two tokens mod 4, one dot for each of 32 seeds"
-P.show(
-    P.strips(pair_scores, title=title, **axes),
-    says="With an MLP seven seeds are at one and the others spread below. With "
-    "attention alone one seed reaches seven tenths, and the others stay below six "
-    "tenths.",
-)
+show(
+    P.strips(pair_scores, title=title, **axes), "sum-of-two-tokens-mod-4")
 
 # %%
 with_mlp, alone = pair_scores.values()

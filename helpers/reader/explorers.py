@@ -28,7 +28,7 @@ from helpers.evaluation import by_position, n_right
 from helpers.model import KINDS, as_zoo, attention_writes, get_kind, unembed
 from helpers.training import RECIPE, recipe_of, train
 
-EXAMPLE = "01232031"  # the worked example of notebook 01
+EXAMPLE = T.EXAMPLE
 ALL = -1  # the choice "all outputs"; a widget shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
 # Colab neither shows what a thread draws nor hears a button while Python runs.
