@@ -138,15 +138,16 @@ def forward_figure(model, tokens=EXAMPLE, stop: str = "resid_pre"):
     value = model.run_with_cache(sequence[:, :16])[1][name].reshape(16, -1)
     value = value.softmax(-1) if stop == "probabilities" else value
     x_title, columns = COLUMNS.get(stop, ("component", [str(c) for c in range(value.shape[1])]))
-    rows = ["BOS", *_named(T.POSITION_NAMES[1:], sequence[0, 1:].tolist())]
+    read = ["BOS", *_named(T.POSITION_NAMES[1:], sequence[0, 1:].tolist())]
+    rows = [f"{out} at {here}" for out, here in zip(T.INPUT_NAMES + T.OUTPUT_NAMES, read)]
     share = stop in ("pattern", "probabilities")
     title = f"Stop {number} of {len(STOPS)}: {stop}, input {_text(x)}"
-    axes = dict(x=columns, y=rows, x_title=x_title, y_title="position and token read there")
+    axes = dict(x=columns, y=rows, x_title=x_title, y_title="what is predicted, at the token read")
     figure = P.heatmap(value, title=title, signed=not share, top=1 if share else None, **axes)
     row, column = np.unravel_index(int(value.abs().argmax()), tuple(value.shape))
     says = (
         f"Stop {number}, {stop} [position, {x_title}], 16 by {value.shape[1]} numbers. {what} The "
-        f"largest one is {value[row, column]:.2f}, at {rows[row]} in column {columns[column]}."
+        f"largest one is {value[row, column]:.2f}, in row {rows[row]}, column {columns[column]}."
     )
     return _sized(figure), says
 
