@@ -4,11 +4,10 @@
 # %% [markdown]
 # # 1 · The task and its dataset
 #
-# Most of the time a neural network is a **black box**: we count how often its answers are right.
-# **Mechanistic interpretability** opens the box and asks which small parts compute what, joined into which **circuits**.
-# That networks learn circuits is a hypothesis, hard to test on language, because nobody knows its rules.
-# This series takes a task whose rule fits into one line.
-# It follows an article, *From Zero to (Mechanistic) Interpretability*, and tests each step.
+# A neural network is mostly a **black box**: we count how often its answers are right.
+# **Mechanistic interpretability** opens the box and asks which small parts compute what, and how they form **circuits**.
+# That networks learn circuits is a hypothesis, which we test on a task whose rule fits into one line.
+# The series follows an article, *From Zero to (Mechanistic) Interpretability*, and tests each step.
 #
 # **Question:** What must a model know to solve this task, and can we check it on every input?
 #
@@ -17,7 +16,7 @@
 # - see what a linear model cannot do, and write down a prediction;
 # - split the sequences so that the split means something.
 #
-# **Time:** about 25 minutes, and 10 more for the exercises.
+# **Time:** about 30 minutes, and 10 more for the exercises.
 # **You should know:** Python, and what a PyTorch tensor is.
 # **Before this:** nothing.
 # **Next:** [02_transformer](02_transformer.ipynb).
@@ -67,7 +66,7 @@ print("plus 1    ", y)
 # %% [markdown]
 # As a formula: $y_i = (x_{7-i} + 1) \bmod 4$.
 # The right outputs $y_0 … y_7$ are the **target** of the input; $x_{7-i}$, which decides $y_i$, is the **source** of $y_i$.
-# [helpers/task.py](../helpers/task.py) knows both:
+# [helpers/task.py](../helpers/task.py) has the same input and rule:
 
 # %%
 assert T.read_tokens(T.EXAMPLE) == x
@@ -98,7 +97,7 @@ for end in range(9, 17):
 # %% [markdown]
 # ## Can we list every sequence?
 #
-# There are only $4^8$ inputs, so nothing that we say later has to rest on a sample.
+# There are only $4^8$ inputs, so nothing later has to rest on a sample.
 # A model that is right on all 65,536 is **exact**.
 
 # %%
@@ -123,7 +122,10 @@ assert torch.equal(sequences, T.full_sequences())  # later notebooks use this on
 # If it makes no more, the token was certain.
 
 # %%
-beginnings = [len({row[:length] for row in rows}) for length in range(1, 18)]
+beginnings = []
+for length in range(1, 18):
+    different = {row[:length] for row in rows}  # a set: each beginning once
+    beginnings.append(len(different))
 best = [beginnings[n] / beginnings[n + 1] for n in range(16)]
 axes = dict(x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict")
 title = "How often the best possible guess is right"
@@ -159,7 +161,7 @@ show(P.bars(both, **axes, title="XOR and the best linear fit"), "xor")
 # Our task is **reversal** and **+1 mod 4**.
 # Reversal is linear, because a matrix of zeros and ones does it.
 # Is +1 mod 4?
-# First on the digits as *numbers*:
+# On digits as *numbers*:
 
 # %%
 digits = torch.arange(4).double()
@@ -174,7 +176,7 @@ claim("plus-one-not-linear-on-numbers", (line - plus_one).abs().max())
 # %% [markdown]
 # No line fits, because 3 goes back to 0.
 # But a transformer sees **one-hot** tokens, vectors of zeros with a single 1.
-# The same fit from one-hot to one-hot:
+# The same fit again:
 
 # %%
 one_hot = torch.eye(4).double()
@@ -188,11 +190,10 @@ show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-ma
 # This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
 #
 # A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.
-# The article reasons: for reversal alone attention would do, for +1 alone no attention is needed, and the task asks for both.
-# So attention reverses, and the MLP adds 1.
+# The article reasons: for reversal alone attention would do, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
 # We call this **the clean story**.
 #
-# **Write down what you think:** must a transformer that is trained *without* an MLP fail?
+# **Write down what you think:** must a transformer trained *without* an MLP fail?
 # [06_ablation](06_ablation.ipynb) asks again and trains 32 of them.
 
 # %%
@@ -206,8 +207,7 @@ compare(my_prediction, "in 06_ablation")
 #
 # The model trains on 60,000 sequences.
 # The other 5,536, the **hold-out**, show whether it learnt the rule or only what it saw.
-# The simplest code holds out the last rows of the list, but the list is sorted.
-# What is in its tail?
+# The simplest code holds out the last rows, but the list is sorted: what is in its tail?
 
 # %%
 tail = sequences[60_000:]
@@ -225,11 +225,11 @@ claim("slice-starts-with-3", (tail[:, 1] == 3).sum())
 
 # %%
 printed = [4, 3, 2, 2, 2, 1, 2, 0, 0, 1, 1, 3, 2, 3, 3, 3, 0]  # in the article
-claim("article-did-not-shuffle", tail[0].tolist() == printed)
+claim("article-prints-row-60000", tail[0].tolist() == printed)
 
 # %% [markdown]
 # Digit for digit the same row: a shuffle would put it first once in 65,536 times.
-# We do shuffle, always in the same way:
+# We do shuffle, in a fixed way:
 
 # %%
 train_set, holdout = T.split(sequences)
@@ -249,7 +249,7 @@ claim("split-is-a-partition", len(together))
 # ## Explore: how much does half of the rule get right?
 #
 # Two answers below know half of the rule; the *best constant* says the same for every input.
-# The cell after the figure takes *your* eight tokens: type them or move the sliders.
+# Below the figure, type *your* eight tokens or move the sliders.
 # For which inputs is reversing not needed?
 
 # %%
@@ -284,8 +284,6 @@ X.check("01-targets", my_targets)
 # def my_targets(x):
 #     return [(digit + 1) % 4 for digit in reversed(x)]
 # ```
-#
-# The two steps can be exchanged.
 # </details>
 
 # %% [markdown]

@@ -116,11 +116,11 @@ print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
 # ## Why does each part read through a layer norm?
 #
 # **Layer norm** (LN) makes vectors comparable: subtract the mean of the four numbers, divide by their standard deviation, then apply a learnt weight and bias to each.
-# (`1e-5` prevents a division by zero.)
 
 # %%
 def layer_norm(x, part):
     centred = x - x.mean(-1, keepdim=True)
+    # 1e-5 prevents a division by zero
     scale = (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
     return centred / scale * part.weight + part.bias
 
@@ -133,7 +133,7 @@ assert_equal(normed, cache["blocks.0.ln1.hook_out"])
 #
 # Each position makes three vectors.
 # Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over when it is found.
-# With $W_O$, which writes the result back, these matrices are an attention **head**.
+# The matrices $W_Q$, $W_K$ and $W_V$ make them; with $W_O$, which writes the result back, they are an attention **head**.
 # Larger models split their width among many heads; ours has one, of width `d_head` = 4.
 
 # %%
@@ -147,7 +147,7 @@ print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
 # No position may look ahead: those scores become $-\infty$ (the **causal mask**).
 # A softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
 #
-# We name a row of the pattern by the output that it predicts: the row $y_0$ stands at the position of $x_7$, the row $y_1$ at that of $y_0$, and so on.
+# We name a row of the pattern by the token that it predicts: the row $y_0$ stands at the position of $x_7$, the row $y_1$ at that of $y_0$, and so on.
 # **Predict:** in how many of the rows $y_0 … y_7$ does the source get more than nine tenths of the weight?
 
 # %%
@@ -173,7 +173,7 @@ print("weight on the source, y0 to y7:", P.numbers(on_source, 2))
 compare(my_prediction, (on_source > 0.9).sum())
 
 # %% [markdown]
-# Most rows look at their source and at nothing else; [04_attention](04_attention.ipynb) asks what the others do.
+# Here most rows look at their source only; [04_attention](04_attention.ipynb) asks what the others do.
 #
 # Each position collects the values by these weights (**z** in the library), and $W_O$ writes the result into the stream.
 
@@ -226,8 +226,8 @@ print("target:       ", target.tolist())
 #
 # ## Can the model write the answer alone?
 #
-# So far it read the right outputs and predicted the next.
-# Now it gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
+# So far the model read the right outputs and predicted the next.
+# Now the model gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
 
 # %%
 text = tokens[:, :9]
@@ -253,8 +253,8 @@ print("different points:", len(points.unique(dim=0)))
 # %% [markdown]
 # BOS stands at one position only, and no digit stands there.
 #
-# Layer norm takes the mean away, so three of four dimensions are left, and fixes the length.
-# So all points lie on a **sphere in three dimensions**, which can be drawn whole: nothing is projected away.
+# Layer norm takes the mean away, so three of four dimensions are left; then it fixes the length.
+# So all points lie on a **sphere in three dimensions**, which can be drawn whole.
 # (The learnt weight and bias come later, and change all points alike.)
 
 # %%
@@ -268,28 +268,30 @@ print(f"lengths: {lengths.min():.4f} to {lengths.max():.4f}")
 on_sphere = P.to_3d(normalised)  # the three dimensions that are left
 places, positions = on_sphere[:60].reshape(15, 4, 3), T.POSITION_NAMES[1:]
 groups = {f"token {t}": places[:, t] for t in range(4)}
-labels = dict.fromkeys(groups, positions)
+labels = dict.fromkeys(groups, positions)  # shown under the pointer
 groups["BOS"] = on_sphere[60:]
 look = dict(colours=P.TOKEN_COLOURS, labels=labels, radius=2)
-look |= dict(joined=dict(zip(positions, places)))
+look |= dict(joined={"x7": places[7]})
 title = "All points that attention can tell apart (turn it)"
 show(P.scatter3d(groups, **look, title=title), "sphere")
 
 # %%
 spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
-for distance, position in sorted(zip(spread, positions))[-3:]:
-    print(f"mean distance of the four tokens at {position}: {distance:.2f}")
-others = max(spread[:7] + spread[8:])
-claim("x7-is-spread-most", spread[7] / others)
+axes = dict(x=positions, x_title="position", y_title="mean distance")
+title = "How far apart the four tokens of a position lie"
+show(P.bars(spread, **axes, title=title), "spread")
+
+# %%
+claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
 
 # %% [markdown]
 # Where the four points of a position lie close together, the position dominates; where they lie apart, the token does.
 # In this model the token dominates at $x_7$, of all positions: [04_attention](04_attention.ipynb) asks what for.
 #
-# ## Explore: at which of eighteen stops is the answer there?
+# ## Explore: what stands at each stop of the forward pass?
 #
-# The figure shows one stop of the forward pass, the neurons.
-# The cell after it steps through all stops with a slider, and takes other tokens.
+# The figure shows one of eighteen stops, the neurons.
+# The cell after it steps through all of them with a slider, and takes other tokens.
 
 # %%
 P.show(*E.forward_figure(model, stop="neurons"))
@@ -331,8 +333,7 @@ X.check("02-parameters", my_count)
 #
 # *★★☆ medium, about 10 minutes.*
 # Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax.
-# Give back `[position, position]`, one row for each query.
-# The check tries other sizes than ours.
+# Give back `[position, position]`, one row for each query, for any size.
 
 # %%
 def my_pattern(q, k):
@@ -377,7 +378,6 @@ X.check("02-pattern", my_pattern)
 # | `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)` |
 # | `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)` |
 # | `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy |
-# | `model.unembed.b_U` | stays zero |
 # | edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern` |
 # | edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it |
 # </details>
