@@ -10,18 +10,17 @@
 # **Question:** What does this model need, what does the task need, and do other models work like this?
 #
 # **You will**
-# - take the MLP and attention away, in place as the article did, and with hooks;
-# - foretell from the picture of the line what breaks, and then count;
-# - run five sentences about the model in place of the model;
+# - take parts away, in place and with hooks, and foretell from the picture of the line what breaks;
+# - run a description of the model in place of the model;
 # - ask other seeds, and models that were trained without the part;
 # - prove the model right on every input.
 #
 # **Time:** about 35 minutes, without the exercises.
-# **You should know:** what [04_attention](04_attention.ipynb) and [05_mlp](05_mlp.ipynb) found.
+# **You should know:** [04_attention](04_attention.ipynb).
 # **Before this:** [05_mlp](05_mlp.ipynb).
-# **Next:** what did not fit, in [beyond/more](beyond/more.ipynb).
+# **Next:** [beyond/more](beyond/more.ipynb), what did not fit.
 #
-# Run the cells from the top: click the first, then press Shift+Enter, or choose *Run > Run All Cells*.
+# Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -36,8 +35,6 @@ importlib.invalidate_caches()
 from helpers.reader import colab
 
 added = colab.install_missing()
-
-
 
 # %%
 import dataclasses
@@ -98,14 +95,13 @@ claim("zeroed-W_out", no_W_out.mean())
 
 # %% [markdown]
 # Without $W_O$ every output guesses.
-# Without $W_{out}$ more than three quarters of the tokens stay right.
-# Why these?
+# Without $W_{out}$ more than three quarters stay right, some outputs on every input. Why these?
 #
 # ## What does the picture foretell?
 #
 # In the picture of [05_mlp](05_mlp.ipynb) attention writes a place on a line.
-# The place lies on a **stretch**, where one logit is the highest, and that logit is the answer.
-# The MLP moves the **borders** of the stretches.
+# The place lies on a stretch, where one logit is the highest: that is the answer.
+# The MLP moves the borders.
 # Without the MLP the stretches of 0 and 1 nearly close; at $y_2$ and $y_7$ they do not exist.
 #
 # Our input 32221200 has the sources 0, 0, 2, 1, 2, 2, 2, 3, for $y_0$ to $y_7$.
@@ -115,8 +111,7 @@ claim("zeroed-W_out", no_W_out.mean())
 my_survivors = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %% [markdown]
-# Overwriting weights is risky: forget to restore them, and all that follows is wrong.
-# A hook leaves the weights alone:
+# A hook leaves the weights alone, so there is nothing to put back:
 
 # %%
 def to_zero(value, hook):
@@ -132,8 +127,7 @@ print("without the MLP:", *[T.TOKEN_NAMES[token] for token in says])
 compare(my_survivors, (says == ours[0, 9:]).sum())
 
 # %% [markdown]
-# Is this what the picture says?
-# Here are the eight places of our input (◇), on the stretches that are left without the MLP:
+# The eight places of our input (◇), on the stretches that are left without the MLP:
 
 # %%
 line = find_line(model)
@@ -141,26 +135,23 @@ figure, _ = path_figure(line, T.EXAMPLE, mlp=0.0)
 show(figure, "our-path-without-the-mlp")
 
 # %% [markdown]
-# `line.predicts` looks up, for each input and output, on which stretch the place falls.
-# So we can compare the picture with the model on all inputs:
+# `line.predicts` looks up on which stretch each place falls, for all inputs:
 
 # %%
 says = model.run_with_hooks(sequences[:, :16], fwd_hooks=no_mlp)[:, 8:].argmax(-1)
 same = (says == line.predicts(mlp=0.0)).double().mean()
-print(f"all inputs: the model says what the picture says at {same:.1%} of the tokens")
-print(f"and the source token at {(says == sources).double().mean():.1%}")
+print(f"the model says what the picture says at {same:.1%} of the tokens")
 claim("picture-foretells-the-answers", same)
-claim("hardly-ever-the-source", (says == sources).double().mean())
+claim("never-the-source", (says == sources).sum())
 
 # %% [markdown]
-# The picture is right about nearly every token, and about seven of our eight.
+# The picture foretells nearly every token, and seven of our eight.
 # (At $y_1$ our input lies close to two borders, and the model says BOS.)
-# In the clean story the model without its MLP would say the source token, and it hardly ever does.
-# **Attention's places already fit the answers; without the MLP some borders lie wrong.**
+# The clean story foretells that the model without its MLP says the source token: it never does.
+# **The order of the places already fits the answers; without the MLP some borders lie wrong.**
 #
-# A picture should also foretell what is *between* all and nothing.
-# Five more ablations, first from the picture alone.
-# When $W_{out}$ is zero, the MLP still writes its bias $b_{out}$, so that bias becomes the push.
+# And what lies between all and nothing?
+# When $W_{out}$ is zero, the MLP still writes its bias, so the bias becomes the push.
 # When attention writes its mean, each place becomes 0.
 
 # %%
@@ -198,27 +189,27 @@ claim("picture-foretells-accuracy", max(misses[:3] + misses[4:]))
 claim("picture-misses-half", misses[3])
 
 # %% [markdown]
-# Five of six are foretold within two or three hundredths.
+# Five of six are foretold within two hundredths.
 # One is not: half of what the MLP *writes* keeps more right than half of its *mean*.
 # The picture knows only the mean push.
-# So the MLP does say a little about the input, and where the borders are nearly right, that little decides.
+# So the MLP does say a little about the input, and at half strength that little decides.
 #
 # ## Zero, mean, resample: three questions
 #
 # - **Zero ablation** replaces what a part writes by zero.
-#   No input makes the MLP write zero, so the rest of the model meets something it was not trained for.
-# - **Mean ablation** replaces it by its mean over all inputs, output by output: nothing is said about the input.
-# - **Resample ablation** replaces it by what the part writes for *another* input, drawn at random: something is said, about the wrong input.
+#   The rest of the model meets something it was not trained for.
+# - **Mean ablation** replaces it by its mean, output by output.
+#   Nothing is said about the input.
+# - **Resample ablation** replaces it by what the part writes for *another*, random input.
+#   Something is said, about the wrong input.
 #
-# [Heimersheim & Nanda 2024](https://arxiv.org/abs/2404.15255) discuss when to use which.
-# **Predict:** which of the three costs the most right tokens when it is done to the MLP?
+# (See [Heimersheim & Nanda 2024](https://arxiv.org/abs/2404.15255).)
+#
+# **Predict:** zero costs this model a third of its tokens, the mean hardly any.
+# What share stays right when the MLP is resampled?
 
 # %%
-my_worst = ...  # your answer: "zero", "mean" or "resample" (or leave it)
-
-# %% [markdown]
-# Each is one hook.
-# `I.ablate` does the same for many models at once:
+my_resampled = ...  # your answer: a share from 0 to 1 (or leave it)
 
 # %%
 shuffled = torch.randperm(T.N_SEQUENCES, generator=torch.Generator().manual_seed(0))
@@ -245,33 +236,31 @@ for part in shares:
 axes = dict(x=I.HOW, x_title="what replaces the output", y_title="accuracy, all inputs")
 figure = P.bars(shares, title="Three ablations", colours=P.PART_COLOURS, **axes)
 show(figure, "three-ablations")
-compare(my_worst, min(zip(shares["mlp"], I.HOW))[1])
+compare(my_resampled, shares["mlp"][2])
 claim("mlp-resample", shares["mlp"][2])
 claim("zeroed-attention-y0-always-wrong", zero["attention"][0])
 
 # %% [markdown]
-# One MLP, three answers, and none is wrong.
-# Zero asks: *can the rest do without its output?* (No: the rest counts on the push.)
-# The mean asks: *does the rest use what it says about the input?* (Hardly.)
-# Resampling asks: *does it matter that it belongs to this input?* (A little: another input's push carries some places over a border.)
+# Three answers about one MLP, and none is wrong.
+# Zero asks: can the rest do without its output? (No: the rest counts on the push.)
+# The mean asks: does the rest use what it says about the input? (Hardly.)
+# Resampling asks: does it matter that the push belongs to this input? (A little: another push moves a border over some places.)
 # Attention carries the source, so all three leave a guess.
-# Only $y_0$ does worse, at zero: its answer counts on what attention always writes.
+# Only $y_0$ is always wrong, at zero: it counts on what attention always writes.
 #
-# ## Do five sentences run in place of the model?
-#
-# All that we found about this model:
+# ## Does our description run in place of the model?
 
 # %%
 drawing("circuit")
 
 # %% [markdown]
 # 1. Each token becomes a vector, and its position adds another.
-# 2. Attention looks at the source; $y_0$ looks at it or *away*, by its value.
+# 2. Attention looks at the source; $y_0$ looks at it or away, by its value.
 # 3. Attention writes a place on a line.
 # 4. The MLP pushes, always nearly alike, so that each place lies on the stretch of its answer.
 # 5. The unembedding says the token of that stretch.
 #
-# Sentences can leave something out, so we run them.
+# A description can leave something out, so we run it.
 # Attention may write its mean and one number along the line, the MLP its mean, and nothing else.
 
 # %%
@@ -282,22 +271,23 @@ claim("circuit-is-enough", n_right(circuit).item())
 
 # %% [markdown]
 # **Every input is right.**
-# What then adds 1, in this model?
-# Not the MLP, and not attention alone: the map from places to stretches does, and both parts make that map.
+# What adds 1 in this model?
+# The map from places to stretches does, and attention and MLP make it together.
 #
 # ## Do other models work like this?
 #
-# We trained 32 seeds in the same way, and 28 of them are exact.
+# Of 32 seeds trained alike, 28 are exact.
 # [05_mlp](05_mlp.ipynb) asked in how many the line is the account.
 # How many need their MLP, and how many rely on attention at $y_0$?
-# A share of 28 says something about *all* seeds only within an interval, so each count comes with it (95 %, Clopper and Pearson 1934).
+# Each count comes with its interval for all seeds (95 %).
 
 # %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
 exact = zoo.where(zoo.exact)  # 03 has counted them
-lost = {"W_out zero": ("post", "zero"), "MLP mean": ("mlp", "mean")}
-lost["W_O zero"] = ("z", "zero")
-for name, (part, how) in tqdm(lost.items(), file=sys.stdout, ncols=90):
+ways = {"W_out zero": ("post", "zero"), "MLP mean": ("mlp", "mean")}
+ways["W_O zero"] = ("z", "zero")
+lost = {}
+for name, (part, how) in tqdm(ways.items(), file=sys.stdout, ncols=90):
     lost[name] = by_position(I.ablate(exact, part, how))  # [28, 8]
 
 # %%
@@ -307,12 +297,13 @@ figure = P.strips(dots, title=title, y_title="accuracy, all inputs")
 show(figure, "exact-seeds-without-a-part")
 
 # %%
-y0, others = lost["W_O zero"][:, 0], lost["W_O zero"][:, 1:]
+W_out, W_O = lost["W_out zero"], lost["W_O zero"]
 counts = {
-    "exact with W_out zero": (lost["W_out zero"] == 1).all(1).sum(),
+    "exact with W_out zero": (W_out == 1).all(1).sum(),
     "99 % right with the MLP's mean": (dots["MLP mean"] > 0.99).sum(),
-    "W_O zero: y1 to y7 guess (one in four at most)": (others <= 0.25).all(1).sum(),
-    "W_O zero: y0 is always right": (y0 == 1).sum(),
+    "W_O zero: y1 to y7 guess (one in four at most)": (W_O[:, 1:] <= 0.25).all(1).sum(),
+    "W_O zero: y0 is always right": (W_O[:, 0] == 1).sum(),
+    "W_O zero costs more than W_out zero": (W_O.mean(1) < W_out.mean(1)).sum(),
 }
 claim("none-exact-without-neurons", counts["exact with W_out zero"])
 claim("zoo-constant-mlp", counts["99 % right with the MLP's mean"])
@@ -320,19 +311,18 @@ claim("zoo-no-attention-y0", counts["W_O zero: y0 is always right"])
 P.table([[name, k_of_n(k, 28)] for name, k in counts.items()], ["models", "how many"])
 
 # %% [markdown]
-# Seed 0 is an exception: in most of these models the MLP's mean cannot stand in for the MLP.
-# (Another constant might. We tried the mean only.)
-# Without $W_O$ an output knows the token at its own place, which is the source only at $y_0$.
-# [04_attention](04_attention.ipynb) found $y_0$ right in more seeds, because it left attention's mean in place; here the mean is gone too.
-# The article's two figures over these seeds, on three sets of inputs, are in [beyond/more](beyond/more.ipynb).
+# Seed 0 is an exception: in few of the 28 can the mean stand in for the MLP.
+# (Another constant might; we tried the mean only.)
+# Without $W_O$ an output knows only the token at its own place, which is the source at $y_0$ alone.
+# [04_attention](04_attention.ipynb) counted more seeds that keep $y_0$, because there attention still wrote its mean.
+# The article's two figures over the 28, on three sets of inputs: [beyond/more](beyond/more.ipynb).
 #
 # ## Does the task need an MLP?
 #
-# Ablation says what a *trained* model relies on.
-# That model had an MLP while it was trained, so it used it.
+# Ablation says what a *trained* model relies on: it had an MLP while it was trained, and used it.
 # What the task needs, only training without the part can show.
-# **Predict:** [01_dataset](01_dataset.ipynb) asked whether a transformer without an MLP can learn this task.
-# What do you say now: of 32 seeds, how many become exact?
+# [01_dataset](01_dataset.ipynb) asked whether a transformer without an MLP can learn this task.
+# **Predict again:** of 32 seeds without an MLP, how many become exact?
 
 # %%
 my_exact_without_mlp = ...  # your answer: a number from 0 to 32 (or leave it)
@@ -351,8 +341,8 @@ claim("linear-mlp-free-learns-it", n_exact[3])
 
 # %% [markdown]
 # The task needs no MLP.
-# Where is the +1 when there is neither MLP nor layer norm?
-# Then all that follows the pattern is a product of matrices, the OV circuit $W_E W_V W_O W_U$.
+# Without MLP and layer norm, where is the +1?
+# All that then follows the pattern is a product of matrices, the OV circuit $W_E W_V W_O W_U$.
 
 # %%
 plain = load_zoo("no_mlp_no_layernorm")
@@ -369,18 +359,15 @@ print("the largest of each row is the token plus 1:", k_of_n(plus_one, 32))
 claim("ov-alone-is-plus-one", plus_one)
 
 # %% [markdown]
-# So both are true: zeroing $W_{out}$ breaks every one of the 28 exact models, and most models that never had an MLP are exact.
+# **Reliance is not necessity:** with $W_{out}$ zero none of the 28 stays exact, and 29 of 32 that never had an MLP are exact.
 # The first is about those models, the second about the task.
-# **Reliance is not necessity.**
-# A task one step away, the sum of *two* sources, may need an MLP: see [beyond/more](beyond/more.ipynb).
 #
 # ## Can one know it without counting?
 #
-# "Right on every input" was counted, one input after the other.
-# A **proof** fixes the few tokens that matter to an output, and bounds what all others together can do.
-# At best that takes 4 cases at $y_0$, one for each source, and 16 at the others, where the token at the own place counts too.
-# Where the bound is too wide, it asks for one more token.
-# Rounding errors are part of the bound.
+# A **proof** fixes the few tokens that matter to an output, and bounds what all others together can do, rounding included.
+# At best $y_0$ takes 4 cases, one for each source.
+# The others take 16, because the token at their own place counts too.
+# Where the bound is too wide, the proof asks for one more token.
 
 # %%
 proof = prove(model)
@@ -393,23 +380,21 @@ claim("proof-seed-0", proof.proved)
 claim("proof-cases", proof.cases)
 
 # %% [markdown]
-# The proof is short because the model looks at few tokens: its length measures how much was understood.
 # [beyond/proof](beyond/proof.ipynb) shows how it works, and goes on to inputs that nobody can list.
 #
 # ## What was shown, and what was not
 #
-# What the article says, and what we measured, here or in the notebook named.
-# Each number was asserted in a cell; `helpers/reader/claims.toml` lists all of them.
+# `helpers/reader/claims.toml` lists every claim of the series.
+# These answer the article (in brackets the notebook):
 
 # %%
-left = dots["W_out zero"]
-severe = (left > dots["W_O zero"]).sum()
+left, severe = dots["W_out zero"], counts["W_O zero costs more than W_out zero"]
 rows = [
     ["the data are shuffled before the split", "no: its sample is row 60,000 (01)"],
     ["each output looks at its source", "not always, and looking is no proof (04)"],
-    ["attention reverses, the MLP adds 1", "no: places and stretches (05)"],
-    ["without W_out 17.67 % are right", f"{left.min():.0%} to {left.max():.0%} in 28 seeds"],
-    ["losing attention is more severe", k_of_n(severe, 28)],
+    ["attention reverses, the MLP adds 1", "no: both map places to answers (05)"],
+    ["without W_out 17.67 %", f"{left.min():.0%} to {left.max():.0%} (28 seeds)"],
+    ["losing attention, 29.19 %, is more severe", k_of_n(severe, 28)],
     ["+1 mod 4 needs the MLP", f"no: exact without it {k_of_n(n_exact[1], 32)}"],
     ["a part whose loss hurts is needed", "no: by the model, not by the task"],
     ["right on a hold-out", f"right on every input, proved in {proof.cases} cases"],
@@ -417,13 +402,12 @@ rows = [
 P.table(rows, ["the article", "here"])
 
 # %% [markdown]
-# **Not shown:** how those exact models work that the line does not explain; what another recipe than ours would find; and that a larger model works like this one.
+# **Not shown:** how those exact models work that the line does not explain; what another recipe would find; that a larger model works like this one.
 #
 # ## Explore
 #
-# Switch a part off: attention, the MLP, or one neuron; by zero, mean or resampling; at all outputs or at one.
-# On the left accuracy, on the right the logits of one input.
-# Look for two neurons that matter, and for an output at which the MLP does not.
+# Switch off attention, the MLP or one neuron, and see accuracy (left) and the logits of one input (right).
+# Which neurons matter?
 
 # %%
 P.show(*E.ablation_figure(model))
@@ -435,15 +419,13 @@ E.explore_ablation(model)
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell.
-# Nothing later depends on these two.
 
 # %% [markdown]
 # ### Exercise: whose answer?
 #
 # *★★☆ medium, about 5 minutes.*
-# The model reads one input, and what attention writes is replaced by what it writes for *another* one.
-# On what share of $y_1 … y_7$ does the model now give the answer of the other input?
-# Give a number between 0 and 1; two hundredths off is near enough.
+# What attention writes is replaced by what it writes for *another* input.
+# On what share of $y_1 … y_7$ does the model now give the other input's answer?
 
 # %%
 my_share = ...
@@ -457,8 +439,7 @@ X.check("06-other-sequence", my_share)
 # my_share = 1.0
 # ```
 #
-# Attention writes the other input's place, and the MLP pushes nearly alike.
-# So the place lies on the stretch of the other input's answer.
+# The place is the other input's, and the push is nearly the same.
 # To put in the value of another run is called **activation patching**.
 # </details>
 
@@ -489,19 +470,17 @@ X.check("06-neuron-hook", my_hook_for)
 #
 #     return switch_off
 # ```
-#
-# The neuron is the last axis; `value[:, neuron]` would switch a *position* off.
 # </details>
 
 # %% [markdown]
 # ## In the end: the whole path of our input
 #
-# Our transformer predicts the next token, as a large language model does: attention brings tokens to where they are needed, each part adds to the stream, and the stream is read out.
+# Our transformer predicts the next token as a large language model does: attention brings tokens to where they are needed, each part adds to the stream, the stream is read out.
 # With 360 parameters every step could be opened, and checked on every input.
 # A large model cannot be listed like this, and nothing here says that it writes places on lines.
-# What carries over are the habits: say what you expect before you look, change the model to test a picture, ask more than one seed, write down what was not shown.
+# What carries over are habits: say what you expect before you look, change the model to test a picture, ask more than one seed, write down what was not shown.
 #
-# One last look at our input, 32221200, and its answers 11323330:
+# Our input once more, from source to answer:
 
 # %%
 figure, _ = path_figure(line, T.EXAMPLE)
@@ -510,13 +489,12 @@ show(figure, "our-path")
 # %% [markdown]
 # ## What you have
 #
-# - You have taken the MLP and attention away, in place and with hooks.
-# - You have foretold from the picture of the line what breaks, and counted.
-# - You have run five sentences in place of the model: right on every input.
+# - You have taken parts away, in place and with hooks, and foretold what breaks.
+# - You have run a description of the model in place of the model.
 # - You have asked other seeds, and models that were trained without the part.
-# - You have a proof that this model is right on every input.
+# - You have a proof that the model is right on every input.
 #
-# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; most other exact models rely on their parts in other ways.
-# **Open:** how those models work. [beyond/more](beyond/more.ipynb) has what did not fit, [beyond/proof](beyond/proof.ipynb) the proofs.
+# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; of 28 exact models few work like this one.
+# **Open:** how the others work, and which task needs an MLP: see [beyond/more](beyond/more.ipynb).
 #
-# To read on: Neel Nanda's [introduction to the field](https://www.neelnanda.io/mechanistic-interpretability), whose *What is a Transformer?* the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which the article was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html), on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.
+# To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.

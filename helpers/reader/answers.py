@@ -292,17 +292,25 @@ class ValueWeighted(Exercise, name="04-value-weighted"):
 # ---------------------------------------------------------------- 05
 
 
-class Cases(Exercise, name="05-cases"):
-    numbers = {
-        "For y0 the own token is the source: only four of its sixteen pairs occur.": 8 * 16,
-        "That leaves the own token out.": 8 * 4,
-        "That leaves the position out.": 16,
-    }
+class Stretches(Exercise, name="05-stretches"):
+    cases = normal((6,), (4,), (4,))
 
-    def target():
-        sequences = T.full_sequences()
-        pairs = [T.DIGITS * sequences[:, 8 - i] + sequences[:, 8 + i] for i in range(8)]
-        return sum(len(pair.unique()) for pair in pairs)
+    def target(places, starts, slopes):
+        # By hand, from the words: at this place, whose line is the highest?
+        heights = [[a + b * place for a, b in zip(starts, slopes)] for place in places]
+        return [max(range(4), key=row.__getitem__) for row in heights]
+
+    def lowest(places, starts, slopes):
+        """That is the lowest line at each place."""
+        return (starts + places[:, None] * slopes).argmin(-1)
+
+    def no_starts(places, starts, slopes):
+        """The heights at place 0 are missing."""
+        return (places[:, None] * slopes).argmax(-1)
+
+    def exchanged(places, starts, slopes):
+        """Starts and slopes are exchanged: a place multiplies the slope."""
+        return (slopes + places[:, None] * starts).argmax(-1)
 
 
 class OV(Exercise, name="05-ov"):
@@ -402,23 +410,3 @@ class NeuronHook(Exercise, name="06-neuron-hook"):
     def a_position_off(neuron):
         """Wrong axis: the neuron is the last axis; you switched a position off."""
         return lambda value, hook: value.index_fill(1, torch.tensor([neuron]), 0)
-
-
-class MeanHook(Exercise, name="06-mean-hook"):
-    def run(answer):
-        return logits("attn_out", answer)
-
-    def target():
-        return edited("attn_out", lambda v: v.mean(-3, keepdim=True).expand_as(v))
-
-    def nothing_changed(value, hook):
-        """Your hook changed nothing. Does it return the new value?"""
-        return value
-
-    def zero(value, hook):
-        """That is zero ablation. The mean is asked for."""
-        return torch.zeros_like(value)
-
-    def over_positions(value, hook):
-        """Wrong axis: take the mean over the batch (axis 0), position by position."""
-        return value.mean(1, keepdim=True).expand_as(value)
