@@ -126,11 +126,6 @@ WRONG = {
         ),
         ("my_loss = lambda l, t: l[:, 8:].log_softmax(-1)", "shape"),
     ],
-    "03-rate": [
-        ("my_rate = lambda s, n, top: top * (1 - s / n)", "straight line"),
-        ("my_rate = lambda s, n, top: top * (1 + math.cos(math.pi * s / n))", "twice"),
-        ("my_rate = lambda s, n, top: top * (1 - math.cos(math.pi * s / n)) / 2", "rises"),
-    ],
     "04-ideal-pattern": [
         ("my_ideal_pattern = lambda: torch.eye(16)[[7 - i for i in range(8)]]", "BOS"),
         ("my_ideal_pattern = lambda: torch.eye(16)[1:9]", "no reversal"),

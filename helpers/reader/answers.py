@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import replace
 from functools import cache
 
 import torch
@@ -18,7 +17,6 @@ from helpers import task as T
 from helpers.evaluation import hits
 from helpers.interventions import record
 from helpers.model import CONFIG, HOOKS, as_zoo, load_trained, shapes
-from helpers.training import RECIPE
 
 EXERCISES: dict[str, type[Exercise]] = {}
 
@@ -214,32 +212,6 @@ class Loss(Exercise, name="03-loss"):
     def wrong_sign(logits, tokens):
         """The sign: a loss is minus the logarithm."""
         return -loss(logits, tokens)
-
-
-class Rate(Exercise, name="03-rate"):
-    def cases(rng):
-        totals = [n * (RECIPE.max_steps // RECIPE.epochs) for n in range(1, 9)]
-        return [(int(rng.integers(n)), n, float(rng.uniform(0.01, 1))) for n in totals]
-
-    def target(step, total, top):
-        epochs = total * RECIPE.epochs // RECIPE.max_steps
-        return replace(RECIPE, lr=top, epochs=epochs).lr_at(step)
-
-    def straight(step, total, top):
-        """That is a straight line. The cosine starts and ends flat."""
-        return top * (1 - step / total)
-
-    def twice(step, total, top):
-        """It starts at twice the rate: 1 + cos goes from 2 to 0, so take half of it."""
-        return top * (1 + math.cos(math.pi * step / total))
-
-    def rising(step, total, top):
-        """It rises. It has to fall from the rate to zero."""
-        return top * (1 - math.cos(math.pi * step / total)) / 2
-
-    def whole_turn(step, total, top):
-        """That is a whole turn: cos should go from 0 to pi, not to 2 pi."""
-        return top * (1 + math.cos(2 * math.pi * step / total)) / 2
 
 
 # ---------------------------------------------------------------- 04
