@@ -269,6 +269,7 @@ E.explore_task()
 # *★☆☆ easy, about 5 minutes.*
 # Write the rule: from a list of eight digits to a list.
 
+
 # %%
 def my_targets(x):
     """The eight right outputs for the eight digits x."""

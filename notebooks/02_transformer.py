@@ -101,6 +101,7 @@ print("tokens", tokens[0].tolist(), " logits", tuple(logits.shape))
 # The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each position.
 # Their sum begins the residual stream.
 
+
 # %%
 def assert_equal(mine, library):
     """Our value and the library's have one shape, and are the same but for rounding."""
@@ -116,6 +117,7 @@ print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
 # ## Why does each part read through a layer norm?
 #
 # **Layer norm** (LN) makes vectors comparable: subtract the mean of the four numbers, divide by their standard deviation, then apply a learnt weight and bias to each.
+
 
 # %%
 def layer_norm(x, part):
@@ -334,6 +336,7 @@ X.check("02-parameters", my_count)
 # *★★☆ medium, about 10 minutes.*
 # Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax.
 # Give back `[position, position]`, one row for each query, for any size.
+
 
 # %%
 def my_pattern(q, k):
