@@ -115,7 +115,7 @@ claim("y0-half-on-its-source", on_source[0])
 
 # %% [markdown]
 # In **the clean story** attention reverses and the MLP adds 1, so every output looks at its source.
-# Five rows do, two do most of the time, and y0 does half of the time.
+# Five rows do, two give their source most of their weight, and y0 about half.
 # Yet every answer is right.
 # Is y0 an exception because it is predicted *at the position of* $x_7$, its source, so that the token is already in the stream?
 #
@@ -189,7 +189,8 @@ compare(my_outputs_without, ", ".join(stay) or "none")
 # %%
 three = {"ideal reversal": ideal, "frozen at its mean": frozen, "silent": silent}
 y_title, title = "accuracy, all inputs", "Three interventions on attention"
-figure = P.bars(three, y_title=y_title, title=title, reference={"chance": 0.25})
+axes = dict(y_title=y_title, title=title, reference={"chance": 0.25})
+figure = P.bars(three, **axes, colours=[P.NEUTRAL[0], P.SKY, P.NEUTRAL[3]])
 show(figure, "three-interventions")
 
 # %%
@@ -430,7 +431,7 @@ X.check("04-value-weighted", my_value_weighted)
 #
 # - You have drawn where each output looks, for our input and for all inputs.
 # - You have replaced the pattern, and counted what is still right.
-# - You have seen y0 say 3 by looking away, and found out why.
+# - You have seen x7 = 3 coded by looking away, and found out why.
 # - You have asked the same of the exact ones among 32 seeds.
 #
 # **Answer:** in this model y1 to y7 look at their source, and the picture explains them; y0 also speaks by looking away, and that takes an experiment.
