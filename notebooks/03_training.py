@@ -150,17 +150,17 @@ def solves(model, sequence):
 
 # %% tags=["nbval-ignore-output"]
 optimizer, log, perfect_in_a_row = make_optimizer(model), [], 0
-bar = tqdm(batches(train_set, SEED), total=RECIPE.max_steps, file=sys.stdout, ncols=88)
-for step, batch in enumerate(bar):
-    solved = solves(model, example)
-    loss, right = one_step(model, optimizer, step, batch)
-    log.append((loss, right, batch[:, 9:], solved))
-    perfect_in_a_row = perfect_in_a_row + 1 if right.min() == 1 else 0
-    if perfect_in_a_row == RECIPE.patience:
-        break
-bar.n = bar.total = len(log)  # it is done, earlier than the most that was allowed
-bar.set_postfix_str(f"stopped: {perfect_in_a_row} perfect batches")
-bar.close()
+with tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88) as bar:
+    for step, batch in enumerate(batches(train_set, SEED)):
+        solved = solves(model, example)
+        loss, right = one_step(model, optimizer, step, batch)
+        log.append((loss, right, batch[:, 9:], solved))
+        bar.update()
+        perfect_in_a_row = perfect_in_a_row + 1 if right.min() == 1 else 0
+        if perfect_in_a_row == RECIPE.patience:
+            break
+    bar.total = bar.n  # done, earlier than the most that was allowed
+    bar.set_postfix_str(f"stopped: {perfect_in_a_row} perfect batches")
 
 # %%
 losses, rights, answers, solved = zip(*log)
@@ -249,7 +249,7 @@ if SEED == 0:
 
 # %% [markdown]
 # Each pair is one half of the line.
-# It fits that training finds first the half, then the place; one seed is no proof.
+# This fits a training that finds first the half, then the place; one seed is no proof.
 #
 # ## Which step first answers our input?
 #
@@ -353,7 +353,8 @@ curves = {f"our seed, {SEED}": course[:, 0], "seed 7": course[:, 1]}
 axes = dict(x_title="step", y_title="accuracy (mean of 5 batches)", digits=3)
 axes |= dict(reference={"one of eight guesses": 7 / 8 + 1 / 32})
 middles, title = range(2, 2 + 5 * len(course), 5), "Two seeds trained to the last step"
-show(P.lines(middles, curves, **axes, title=title), "trained-to-the-last-step")
+figure = P.lines(middles, curves, **axes, title=title)
+show(figure.update_yaxes(range=[0, 1.05]), "trained-to-the-last-step")
 
 # %%
 perfect = (history["accuracy"][:, 0] == 1).all(-1)  # [steps], of our seed
@@ -374,7 +375,7 @@ claim("failing-seed-others-perfect", worst[1])
 #
 # ## Explore
 #
-# Try seed 7, a rate ten times smaller, and `no_mlp`, the model without its MLP.
+# Press *Train*; try seed 7, a rate ten times smaller, and `no_mlp`, the model without its MLP.
 
 # %%
 by_output = rights.mean(1).tolist()
