@@ -15,7 +15,7 @@
 # - see one output say something by looking *away*, and find out why;
 # - ask the same of the exact ones among 32 seeds.
 #
-# **Time:** about 40 minutes.
+# **Time:** about 35 minutes.
 # **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [03_training](03_training.ipynb).
 # **Next:** [05_mlp](05_mlp.ipynb).
