@@ -5,8 +5,7 @@
 # # 5 · What attention writes, and what the MLP adds
 #
 # The clean story says: attention fetches the source, then the MLP adds 1.
-# If that is so, the residual stream says the *old* token just before the MLP and the new one just after it.
-# We can read the stream at both places.
+# If so, the residual stream says the *old* token just before the MLP, and the new one just after.
 #
 # **Question:** What does attention write, and what does the MLP add?
 #
@@ -66,9 +65,9 @@ claim("exact-05", n_right(model)[0])
 # ## Does the stream say the old token before the MLP?
 #
 # The **logit lens** (nostalgebraist 2020) asks: if the model had to answer now, what would it say?
-# It takes the stream early and applies what normally comes at the end: the last layer norm, then $W_U$.
-# (The article leaves the layer norm out. `beyond/more` shows what that changes.)
-# Here is our input, read before and after the MLP.
+# It applies the last layer norm and $W_U$ to an early stream.
+# (The article leaves the layer norm out; [beyond/more](beyond/more.ipynb) shows what that changes.)
+# Here is our input.
 
 # %%
 def logit_lens(stream):
@@ -79,7 +78,7 @@ def logit_lens(stream):
 row = int(T.number(torch.tensor(T.read_tokens(T.EXAMPLE))))
 table = []
 for i, name in enumerate(T.OUTPUT_NAMES):
-    p = torch.stack([logit_lens(stream[row, i]).softmax(-1) for stream in (before, after)])
+    p = [logit_lens(stream[row, i]).softmax(-1) for stream in (before, after)]
     said = [f"{T.TOKEN_NAMES[q.argmax()]} (p = {q.max():.0%})" for q in p]
     table.append([name, sources[row, i].item(), answers[row, i].item(), *said])
 P.table(table, ["output", "source", "right answer", "before the MLP", "after the MLP"])
@@ -105,18 +104,17 @@ claim("before-mlp-not-the-source", read["before: the source"].mean())
 claim("before-mlp-often-right", read["before: the right answer"].mean())
 
 # %% [markdown]
-# The clean story fails here: the lens never finds the old token, and often finds the *new* one.
-# So most of the "+1" is done before the MLP.
+# The clean story fails: the lens never finds the old token, and often finds the *new* one.
 # (What the lens does not find may still be there in another code.)
-# We have to look at what attention writes.
+# So we look at what attention writes.
 
 # %% [markdown]
 # ## Which logits does attention to one token raise?
 #
-# Suppose an output looked at one token only.
-# Attention would write the value of this token times $W_O$, and $W_U$ would turn that into logits.
+# Suppose an output looks at one token only.
+# Attention writes the value of this token times $W_O$, and $W_U$ turns that into logits.
 # This table, from token to token, is the **OV circuit** (Elhage et al. 2021).
-# We subtract what all rows share and what all columns share, because neither tells one digit from another.
+# We subtract what all rows share and what all columns share: neither tells digits apart.
 
 # %%
 stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
@@ -126,21 +124,21 @@ ov = (value @ attention.W_O[0] * model.ln_final.weight) @ model.W_U[:, :4]
 ov = ov - ov.mean(1, keepdim=True) - ov.mean(0) + ov.mean()
 axes = dict(x=T.TOKEN_NAMES[:4], y=T.TOKEN_NAMES[:4], signed=True, text=True)
 axes |= dict(x_title="logit of the next token", y_title="token looked at")
+axes |= dict(unit="logit ×<br>divisor")  # the last layer norm has not divided yet
 show(P.heatmap(ov, **axes, title="The OV circuit, token to token"), "ov-circuit")
-plus_one = torch.tensor([1, 2, 3, 0])
-claim("ov-is-not-plus-one", (ov.argmax(1) == plus_one).sum())
+claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 
 # %% [markdown]
 # Alone, the table names token + 1 for two tokens of four.
 # But its rows are nearly multiples of one row.
-# Does attention always write along one direction, a little or a lot, forwards or backwards?
+# Does attention always write along one direction?
 
 # %% [markdown]
 # ## Is one number from attention enough?
 #
-# Take everything that attention writes at the outputs, on all inputs, and subtract the mean of each output.
-# What is left is a cloud of points.
-# The singular value decomposition finds the direction in which this cloud is longest.
+# Take all that attention writes at the outputs, on all inputs, less the mean of each output.
+# That is a cloud of points.
+# The singular value decomposition finds the direction in which the cloud is longest.
 
 # %%
 attn_out = cache["attn_out", 0][:, 8:]
@@ -153,10 +151,10 @@ direction = directions[0]
 claim("ov-is-one-direction", sizes[0] ** 2 / (sizes**2).sum())
 
 # %% [markdown]
-# Nearly all of the cloud's squared size lies along that direction.
-# Is it *enough*?
-# A **hook** is a function that TransformerLens calls at a named place of the forward pass: what the function returns goes on in place of the value.
-# Ours keeps the mean, and one number: how far along the direction.
+# Nearly all of the cloud's squared size lies along it.
+# Is that *enough*?
+# A **hook** is a function that TransformerLens calls at a named point of the forward pass; what it returns replaces the value there.
+# Ours keeps the mean and one number: how far along the direction.
 
 # %%
 def on_the_line(value, hook):
@@ -172,9 +170,9 @@ claim("one-direction-is-enough", kept.min())
 
 # %% [markdown]
 # Every answer stays right, on every input.
-# So attention writes a **place** on a line, and the place is all that the rest of the model needs.
-# `find_line` finds the same line for any model; its sign is chosen so that source 2 lies right of source 1.
-# Where are the four places?
+# So attention writes a **place** on a line, and the rest of the model needs nothing else that varies.
+# `find_line` finds the same line, turned so that source 2 lies right of source 1.
+# Where does each source lie?
 
 # %%
 line = L.find_line(model)
@@ -191,20 +189,19 @@ in_order = places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]
 claim("places-in-one-order", in_order.all())
 
 # %% [markdown]
-# At $y_0$ the places of 1 and 3 depend on looking away: how *much* $y_0$ looks at $x_7$ decides how far the place moves ([04_attention](04_attention.ipynb)).
+# The order is the same everywhere.
+# At $y_0$ the places of 1 and 3 lie apart because $y_0$ looks away from 3 more than from 1 ([04_attention](04_attention.ipynb)).
 
 # %% [markdown]
 # ## How does a place become an answer?
 #
-# Each place gives four logits.
-# Move along the line, and each logit rises or falls.
-# The token whose logit is highest is the answer.
+# Along the line each logit rises or falls, and the highest one is the answer.
 # A part of the line on which one logit is highest is a **stretch**; two stretches meet at a **border**.
-# What the MLP adds to the stream we call its **push**.
-# The next figure draws this for $y_1$, first without the push and then with its mean.
+# What the MLP adds to the stream is its **push**.
+# The figure draws this for $y_1$, without the push and with its mean.
 #
 # **Before you look:** at $y_1$, *without* the MLP, on which token's stretch does source 3 lie?
-# The clean story says 3, the unchanged source. The right answer would be 0.
+# (The right answer is 0.)
 
 # %%
 my_stretch = ...  # your answer: 0, 1, 2 or 3 (or leave it)
@@ -217,12 +214,12 @@ compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 # %% [markdown]
 # **That is the "+1".**
 # Attention writes each source token to a place on a line, and each place lies on the stretch of token + 1.
-# Nobody adds anything: the map from places to stretches *is* the addition.
-# And the MLP does not move the places. It moves the borders, so that source 3 comes to lie on the stretch of 0.
+# The map from places to stretches *is* the addition.
+# The MLP does not move the places. The MLP moves the borders, and source 3 comes to lie on the stretch of 0.
 #
 # Is the picture true, or only pretty?
-# It leaves out which token stands at the output itself, and how the push varies.
-# Still, let it answer for every output of every input.
+# It ignores which token stands at the output itself, and how the push varies.
+# Still, let it answer every input.
 
 # %%
 def silent(value, hook):
@@ -238,10 +235,10 @@ strip = line.stretches(2, low=-11, high=11, mlp=0)
 print("stretches of y2 without the MLP:", [T.TOKEN_NAMES[token] for *_, token in strip])
 
 # %% [markdown]
-# With the push, the picture gives every right answer.
-# Without it, the picture gives nearly all answers of the model without its MLP, the *wrong* ones included.
-# At $y_2$ the stretches of 0 and 1 do not even exist without the push: between those of 2 and 3 lies BOS.
-# Here is our input in it.
+# With the push, the picture is always right.
+# Without the push, it gives nearly all answers of the model without its MLP, the *wrong* ones included.
+# At $y_2$ the stretches of 0 and 1 then do not exist.
+# Here is our input in the picture.
 
 # %%
 figure, _ = L.path_figure(line, T.EXAMPLE)
@@ -250,9 +247,8 @@ show(figure, "our-input")
 # %% [markdown]
 # ## Does the MLP need to know the token?
 #
-# The picture used one push for each output, the mean.
-# Then the MLP works like a bias.
-# We test that in the model itself, and split the mean push: a part *along* the line, which would shift all places together, and a part *off* the line, which can only change the logits and so move the borders.
+# The picture used the mean push of each output, like a bias.
+# We test that in the model itself, and split the mean push: the part *along* the line would shift all places together; the part *off* the line can only move borders.
 
 # %%
 push = cache["mlp_out", 0][:, 8:].mean(0)
@@ -271,17 +267,17 @@ for name, vector in pushes.items():
 # %%
 title = "The MLP replaced by a part of its mean push"
 show(P.bars(kept, y_title="accuracy, all inputs", title=title), "push-split")
-lengths = [f"{v[1].norm():.2f}" for v in (push, along, push - along)]
-print("length of the push at y1:", lengths[0], "· along", lengths[1], "· off", lengths[2])
+whole, on, off = [f"{v[1].norm():.2f}" for v in (push, along, push - along)]
+print(f"length of the push at y1: {whole} · along {on} · off {off}")
 claim("push-along", kept["along the line"].mean())
 claim("push-off", kept["off the line"].mean())
 claim("constant-mlp-is-enough", kept["whole mean"][1:].min())
 claim("constant-mlp-y0", kept["whole mean"][0])
 
 # %% [markdown]
-# With a constant in place of the MLP, seven outputs stay right on every input and $y_0$ nearly always.
-# What does not look at the token cannot add 1 to it.
-# The push is mostly off the line. Alone, its part along the line helps nobody, and the part off the line mends six outputs; $y_2$ and $y_7$ need both.
+# With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
+# A constant cannot add 1 to a token.
+# The push is mostly off the line. That part alone mends six outputs; $y_2$ and $y_7$ need both.
 # Which of the 16 neurons make this push?
 
 # %%
@@ -296,9 +292,9 @@ P.table(table, ["fires on this share of inputs", *T.OUTPUT_NAMES])
 # %% [markdown]
 # ## Explore
 #
-# Slide the strength of the MLP and watch the borders; this works on a page without a kernel, too.
-# With a kernel, choose the output and the input below, and the strength of both parts (▼ is your input).
-# Where does the stretch of 0 first open at $y_2$? What does attention at strength 0 say?
+# Slide the strength of the MLP and watch the borders.
+# With a kernel, also choose the output, the input (▼) and the strength of attention.
+# At which strength does the stretch of 0 open at $y_2$?
 
 # %%
 P.show(*L.line_slider(line, output=1))
@@ -309,9 +305,8 @@ E.explore_line(model)
 # %% [markdown]
 # ## Is this the account of other models?
 #
-# Of 32 seeds, 28 are exact. In how many is one direction of attention enough? In how many one direction *and* a constant MLP?
-# And do two directions help the others?
-# (Three are all that layer norm leaves of four numbers.)
+# Of 32 seeds, 28 are exact. In how many is one direction of attention enough, alone or with a constant MLP?
+# Do two directions help the others? (Three would be all that layer norm leaves of four numbers.)
 
 # %%
 exact = load_zoo("article")
@@ -332,28 +327,27 @@ enough = [(accuracy.min(1).values == 1).sum() for accuracy in seeds.values()]
 for name, k in zip(seeds, enough):
     print(f"{name.replace('<br>', ' ')}: enough in {k_of_n(k, len(exact))}")
 all_right = seeds["one direction,<br>constant MLP"].min(1).values == 1
-print("the last one is enough in seed", [s for s, r in zip(exact.seeds, all_right) if r])
+print("the last: seed", [s for s, right in zip(exact.seeds, all_right) if right])
 claim("zoo-line-is-enough", enough[0])
 claim("zoo-two-directions", enough[1])
 claim("zoo-line-and-constant", enough[2])
 
 # %% [markdown]
-# So the line is the account of about half of the exact models, and a plane that of nearly all.
-# But the line with a constant MLP is enough in one seed only, ours. Elsewhere the push depends on the input, and the borders move with it.
-# Our picture of seed 0 is a real mechanism, and not the only one.
+# A line is enough in about half of the exact models, a plane in nearly all.
+# The line with the *mean* push is enough in our seed only. (Another constant may do better than the mean.)
+# The picture of seed 0 is a mechanism, and not the only one.
 
 # %% [markdown]
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell.
-# The check says whether your answer is right, and if not, what may have gone wrong.
 
 # %% [markdown]
 # ### Exercise: four straight lines
 #
 # *★☆☆ easy, about 5 minutes.*
-# Apart from the last layer norm's divisor, each logit is a straight line over the place: a height at place 0, and a slope.
-# Write the answer at each place: the token whose line is highest there.
+# Before the last layer norm divides, each logit is a straight line over the place: a height at place 0, and a slope.
+# Which token's line is highest at each place?
 # `places` is `[n]`, `starts` and `slopes` are `[token]`.
 
 # %%
@@ -407,7 +401,7 @@ X.check("05-ov", my_ov)
 #
 # - You have read the stream before and after the MLP, on all inputs.
 # - You have cut what attention writes down to one number, a place on a line.
-# - You have drawn the picture that explains the answers, and it predicted them.
+# - You have drawn the picture that explains the answers, and used it to predict.
 # - You have counted for how many other seeds the picture is the account.
 #
 # **Answer:** Attention writes each source token to a place on a line, and each place lies on the stretch of token + 1; the MLP adds a push that moves the borders of the stretches.
