@@ -15,7 +15,7 @@
 # - ask other seeds, and models that were trained without the part;
 # - prove the model right on every input.
 #
-# **Time:** about 35 minutes, without the exercises.
+# **Time:** about 40 minutes, without the exercises.
 # **You should know:** [04_attention](04_attention.ipynb).
 # **Before this:** [05_mlp](05_mlp.ipynb).
 # **Next:** [beyond/more](beyond/more.ipynb), what did not fit.
@@ -40,6 +40,7 @@ added = colab.install_missing()
 import dataclasses
 import sys
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -127,7 +128,7 @@ print("without the MLP:", *[T.TOKEN_NAMES[token] for token in says])
 compare(my_survivors, (says == ours[0, 9:]).sum())
 
 # %% [markdown]
-# The eight places of our input (◇), on the stretches that are left without the MLP:
+# The eight places of our input, on the stretches that are left without the MLP:
 
 # %%
 line = find_line(model)
@@ -200,10 +201,8 @@ claim("picture-misses-half", misses[3])
 #   The rest of the model meets something it was not trained for.
 # - **Mean ablation** replaces it by its mean, output by output.
 #   Nothing is said about the input.
-# - **Resample ablation** replaces it by what the part writes for *another*, random input.
+# - **Resample ablation** ([Heimersheim & Nanda 2024](https://arxiv.org/abs/2404.15255)) replaces it by what the part writes for *another*, random input.
 #   Something is said, about the wrong input.
-#
-# (See [Heimersheim & Nanda 2024](https://arxiv.org/abs/2404.15255).)
 #
 # **Predict:** zero costs this model a third of its tokens, the mean hardly any.
 # What share stays right when the MLP is resampled?
@@ -212,7 +211,7 @@ claim("picture-misses-half", misses[3])
 my_resampled = ...  # your answer: a share from 0 to 1 (or leave it)
 
 # %%
-shuffled = torch.randperm(T.N_SEQUENCES, generator=torch.Generator().manual_seed(0))
+shuffled = np.random.default_rng(0).permutation(T.N_SEQUENCES)
 
 
 def to_mean(value, hook):
@@ -359,6 +358,8 @@ print("the largest of each row is the token plus 1:", k_of_n(plus_one, 32))
 claim("ov-alone-is-plus-one", plus_one)
 
 # %% [markdown]
+# (For the other three we did not look where the +1 is.)
+#
 # **Reliance is not necessity:** with $W_{out}$ zero none of the 28 stays exact, and 29 of 32 that never had an MLP are exact.
 # The first is about those models, the second about the task.
 #
@@ -384,8 +385,7 @@ claim("proof-cases", proof.cases)
 #
 # ## What was shown, and what was not
 #
-# `helpers/reader/claims.toml` lists every claim of the series.
-# These answer the article (in brackets the notebook):
+# In brackets the notebook:
 
 # %%
 left, severe = dots["W_out zero"], counts["W_O zero costs more than W_out zero"]
