@@ -15,6 +15,7 @@ from helpers import model as M
 from helpers import task as T
 from helpers.evaluation import by_position
 from helpers.reader import explorers as E
+from helpers.reader import line as L
 from helpers.training import train
 
 X = [3, 1, 0, 2, 2, 0, 1, 3]
@@ -146,6 +147,16 @@ def test_the_scales_of_attention_do_not_move_with_the_input(model):
     assert tops[0][1] > 0.9 * max(E.attention_figure(model, "11111112")[0].data[1].z[0])
 
 
+def test_the_line_explorer_says_the_answers_of_picture_and_model(model):
+    for values in (dict(output=1), dict(output=2, mlp=0.0), dict(output=4, mlp=0.5, attention=0.3)):
+        figure, says = E.line_figure(model, tokens=X, **values)
+        strengths = {part: values.get(part, 1.0) for part in ("mlp", "attention")}
+        itself = L.find_line(model).model_says(X, **strengths)[values["output"]]
+        assert says.endswith(f"at these strengths, says {T.TOKEN_NAMES[itself]}.")
+        assert f"y{values['output']} of 31022013" in figure.layout.title.text
+        assert figure.layout.height == E.HEIGHT
+
+
 @pytest.fixture(scope="module")
 def neurons(model):
     """(one that fires at some output, one that never does)."""
@@ -272,7 +283,10 @@ def test_a_page_without_a_kernel_says_what_to_do(explorers):
         assert "Shift+Enter" in repr(box) and "figure above" in repr(box)
 
 
-@pytest.mark.parametrize("explorer", ["task", "forward", "attention", "line", "ablation"], indirect=True)
+TYPED = ["task", "forward", "attention", "line", "ablation"]  # those with tokens to be typed
+
+
+@pytest.mark.parametrize("explorer", TYPED, indirect=True)
 def test_bad_tokens_get_a_message_and_the_next_good_ones_a_figure(explorer):
     before, room = title(explorer), explorer.alert.layout.min_height
     for bad in BAD:

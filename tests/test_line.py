@@ -146,10 +146,16 @@ def test_the_figure_draws_the_curves_the_strip_the_sources_and_the_verdicts(line
 
 
 def test_an_input_is_marked_at_its_place(line):
-    figure, _ = L.line_figure(line, 3, 1.0, 0.5, T.EXAMPLE)
-    (mark,) = [t for t in figure.data if t.marker.symbol == "triangle-down"]
-    assert np.isclose(mark.x[0], 0.5 * line.place_of(T.EXAMPLE, 3), atol=1e-3)
-    assert "source 1, says 2 ✓" in figure.layout.title.text
+    place = line.place_of(T.EXAMPLE, 3)
+    row = line.places[int(T.number(torch.tensor(T.read_tokens(T.EXAMPLE))))]
+    assert place == row[3]
+    # Half of the way to its place, it has not reached the stretch of 2 yet.
+    for attention, verdict in ((1.0, "source 1, says 2 ✓"), (0.5, "source 1, says 0 ✗")):
+        figure, _ = L.line_figure(line, 3, 1.0, attention, T.EXAMPLE)
+        (mark,) = [t for t in figure.data if t.marker.symbol == "triangle-down"]
+        assert np.isclose(mark.x[0], attention * place, atol=1e-3)
+        assert verdict in figure.layout.title.text
+        assert line.says(3, attention * place) == int(verdict[-3])
 
 
 def test_the_slider_shows_one_strength_at_a_time(line):

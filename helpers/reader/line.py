@@ -1,4 +1,4 @@
-"""The picture of the line: where attention writes each source token, and which logit is highest there.
+"""The picture of the line: where attention writes each source token, and what is highest there.
 
 `find_line` finds what the picture needs of a model. `line_figure` draws one output, `line_slider`
 the same for several strengths of the MLP on a page without a kernel, `path_figure` all outputs of
@@ -164,7 +164,9 @@ def _curves(figure, line, output, window, mlp, legend, **at) -> None:
     ink = dict(color=[P.TOKEN_COLOURS[t] for t, *_ in names], size=14)
     text = [f"<b>{T.TOKEN_NAMES[t]}</b>" for t, *_ in names]
     placed = dict(mode="text", text=text, textfont=ink, textposition="top center")
-    _silent(figure, [x for _, x, _ in names], y=P.numbers([y for *_, y in names], 2), **placed, **at)
+    _silent(
+        figure, [x for _, x, _ in names], y=P.numbers([y for *_, y in names], 2), **placed, **at
+    )
 
 
 def _names(grid, logits) -> list[tuple[int, float, float]]:
