@@ -253,9 +253,7 @@ def test_figures_refuse_values_that_do_not_exist(model):
 @pytest.mark.parametrize("explorer", MOVES, indirect=True)
 def test_explorer_starts_at_the_static_figure_and_follows(model, explorer, request):
     name = request.node.callspec.params["explorer"]
-    figure, _ = getattr(E, name + "_figure")(
-        *(() if name == "task" else (model,))
-    )
+    figure, _ = getattr(E, name + "_figure")(*(() if name == "task" else (model,)))
     assert title(explorer) == figure.layout.title.text and explorer.alert.value == ""
     control, value = MOVES[name]
     explorer.controls[control].value = value
