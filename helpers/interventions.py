@@ -41,14 +41,19 @@ def intervene(model, edits: dict, effect: bool = True) -> Zoo:
         _check_place(plain, place)
     zoo = plain.edited(edits)
     if effect:
-        inputs = np.random.default_rng(0).integers(0, T.DIGITS, (N_TRIED, plain.length))
-        sample = T.full_sequences(torch.from_numpy(inputs), plain.task, plain.length)
+        sample = _sample(plain)
         for place in edits:
             what = f"the edit of {place!r} returned the value unchanged"
             _demand_change(plain, what, *_before_and_after(zoo, place, sample))
         what = f"editing {', '.join(edits)} did not reach the logits"
         _demand_change(plain, what, plain(sample), zoo(sample))
     return zoo
+
+
+def _sample(zoo: Zoo) -> torch.Tensor:
+    """Fixed random sequences `[N_TRIED, 2 * length + 1]` of the task of `zoo`."""
+    inputs = np.random.default_rng(0).integers(0, T.DIGITS, (N_TRIED, zoo.length))
+    return T.full_sequences(torch.from_numpy(inputs), zoo.task, zoo.length)
 
 
 def _check_place(zoo: Zoo, place: str) -> None:
@@ -183,12 +188,14 @@ def ideal_pattern(length: int = T.LENGTH) -> torch.Tensor:
 
 
 @torch.no_grad()
-def one_direction(model):
-    """Attention's output cut down to one number: (edit of "attn_out", share `[models]`).
+def directions_of(model):
+    """Where attention's output varies: (mean `[models, 1, length, d_model]`, directions
+    `[models, d_model, d_model]`, shares `[models, d_model]`).
 
-    The edit keeps of what attention writes its mean at each output, and its part along the one
-    direction in which it varies most over all inputs and outputs (without the mean of the vector,
-    which layer norm takes away). `share` of the squared size of what varies lies along it.
+    Over all inputs and outputs, each output's mean taken away, and the mean of the vector, which
+    layer norm takes away. The directions are rows, the one with most of the squared size first;
+    `shares` is how much each has. Each points from the answers 2 to the answers 3: where the task
+    is +1, from source 1 to source 2.
     """
     zoo = as_zoo(model)
     usual = mean_of(zoo, "attn_out")
@@ -198,10 +205,37 @@ def one_direction(model):
         varying = (varying - varying.mean(-1, keepdim=True)).flatten(1, 2)
         return varying.mT @ varying  # [models, d_model, d_model]
 
-    sizes, directions = torch.linalg.eigh(_sum_over_inputs(zoo, "attn_out", squares))  # ascending
-    line = directions[:, None, None, :, -1]
+    sizes, columns = torch.linalg.eigh(_sum_over_inputs(zoo, "attn_out", squares))  # ascending
+    found = columns.flip(-1).mT
+    return usual, found * _signs(zoo, usual, found), sizes.flip(-1) / sizes.sum(-1, keepdim=True)
+
+
+def _signs(zoo: Zoo, usual, found) -> torch.Tensor:
+    """1 or -1 for each direction `[models, n, 1]`, so that answer 3 lies right of answer 2."""
+    sample = _sample(zoo)
+    places = torch.einsum("mbld,mkd->mkbl", record(zoo, "attn_out", sample) - usual, found)
+    answers = sample[:, zoo.length + 1 :].to(places.device)
+    right, left = (places[..., answers == token].mean(-1, keepdim=True) for token in (3, 2))
+    return torch.where(right < left, -1.0, 1.0).to(found)
+
+
+def keep_directions(usual, directions):
+    """The edit of "attn_out" that keeps its mean, and of the rest the part along `directions`.
+
+    `usual` as `directions_of` gives it, `directions` `[models, k, d_model]` the first k of them.
+    """
 
     def edit(value, tokens):
-        return usual + ((value - usual) * line).sum(-1, keepdim=True) * line
+        places = torch.einsum("mbld,mkd->mblk", value - usual, directions)
+        return usual + torch.einsum("mblk,mkd->mbld", places, directions)
 
-    return edit, sizes[:, -1] / sizes.sum(-1)
+    return edit
+
+
+def one_direction(model):
+    """Attention's output cut down to one number: (edit of "attn_out", share `[models]`).
+
+    The edit keeps the mean and the part along the first of `directions_of`, whose `share` this is.
+    """
+    usual, directions, shares = directions_of(model)
+    return keep_directions(usual, directions[:, :1]), shares[:, 0]

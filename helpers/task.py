@@ -20,6 +20,9 @@ N_SEQUENCES = DIGITS**LENGTH  # 65,536
 N_TRAIN = 60_000
 LONGEST_LIST = 10  # digits; more inputs than 4**10 are not listed
 
+# The input that all notebooks follow. It is row 60,000 of the sorted list, the article's sample.
+EXAMPLE = "32221200"
+
 TOKEN_NAMES = ["0", "1", "2", "3", "BOS"]
 INPUT_NAMES = [f"x{i}" for i in range(LENGTH)]
 OUTPUT_NAMES = [f"y{i}" for i in range(LENGTH)]

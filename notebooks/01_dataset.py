@@ -4,26 +4,24 @@
 # %% [markdown]
 # # 1 · The task and its dataset
 #
-# Most of the time a neural network is treated as a **black box**: we put something in, look at what comes out, and count how often it is right.
-# **Mechanistic interpretability** opens the box.
-# It asks which small parts of the network compute what, and how they are joined into **circuits** that together do the task.
-# That networks learn such circuits is a hypothesis, and this series tests it on the smallest network that is worth the trouble.
+# A neural network is mostly a **black box**: we count how often its answers are right.
+# **Mechanistic interpretability** opens the box and asks which small parts compute what, and how they form **circuits**.
+# That networks learn circuits is a hypothesis, which we test on a task whose rule fits into one line.
+# The series follows an article, *From Zero to (Mechanistic) Interpretability*, and tests each step.
 #
-# A language model is hard to understand because nobody knows the rules of its task.
-# So we start with a task whose rules fit into one line, and whose inputs can all be listed.
-# Task and model come from an article that is called *From Zero to (Mechanistic) Interpretability* too; it tells a clean story about them.
-# We follow it, and test each step.
+# **Question:** What must a model know to solve this task, and can we check it on every input?
 #
 # **You will**
-# - see what it means to predict the next token, on a sequence of our own;
-# - see what a linear model can do and what it cannot, and write down a prediction for the end;
-# - build all 65,536 sequences and split them so that the split means something;
-# - measure the two scores that a model has to beat.
+# - list all inputs, and see which tokens can be known;
+# - see what a linear model cannot do, and write down a prediction;
+# - split the sequences so that the split means something.
 #
-# **Time:** about 20 minutes.
+# **Time:** about 30 minutes, and 10 more for the exercises.
 # **You should know:** Python, and what a PyTorch tensor is.
 # **Before this:** nothing.
-# **Next:** `02_transformer`.
+# **Next:** [02_transformer](02_transformer.ipynb).
+#
+# Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -40,27 +38,25 @@ from helpers.reader import colab
 added = colab.install_missing()
 
 # %%
-from collections import Counter
+from itertools import product
 
 import torch
-import torch.nn.functional as F
 
 from helpers import plotting as P
 from helpers import task as T
 from helpers.reader import exercises as X
 from helpers.reader import explorers as E
 from helpers.reader.claims import claim
+from helpers.reader.page import compare, show
 
 # %% [markdown]
-# ## The task in one line
+# ## What is the task?
 #
-# Take eight digits between 0 and 3.
-# Write them backwards, and add 1 to each, where 3 + 1 is 0 again.
-# That last rule is called *addition modulo 4*, written **mod 4**.
-# By hand:
+# Write eight digits between 0 and 3 backwards, and add 1 to each **mod 4**: 3 + 1 is 0 again.
+# We follow one input through all six notebooks, **our input**: 32221200.
 
 # %%
-x = [0, 1, 2, 3, 2, 0, 3, 1]
+x = [3, 2, 2, 2, 1, 2, 0, 0]  # our input
 backwards = x[::-1]
 y = [(digit + 1) % 4 for digit in backwards]
 print("x         ", x)
@@ -68,33 +64,30 @@ print("backwards ", backwards)
 print("plus 1    ", y)
 
 # %% [markdown]
-# The same in a formula: $y_i = (x_{7-i} + 1) \bmod 4$.
-# We call $x_{7-i}$ the **source** of $y_i$.
-# The function `targets` in `helpers/task.py` does this for many sequences at once:
+# As a formula: $y_i = (x_{7-i} + 1) \bmod 4$.
+# The right outputs $y_0 … y_7$ are the **target** of the input; $x_{7-i}$, which decides $y_i$, is the **source** of $y_i$.
+# [helpers/task.py](../helpers/task.py) has the same input and rule:
 
 # %%
-print(T.targets(x).tolist())
-claim("worked-example", T.targets(x).tolist() == y)
+assert T.read_tokens(T.EXAMPLE) == x
+assert T.targets(x).tolist() == y
 
 # %% [markdown]
-# ## Predicting the next token
+# ## What does a model see of it?
 #
-# A **token** is one entry of a sequence: for a language model a piece of a word, for us a digit.
-# The list of all tokens is the **vocabulary**.
-# Ours has five: 0, 1, 2, 3, and a token that only marks the beginning, **BOS** (*beginning of sequence*, number 4).
-# One whole sequence is BOS, the eight inputs $x_0 … x_7$ and the eight outputs $y_0 … y_7$:
+# A **token** is one entry of a sequence: a piece of a word for a language model, a digit for ours.
+# Our **vocabulary**, the list of all tokens, has five: 0, 1, 2, 3, and **BOS** (*beginning of sequence*), number 4.
+# A sequence is BOS, eight inputs and eight outputs:
 
 # %%
 sequence = [T.BOS] + x + y
 print(sequence)
 
 # %% [markdown]
-# An **autoregressive** model reads such a sequence from left to right.
-# At each place it gives one probability to each token that could come next.
-# It sees what stands to the left, its **context**, and nothing else.
-# To write a text, it picks a token, adds it to the context, and goes on.
-# A large language model does the same with a context of thousands of tokens and a vocabulary of tens of thousands; we have seventeen places and five tokens.
-# Here are the last predictions that our sequence asks for:
+# An **autoregressive** model sees at each position the tokens so far, its **context**, and gives each possible next token a probability.
+# To write, it picks one, adds it to the context, and goes on.
+# Large language models do the same with thousands of positions and tens of thousands of tokens; we have 17 and 5.
+# Our input asks for these eight predictions:
 
 # %%
 for end in range(9, 17):
@@ -102,50 +95,52 @@ for end in range(9, 17):
     print(f"BOS {context:<16} → {sequence[end]}   ({T.OUTPUT_NAMES[end - 9]})")
 
 # %% [markdown]
-# **A question before the next cell:** at which of the 16 places can the next token be known at all?
-# We count: over all sequences, how often is the best possible guess right, given the context?
+# ## Can we list every sequence?
+#
+# There are only $4^8$ inputs, so nothing later has to rest on a sample.
+# A model that is right on all 65,536 is **exact**.
 
 # %%
-rows = [tuple(row) for row in T.full_sequences().tolist()]  # built further down
-
-
-def best_possible(position):
-    """Share of sequences whose next token the best guess gets right."""
-    most_frequent = {}
-    counts = Counter(row[: position + 2] for row in rows)  # context and token
-    for beginning, count in counts.items():
-        context = beginning[:-1]
-        most_frequent[context] = max(count, most_frequent.get(context, 0))
-    return sum(most_frequent.values()) / len(rows)
-
-
-print("the first place, after BOS:", best_possible(0))
+inputs = torch.tensor(list(product(range(4), repeat=8)))
+outputs = (inputs.flip(1) + 1) % 4
+bos = torch.full((len(inputs), 1), T.BOS)
+sequences = torch.cat([bos, inputs, outputs], dim=1)
+print(tuple(sequences.shape))
+print("first", sequences[0].tolist())
+print("last ", sequences[-1].tolist())
 
 # %%
-best = [best_possible(position) for position in range(16)]
+rows = [tuple(row) for row in sequences.tolist()]
+claim("all-sequences", len(set(rows)))
+assert torch.equal(sequences, T.full_sequences())  # later notebooks use this one
+
+# %% [markdown]
+# ## Which tokens can be known at all?
+#
+# We count in how many ways a sequence can begin.
+# If one more token makes four times as many beginnings, four tokens were possible, equally often: the best guess is right one time in four.
+# If it makes no more, the token was certain.
+
+# %%
+beginnings = []
+for length in range(1, 18):
+    different = {row[:length] for row in rows}  # a set: each beginning once
+    beginnings.append(len(different))
+best = [beginnings[n] / beginnings[n + 1] for n in range(16)]
 axes = dict(x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict")
-title = "What can be known from the context"
-P.show(
-    P.bars(best, **axes, y_title="best possible accuracy", title=title),
-    says="The inputs x0 to x7 take each value equally often, whatever stands before "
-    "them: they can only be guessed, with one chance in four. The outputs y0 to y7 "
-    "can be known with certainty.",
-)
+title = "How often the best possible guess is right"
+show(P.bars(best, **axes, y_title="accuracy", title=title), "what-can-be-known")
 
 # %%
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
-# This is why the model will be trained on the last eight tokens only.
-# The inputs are random: there is nothing to learn from them except that BOS never comes again.
-
-# %% [markdown]
-# ## What is hard about it?
+# The inputs are random, so the model will be trained on the last eight tokens only.
+#
+# ## What is hard about the task?
 #
 # A **linear** model multiplies its input by a matrix and adds a constant.
-# It cannot learn everything.
-# The smallest famous example is **XOR**: the answer is 1 when exactly one of two bits is 1.
-# Here is the best linear fit (least squares):
+# It cannot learn **XOR**, which is 1 when exactly one of two bits is 1:
 
 # %%
 bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).double()
@@ -153,191 +148,109 @@ xor = torch.tensor([0, 1, 1, 0]).double()
 with_constant = torch.cat([bits, torch.ones(4, 1)], dim=1)
 fit = torch.linalg.lstsq(with_constant, xor[:, None]).solution
 linear_guess = (with_constant @ fit)[:, 0]
-both = {"XOR": xor, "best linear fit": linear_guess}
-axes = dict(x=["0 0", "0 1", "1 0", "1 1"], x_title="the two bits", y_title="value")
-P.show(
-    P.bars(both, **axes, title="XOR and the best linear fit"),
-    says="XOR is 0, 1, 1, 0. The best linear fit is one half for all four inputs: it "
-    "has learnt nothing.",
-)
-
-# %%
 claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
 
+# %%
+both = {"XOR": xor, "best linear fit": linear_guess}
+axes = dict(x=["0 0", "0 1", "1 0", "1 1"], x_title="the two bits", y_title="value")
+show(P.bars(both, **axes, title="XOR and the best linear fit"), "xor")
+
 # %% [markdown]
-# <details><summary>Why no line can do it</summary>
+# For a linear $f$ the sums $f(0,0) + f(1,1)$ and $f(0,1) + f(1,0)$ are equal; for XOR they are 0 and 2.
 #
-# A linear function $f$ satisfies $f(0,0) + f(1,1) = f(0,1) + f(1,0)$: both sides are the same sum.
-# To separate XOR with a threshold $t$, the left values would both have to be below $t$ and the right ones both above.
-# Then the left sum is below $2t$, the right sum above it, and they cannot be equal.
-# </details>
-#
-# Our task has two halves.
-# **Reversal** moves tokens to other places and leaves their values alone. **+1 mod 4** changes the value and leaves the place alone.
-# Is one of them like XOR?
-# Reversal is not: to permute eight places is a multiplication by a matrix of zeros and ones, which is linear.
-# And +1 mod 4?
-# First on the digits as *numbers*:
+# Our task is **reversal** and **+1 mod 4**.
+# Reversal is linear, because a matrix of zeros and ones does it.
+# Is +1 mod 4?
+# On digits as *numbers*:
 
 # %%
 digits = torch.arange(4).double()
 plus_one = (digits + 1) % 4
 design = torch.stack([digits, torch.ones(4).double()], dim=1)
 fit = torch.linalg.lstsq(design, plus_one[:, None]).solution
+line = (design @ fit)[:, 0]
 print("wanted    ", plus_one.tolist())
-print("linear fit", P.numbers((design @ fit)[:, 0], 2))
-claim("plus-one-not-linear-on-numbers", ((design @ fit)[:, 0] - plus_one).abs().max())
+print("linear fit", P.numbers(line, 2))
+claim("plus-one-not-linear-on-numbers", (line - plus_one).abs().max())
 
 # %% [markdown]
-# No line fits: the step from 3 back to 0 is in the way.
-# But a transformer never sees the number 3.
-# It sees **one-hot** tokens: a vector of zeros with a single 1 at the place of the token.
-# The same fit again, from one-hot to one-hot:
+# No line fits, because 3 goes back to 0.
+# But a transformer sees **one-hot** tokens, vectors of zeros with a single 1.
+# The same fit again:
 
 # %%
 one_hot = torch.eye(4).double()
-wanted = one_hot[(torch.arange(4) + 1) % 4]
+wanted = one_hot[[1, 2, 3, 0]]  # the row of token t is the one-hot vector of t + 1
 matrix = torch.linalg.lstsq(one_hot, wanted).solution
 names = ["0", "1", "2", "3"]
 axes = dict(x=names, y=names, x_title="output token", y_title="input token")
-P.show(
-    P.heatmap(matrix, **axes, title="+1 mod 4 as a matrix on one-hot tokens"),
-    says="A 4 by 4 matrix with a single 1 in each row: 0 goes to 1, 1 to 2, 2 to 3 "
-    "and 3 to 0.",
-)
-
-# %%
-claim("plus-one-is-a-permutation-matrix", (one_hot @ matrix - wanted).abs().max())
+show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-matrix")
 
 # %% [markdown]
-# On one-hot tokens +1 mod 4 is a *permutation matrix*: it is linear, and it is exact.
+# This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
 #
-# A transformer has an attention layer, which moves things between places, and an **MLP** (*multi-layer perceptron*), which is its non-linear part.
-# So there is a story that suggests itself, and the article tells it.
-# For reversal alone, attention would do.
-# For +1 alone, no attention would be needed.
-# Here both are asked for, so attention does the reversal and the MLP does the +1.
+# A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.
+# The article reasons: for reversal alone attention would do, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
 # We call this **the clean story**.
 #
-# **Write down what you think before you go on.**
-# Could a transformer *without* an MLP learn this task?
-# We set our own answer here and keep it until `06_ablation`, where 32 such models are trained.
+# **Write down what you think:** must a transformer trained *without* an MLP fail?
+# [06_ablation](06_ablation.ipynb) asks again and trains 32 of them.
 
 # %%
-the_task_needs_an_mlp = True  # the clean story. Yours?
-print("prediction: the task needs an MLP:", the_task_needs_an_mlp)
+my_prediction = ...  # your answer: one of "always", "mostly", "seldom" (or leave it)
+
+# %%
+compare(my_prediction, "in 06_ablation")
 
 # %% [markdown]
-# ## All the sequences
+# ## Which sequences do we hold out?
 #
-# There are $4^8$ inputs.
-# That is few enough to list them all, so nothing we say later has to be a sample.
-# We count from zero, and write each number with eight digits in base 4:
+# The model trains on 60,000 sequences.
+# The other 5,536, the **hold-out**, show whether it learnt the rule or only what it saw.
+# The simplest code holds out the last rows, but the list is sorted: what is in its tail?
 
 # %%
-counting = torch.arange(4**8)
-inputs = counting[:, None] // 4 ** torch.arange(7, -1, -1) % 4
-print(tuple(inputs.shape), "first:", inputs[0].tolist(), "last:", inputs[-1].tolist())
-
-# %%
-with_outputs = torch.hstack([inputs, (inputs + 1).fliplr() % 4])
-sequences = F.pad(with_outputs, (1, 0), value=T.BOS)  # one more column, on the left
-print(tuple(sequences.shape))
-print(sequences[12345].tolist())
-
-# %% [markdown]
-# `T.full_sequences()` builds the same.
-# The later notebooks use it:
-
-# %%
-same = torch.equal(sequences, T.full_sequences())
-claim("all-sequences", same and len(sequences.unique(dim=0)))
-
-# %% [markdown]
-# ## A split that means something
-#
-# We train on 60,000 sequences and hold out 5,536: the **hold-out** shows whether the model has learnt the rule or only the sequences it saw.
-# The simplest code takes the last 5,536 rows of the list.
-# But the list is sorted like a dictionary.
-# What is in its tail?
-
-# %%
-sliced = sequences[60_000:]
-print("first held-out sequence:", sliced[0].tolist())
+tail = sequences[60_000:]
+print("first row of the tail:", tail[0].tolist())
 for token in range(4):
-    print(f"x0 = {token}: {(sliced[:, 1] == token).sum().item():5d} sequences")
+    print(f"x0 = {token}: {(tail[:, 1] == token).sum().item():5d} sequences")
+claim("slice-starts-with-3", (tail[:, 1] == 3).sum())
 
 # %% [markdown]
-# Every one of them begins with 3, so every one of them ends with $y_7 = 0$.
-# Such a hold-out asks the same last question 5,536 times.
-# Shuffled first, with a fixed seed so that everybody gets the same order:
+# Every sequence there begins with 3 and ends with $y_7 = 0$: such a hold-out asks the same last question 5,536 times.
+#
+# The first row of the tail is our input.
+# The article says that it shuffles before it cuts; its code does not.
+# It prints the first sample of its hold-out:
+
+# %%
+printed = [4, 3, 2, 2, 2, 1, 2, 0, 0, 1, 1, 3, 2, 3, 3, 3, 0]  # in the article
+claim("article-prints-row-60000", tail[0].tolist() == printed)
+
+# %% [markdown]
+# Digit for digit the same row: a shuffle would put it first once in 65,536 times.
+# We do shuffle, in a fixed way:
 
 # %%
 train_set, holdout = T.split(sequences)
-holdouts = {"last rows of the list": sliced, "shuffled": holdout}
 shares = {}
-for name, data in holdouts.items():
-    shares[name] = [(data[:, 1] == t).double().mean().item() for t in range(4)]
+for name, data in {"last rows of the list": tail, "shuffled": holdout}.items():
+    shares[name] = [(data[:, 1] == token).double().mean().item() for token in range(4)]
 axes = dict(x=names, x_title="first input x0", y_title="share of the hold-out")
-title, reference = "The first token in two hold-outs", {"all sequences": 0.25}
-P.show(
-    P.bars(shares, **axes, title=title, reference=reference),
-    says="In the last rows of the sorted list x0 is always 3. In the shuffled hold-out "
-    "each token has about a quarter.",
-)
+axes |= dict(reference={"all sequences": 0.25})
+show(P.bars(shares, **axes, title="The first token in two hold-outs"), "two-hold-outs")
 
 # %%
-claim("slice-starts-with-3", (sliced[:, 1] == 3).sum())
 claim("shuffle-is-balanced", max(abs(share - 0.25) for share in shares["shuffled"]))
-
-# %% [markdown]
-# Nothing is lost and nothing is in both halves:
-
-# %%
 together = torch.cat([train_set, holdout]).unique(dim=0)
-print(len(train_set), "+", len(holdout), "=", len(together), "different sequences")
 claim("split-is-a-partition", len(together))
 
 # %% [markdown]
-# ## Two scores to beat
+# ## Explore: how much does half of the rule get right?
 #
-# **Chance** is one in four.
-# A slightly cleverer model ignores its input and always says the same: for each output position, the token that is right most often.
-# How good is this *best constant* on our two hold-outs?
-
-# %%
-def best_constant(data):
-    """Accuracy at y0..y7 of the best answer that does not look at the input."""
-    shares = [(data[:, 9:] == token).double().mean(0) for token in range(4)]
-    return torch.stack(shares).max(0).values
-
-
-constants = {name: best_constant(data) for name, data in holdouts.items()}
-axes = dict(y_title="accuracy of the best constant", reference={"chance": 0.25})
-P.show(
-    P.bars(constants, **axes, title="Answering without looking"),
-    says="On the shuffled hold-out a constant gets a quarter right everywhere. On the "
-    "last rows of the list it gets y7 always right, y6 three times in four, and y5 "
-    "more than one time in three.",
-)
-
-# %%
-for name, value in constants.items():
-    print(f"{name:22} {value.mean().item():.1%}")
-claim("best-constant-shuffled", constants["shuffled"].mean())
-claim("best-constant-sliced", constants["last rows of the list"].mean())
-
-# %% [markdown]
-# A model that has learnt nothing can look a good deal better than chance on a hold-out that was cut carelessly.
-# We keep this in mind for `06_ablation`, where parts of a model are switched off and we ask how much is left.
-
-# %% [markdown]
-# ## Explore
-#
-# The figure shows one input: its target, two answers that miss a part of the rule, and one that does not look at the input.
-# With a running kernel the cell after it does the same for *your* eight tokens: type them, or pick them one by one.
-# Can you find an input on which the constant is right everywhere?
-# One on which reversing is not needed?
+# Two answers below know half of the rule; the *best constant* says the same for every input.
+# Below the figure, type *your* eight tokens or move the sliders.
+# For which inputs is reversing not needed?
 
 # %%
 P.show(*E.task_figure())
@@ -349,15 +262,13 @@ E.explore_task()
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell.
-# The check shows it beside the target, and says what may have gone wrong.
-# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: the rule in code
 #
 # *★☆☆ easy, about 5 minutes.*
-# Write the rule of the task for a list of eight digits.
-# Give back a list.
+# Write the rule: from a list of eight digits to a list.
+
 
 # %%
 def my_targets(x):
@@ -374,18 +285,14 @@ X.check("01-targets", my_targets)
 # def my_targets(x):
 #     return [(digit + 1) % 4 for digit in reversed(x)]
 # ```
-#
-# First the order, then the value.
-# The two steps can be exchanged: neither looks at what the other changes.
 # </details>
 
 # %% [markdown]
 # ### Exercise: a rule with a gap
 #
 # *★★☆ medium, about 5 minutes.*
-# Somebody reverses correctly and adds 1, but forgets the mod: after 3 comes 4, which is never right.
-# **Predict:** on what share of the 65,536 sequences are *all eight* tokens right?
-# Give a number between 0 and 1.
+# Somebody reverses and adds 1, but forgets the mod: after 3 comes 4, which is never right.
+# On what share of the inputs (0 to 1) are *all eight* outputs right?
 
 # %%
 my_share = ...
@@ -399,19 +306,17 @@ X.check("01-forgotten-mod", my_share)
 # my_share = (3 / 4) ** 8
 # ```
 #
-# A sequence survives when it holds no 3 at all.
-# Each of the eight digits is one of 0, 1, 2 in three cases out of four, and the digits do not depend on each other.
-# So a mistake in one token of four spoils nine sequences of ten.
+# An input survives when none of its eight digits is 3.
 # </details>
 
 # %% [markdown]
 # ## What you have
 #
-# - You have seen next-token prediction on our own sequence, and that only the outputs can be known.
-# - You have seen what a linear model cannot do (XOR), and that +1 mod 4 on one-hot tokens is not such a case.
-#   A prediction is written down: does the task need an MLP?
-# - You have built all 65,536 sequences and a split that was really shuffled.
-# - You have two scores to beat: chance and the best constant, both one in four.
+# - You have listed all inputs, and seen which tokens can be known.
+# - You have seen what a linear model cannot do, and written down a prediction.
+# - You have split the sequences after a shuffle, as the article's code did not.
 #
-# **Open:** which machine can learn this?
-# **Next:** `02_transformer` takes one apart and computes it by hand.
+# **Answer:** A model must know where each output's source stands and which token follows the source's token, and 65,536 inputs can all be checked.
+#
+# **Open:** Which machine can learn this?
+# [02_transformer](02_transformer.ipynb) computes one by hand.

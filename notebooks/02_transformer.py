@@ -5,18 +5,22 @@
 # # 2 · A transformer, computed by hand
 #
 # Nothing in a transformer is hidden.
-# Ours has 360 numbers, and one forward pass is a few matrix products that you can write yourself and compare with the library, digit by digit.
+# Ours has 360 numbers, and its forward pass is a few matrix products that you can write yourself.
+#
+# **Question:** What happens between the tokens and the answer?
 #
 # **You will**
-# - see the architecture as one picture, and count where its parameters are;
-# - compute every part in a few lines of torch, each equal to what the library computes;
-# - let the model write its answer token by token;
-# - see all the points that attention can tell apart, drawn whole on a sphere.
+# - see the parts in one picture, and count their parameters;
+# - compute each part for our input, and compare it with the library's value;
+# - let the model write its answer;
+# - see on a sphere everything that attention can tell apart.
 #
-# **Time:** about 25 minutes.
+# **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** matrix products, and what a softmax is.
-# **Before this:** `01_dataset`.
-# **Next:** `03_training`.
+# **Before this:** [01_dataset](01_dataset.ipynb).
+# **Next:** [03_training](03_training.ipynb).
+#
+# Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -41,134 +45,98 @@ from helpers.model import CONFIG, load_trained
 from helpers.reader import exercises as X
 from helpers.reader import explorers as E
 from helpers.reader.claims import claim
+from helpers.reader.page import compare, drawing, show
 
 torch.set_grad_enabled(False)  # we only look; nothing is trained here
 model = load_trained()
 
 # %% [markdown]
-# The weights are those that `03_training` will find.
-# Any others would do here, but with these the answer at the end is right.
+# These are the weights that [03_training](03_training.ipynb) will find.
 #
-# ## The picture
+# ## Which parts are there?
 #
-# Read it from the bottom upwards.
-# A vector of `d_model` = 4 numbers for each token runs along the left: the **residual stream**.
-# Attention and the MLP each read the stream, compute something, and *add* it.
-# LN is a layer norm; what each box does comes below, one after another.
-# Together, attention and MLP are one **layer**.
-# Large models stack dozens.
+# Read the picture from the bottom upwards.
+# Each token becomes a vector of `d_model` = 4 numbers, which runs along the left: the **residual stream**.
+# Attention and the MLP read the stream, compute something, and *add* it.
+# Together they are one **layer**; large models stack dozens.
+# A longer introduction is [Neel Nanda's](https://neelnanda.io/transformer-tutorial).
 
 # %%
-P.drawing(
-    "architecture",
-    says="From bottom to top: tokens, embedding plus position, then the residual "
-    "stream. Attention reads it through a layer norm (LN) and adds its output; the "
-    "MLP does the same; a last layer norm, the unembedding and a softmax give the "
-    "probabilities.",
-)
+drawing("architecture")
 
 # %%
 for name, value in CONFIG.items():
     print(f"{name:20} {value}")
 
 # %% [markdown]
-# <details><summary>If you come from an older tutorial: HookedTransformer and its names</summary>
-#
-# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
-# What older texts call… is now…
-#
-# | older | here |
-# |---|---|
-# | `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)` |
-# | `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)` |
-# | `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy |
-# | `model.unembed.b_U` | stays zero: a native model trains no unembedding bias |
-# | edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern` |
-# | edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it |
-# | `cache["pattern", 0]`, `run_with_hooks(...)` | the same |
-# </details>
-#
-# ## Where the parameters are
+# ## Where are the 360 numbers?
 
 # %%
 layer = model.blocks[0]
 attention, mlp = layer.attn, layer.mlp
-parts = [
-    ("embedding", model, ["W_E", "W_pos"]),
-    ("LN before attention", layer.ln1, ["weight", "bias"]),
-    ("attention", attention, ["W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O"]),
-    ("LN before the MLP", layer.ln2, ["weight", "bias"]),
-    ("MLP", mlp, ["W_in", "b_in", "W_out", "b_out"]),
-    ("last LN", model.ln_final, ["weight", "bias"]),
-    ("unembedding", model, ["W_U"]),
-]
-rows = []
-for part, home, names in parts:
-    for name in names:
-        parameter = getattr(home, name)
-        rows.append((part, name, tuple(parameter.shape), parameter.numel()))
-total = sum(numbers for *_, numbers in rows)
-P.table([*rows, ("total", "", "", total)], ["part", "name", "shape", "numbers"])
+parts = {"embedding": model.embed, "positions": model.pos_embed}
+parts |= {"LN before attention": layer.ln1, "attention": attention}
+parts |= {"LN before the MLP": layer.ln2, "MLP": mlp}
+parts |= {"last LN": model.ln_final, "unembedding": model.unembed}
+for name, part in parts.items():
+    print(f"{name:20} {sum(weights.numel() for weights in part.parameters()):3}")
 
 # %%
-# None is missing, none counted twice.
-assert total == sum(p.numel() for p in model.parameters())
-claim("parameters", total)
+claim("parameters", sum(weights.numel() for weights in model.parameters()))
 
 # %% [markdown]
-# The positions ($W_{pos}$) and the two matrices of the MLP make up more than half.
-# Attention, the part that is most talked about, has less than a quarter.
+# Attention has less than a quarter of them.
 #
-# ## In: embedding and position
+# ## How does a token become a vector?
 #
-# The library runs the model and keeps every intermediate value in a **cache**.
-# We take one sequence, the one of `01_dataset`, and leave out its last token: nothing comes after it.
+# The library runs the model on our input and keeps every intermediate value in a **cache**.
+# The last token, $y_7$, is left out, because nothing comes after it.
 
 # %%
-tokens = T.full_sequences([0, 1, 2, 3, 2, 0, 3, 1])[:, :16]
+tokens = T.full_sequences(T.read_tokens(T.EXAMPLE))[:, :16]
 logits, cache = model.run_with_cache(tokens)
-print("tokens", tuple(tokens.shape), " logits", tuple(logits.shape))
+print("tokens", tokens[0].tolist(), " logits", tuple(logits.shape))
 
 # %% [markdown]
-# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each place.
-# Their sum is where the residual stream begins.
+# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each position.
+# Their sum begins the residual stream.
 
 
 # %%
-def largest_difference(mine, library):
-    """Largest absolute difference between our values and the library's."""
+def assert_equal(mine, library):
+    """Our value and the library's have one shape, and are the same but for rounding."""
     assert mine.shape == library.shape, (mine.shape, library.shape)
-    return (mine - library).abs().max().item()
+    assert (mine - library).abs().max() < 1e-10
 
 
 resid_pre = model.W_E[tokens] + model.W_pos[:16]
+assert_equal(resid_pre, cache["resid_pre", 0])
 print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
-claim("hand-embedding", largest_difference(resid_pre, cache["resid_pre", 0]))
 
 # %% [markdown]
-# ## Layer norm
+# ## Why does each part read through a layer norm?
 #
-# **Layer norm** (LN) makes the four numbers comparable: subtract their mean, divide by their standard deviation, then apply a learnt weight and bias to each.
-# (The `1e-5` keeps it from dividing by zero.)
+# **Layer norm** (LN) makes vectors comparable: subtract the mean of the four numbers, divide by their standard deviation, then apply a learnt weight and bias to each.
 
 
 # %%
 def layer_norm(x, part):
     centred = x - x.mean(-1, keepdim=True)
+    # 1e-5 prevents a division by zero
     scale = (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
     return centred / scale * part.weight + part.bias
 
 
 normed = layer_norm(resid_pre, layer.ln1)
-claim("hand-layernorm", largest_difference(normed, cache["blocks.0.ln1.hook_out"]))
+assert_equal(normed, cache["blocks.0.ln1.hook_out"])
 
 # %% [markdown]
-# ## Attention
+# ## How does a position find what it needs?
 #
-# Each position makes three vectors from what it reads.
-# Its **query** says what it looks for, its **key** what it offers to be found by, its **value** what it hands over when it is found.
-# The three matrices that make these vectors ($W_Q$, $W_K$, $W_V$), with the one that writes the result back ($W_O$), are an attention **head**.
-# Larger models have many heads side by side, each with its own share of the width; ours has one, of width `d_head` = 4.
+# Each position makes three vectors.
+# Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over when it is found.
+# The matrices $W_Q$, $W_K$ and $W_V$ make them; with $W_O$, which writes the result back, they are an attention **head**.
+# Larger models split their width among many heads; ours has one, of width `d_head` = 4.
 
 # %%
 q = normed @ attention.W_Q[0] + attention.b_Q[0]
@@ -178,185 +146,157 @@ print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
 
 # %% [markdown]
 # The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with the width.
-# No position may look at what comes after it: those scores are set to $-\infty$ (the **causal mask**).
+# No position may look ahead: those scores become $-\infty$ (the **causal mask**).
 # A softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
 #
-# **Before you look:** $y_0$ is predicted at the position of $x_7$, $y_1$ at the position of $y_0$, and so on.
-# From $y_7$ back to $y_0$ the source goes from $x_0$ to $x_7$.
-# Which shape would the largest weights of those eight rows have, if every output looked at its source?
+# We name a row of the pattern by the token that it predicts: the row $y_0$ stands at the position of $x_7$, the row $y_1$ at that of $y_0$, and so on.
+# **Predict:** in how many of the rows $y_0 … y_7$ does the source get more than nine tenths of the weight?
 
 # %%
-a_shape = "a diagonal that falls from right to left"  # your prediction
+my_prediction = ...  # your answer: a number from 0 to 8 (or leave it)
+
+# %%
 scores = q @ k.mT / CONFIG["d_head"] ** 0.5
 future = torch.ones(16, 16, dtype=torch.bool).triu(1)
 pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
-claim("hand-pattern", largest_difference(pattern, cache["pattern", 0][:, 0]))
+assert_equal(pattern, cache["pattern", 0][:, 0])
 
 # %%
-axes = dict(x=T.POSITION_NAMES, y=T.POSITION_NAMES, unit="weight")
-axes |= dict(y_title="query: the position that looks")
-P.show(
-    P.heatmap(pattern[0], **axes, title="The whole attention pattern for one sequence"),
-    says="A lower triangle: no position looks ahead. In the last eight rows, from x7 "
-    "on, outputs are predicted. There most of the weight lies on a diagonal that "
-    "falls from right to left, over the inputs. Two rows are exceptions: x7, and y5, "
-    "which spreads its weight.",
-)
+names = T.INPUT_NAMES + T.OUTPUT_NAMES  # what the 16 positions predict
+axes = dict(x=T.POSITION_NAMES, y=names, unit="weight")
+axes |= dict(y_title="query: the token predicted")
+figure = P.heatmap(pattern[0], **axes, title="The attention pattern of our input")
+show(figure, "one-pattern")
 
 # %%
-print("predicted:", a_shape)
-for row in range(8, 16):
-    weight, best = pattern[0, row].max(0)
-    here, there = T.POSITION_NAMES[row], T.POSITION_NAMES[best]
-    print(f"predicting {T.OUTPUT_NAMES[row - 8]} at {here}:", end=" ")
-    print(f"looks most at {there} ({weight:.2f})")
+# The row of y_i is 8 + i, and its source x7-i stands at position 8 - i.
+on_source = torch.stack([pattern[0, 8 + i, 8 - i] for i in range(8)])
+print("weight on the source, y0 to y7:", P.numbers(on_source, 2))
+compare(my_prediction, (on_source > 0.9).sum())
 
 # %% [markdown]
-# From `04_attention` on we name such a row after what it *predicts*.
+# Here most rows look at their source only; [04_attention](04_attention.ipynb) asks what the others do.
 #
-# Each position collects the values by these weights (the library calls the result **z**), and $W_O$ writes it back into the stream.
+# Each position collects the values by these weights (**z** in the library), and $W_O$ writes the result into the stream.
 
 # %%
 z = pattern @ v
 attn_out = z @ attention.W_O[0] + attention.b_O
-claim("hand-attention", largest_difference(attn_out, cache["attn_out", 0]))
+assert_equal(attn_out, cache["attn_out", 0])
 resid_mid = resid_pre + attn_out
-print("resid_mid", tuple(resid_mid.shape))
 
 # %% [markdown]
-# ## The MLP
+# ## What does the MLP compute?
 #
-# Sixteen **neurons**: each takes a weighted sum of what it reads, and passes it on only when it is positive (**ReLU**).
-# Then each adds its own direction to the stream.
-# Positions do not see each other here.
+# It has sixteen **neurons**.
+# Each takes a weighted sum of what it reads, passes it on only when it is positive (**ReLU**), and adds its own direction to the stream.
+# No position sees another one here.
 
 # %%
 before_relu = layer_norm(resid_mid, layer.ln2) @ mlp.W_in + mlp.b_in
 post = before_relu.clamp(min=0)
 mlp_out = post @ mlp.W_out + mlp.b_out
+assert_equal(mlp_out, cache["mlp_out", 0])
 print("neurons", tuple(post.shape), "= [batch, position, d_mlp]")
-claim("hand-mlp", largest_difference(mlp_out, cache["mlp_out", 0]))
 
 # %% [markdown]
-# ## Out: unembedding and softmax
+# ## How does the stream become an answer?
 #
-# One more layer norm, then $W_U$ gives a number for each token: the **logits**.
-# A softmax makes them probabilities.
+# After one more layer norm, the **unembedding** $W_U$ gives a number for each token, its **logit**.
+# A softmax turns logits into probabilities.
 
 # %%
 resid_post = resid_mid + mlp_out
 my_logits = layer_norm(resid_post, model.ln_final) @ model.W_U
-claim("hand-logits", largest_difference(my_logits, logits))
+assert_equal(my_logits, logits)
 
 # %%
 probabilities = my_logits.softmax(-1)[0, 8:]
-axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="output position")
-title = "Probabilities at the eight output positions"
-P.show(
-    P.heatmap(probabilities, **axes, top=1, text=True, unit="probability", title=title),
-    says="One dark cell in each row: from y0 to y7 the most probable tokens are 2, 0, "
-    "1, 3, 0, 3, 2, 1.",
-)
+axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="output predicted")
+axes |= dict(top=1, text=True, unit="probability")
+figure = P.heatmap(probabilities, **axes, title="What the model answers to our input")
+show(figure, "probabilities")
 
 # %%
-wanted = T.targets([0, 1, 2, 3, 2, 0, 3, 1])
+target = T.targets(T.read_tokens(T.EXAMPLE))
 print("most probable:", probabilities.argmax(-1).tolist())
-print("wanted:       ", wanted.tolist())
-claim("hand-answer", torch.equal(probabilities.argmax(-1), wanted))
+print("target:       ", target.tolist())
 
 # %% [markdown]
 # This was one whole forward pass.
-# A large transformer of this kind does the same with more layers, more heads and longer vectors.
+# A large transformer has more layers, more heads and longer vectors.
 #
-# ## The model writes
+# ## Can the model write the answer alone?
 #
 # So far the model read the right outputs and predicted the next.
-# Used on its own, it gets BOS and the inputs only and reads *its own* answers.
-# A mistake would then lead to others.
+# Now the model gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
 
 # %%
-text = torch.tensor([[T.BOS, 0, 1, 2, 3, 2, 0, 3, 1]])
+text = tokens[:, :9]
 for _ in range(8):
     following = model(text)[0, -1].argmax()
     text = torch.cat([text, following.view(1, 1)], dim=1)
     print(text[0, 9:].tolist())
-claim("writes-the-answer", torch.equal(text[0, 9:], wanted))
+claim("writes-the-answer", torch.equal(text[0, 9:], target))
 
 # %% [markdown]
-# ## A gift: all that attention can tell apart, in one picture
+# ## What can attention tell apart at all?
 #
-# Layer norm subtracts the mean of the four numbers, so one of four dimensions is gone.
-# Then it fixes their length.
-# What is left lies on a **sphere in three dimensions**, and three dimensions can be drawn: not a projection, not a choice of two components, but all of it.
-# (The layer norm's learnt weight and bias come after that. They stretch and move the whole sphere in one fixed way, as do $W_Q$, $W_K$ and $W_V$, so they add no difference that is not on it.)
-#
-# **Before the next cell:** the input of attention depends on the token and on its position, nothing else.
-# How many different points can there be?
+# The input of attention depends on the token and on its position only.
+# Sixteen positions times five tokens would be 80 points.
+# How many are there?
 
 # %%
-my_guess = 16 * 5  # positions times tokens; or are there fewer?
 digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
 bos = model.W_E[T.BOS] + model.W_pos[0]  # BOS stands at position 0 only
 points = torch.cat([digits.flatten(0, 1), bos[None]])
-print("guessed:", my_guess, " different points:", len(points.unique(dim=0)))
+print("different points:", len(points.unique(dim=0)))
+
+# %% [markdown]
+# BOS stands at one position only, and no digit stands there.
+#
+# Layer norm takes the mean away, so three of four dimensions are left; then it fixes the length.
+# So all points lie on a **sphere in three dimensions**, which can be drawn whole.
+# (The learnt weight and bias come later, and change all points alike.)
 
 # %%
 centred = points - points.mean(-1, keepdim=True)
 normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
-rank = torch.linalg.matrix_rank(normalised, atol=1e-8)
 lengths = normalised.norm(dim=-1)
-print(f"rank: {rank}   lengths: {lengths.min():.4f} to {lengths.max():.4f}")
-claim("sphere-rank", rank)
-claim("sphere-length", (lengths - 2).abs().max())
+print("dimensions:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
+print(f"lengths: {lengths.min():.4f} to {lengths.max():.4f}")
 
 # %%
-on_sphere = P.to_3d(normalised)  # [61, 3]: the three dimensions that are left
-places, names = on_sphere[:60].reshape(15, 4, 3), T.POSITION_NAMES[1:]
-groups = {f"token {t}": places[:, t] for t in range(4)} | {"BOS": on_sphere[60:]}
-labels = dict.fromkeys(list(groups)[:4], names)
-look = dict(colours=P.TOKEN_COLOURS, labels=labels, joined=dict(zip(names, places)))
-title = "All 61 points that attention can tell apart (turn it)"
-P.show(
-    P.scatter3d(groups, **look, radius=2, title=title),
-    says="Sixty-one points on a sphere of radius 2: four tokens at fifteen positions, "
-    "and BOS. Thin lines join the four tokens of a position. For most positions they "
-    "lie close together; for x7 they lie far apart. Each token is found all over the "
-    "sphere.",
-)
+on_sphere = P.to_3d(normalised)  # the three dimensions that are left
+places, positions = on_sphere[:60].reshape(15, 4, 3), T.POSITION_NAMES[1:]
+groups = {f"token {t}": places[:, t] for t in range(4)}
+labels = dict.fromkeys(groups, positions)  # shown under the pointer
+groups["BOS"] = on_sphere[60:]
+look = dict(colours=P.TOKEN_COLOURS, labels=labels, radius=2)
+look |= dict(joined={"x7": places[7]})
+title = "All points that attention can tell apart (turn it)"
+show(P.scatter3d(groups, **look, title=title), "sphere")
 
 # %%
 spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
-order = sorted(zip(spread, names))
-print("mean distance of the four tokens of a position:")
-print("smallest", *(f"{name} {distance:.2f}" for distance, name in order[:3]))
-print("largest ", *(f"{name} {distance:.2f}" for distance, name in order[-3:]))
-claim("x7-is-spread-most", order[-1][1] == "x7" and order[-1][0] / order[-2][0])
-
-# %% [markdown]
-# <details><summary>What did you see?</summary>
-#
-# Where the four points of one position lie close together, the position dominates; where they lie apart, the token does. (u₁, u₂ and u₃ are three perpendicular directions in what layer norm leaves; their choice has no meaning.)
-# Attention has to find "the token at position 8 − i" on this sphere, and the same sphere has to carry the value of that token.
-# At $x_7$, of all places, the token decides.
-# `04_attention` asks how the model uses that.
-# </details>
-#
-# Is +1 mod 4 hard for such a machine?
-# `01_dataset` showed that it is a 4 × 4 permutation matrix on one-hot tokens.
-# The way through attention, $W_E W_V W_O W_U$, is a product of matrices: apart from the layer norms and what they rescale, it is a linear map from tokens to logits.
-# So there is a path in this picture that *could* do the +1 without any neuron.
-# Whether it does is an experiment (`05_mlp`, `06_ablation`).
-
-# %% [markdown]
-# ## Explore
-#
-# One forward pass has eighteen stops, from the embedding to the probabilities.
-# The figure shows one of them.
-# With a running kernel, the slider steps through all of them; other tokens can be typed.
-# Watch where the rows begin to differ from one input to another, and at which stop the eight last rows know their answers.
+axes = dict(x=positions, x_title="position", y_title="mean distance")
+title = "How far apart the four tokens of a position lie"
+show(P.bars(spread, **axes, title=title), "spread")
 
 # %%
-P.show(*E.forward_figure(model))
+claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
+
+# %% [markdown]
+# Where the four points of a position lie close together, the position dominates; where they lie apart, the token does.
+# In this model the token dominates at $x_7$, of all positions: [04_attention](04_attention.ipynb) asks what for.
+#
+# ## Explore: what stands at each stop of the forward pass?
+#
+# The figure shows one of eighteen stops, the neurons.
+# The cell after it steps through all of them with a slider, and takes other tokens.
+
+# %%
+P.show(*E.forward_figure(model, stop="neurons"))
 
 # %% tags=["nbval-ignore-output"]
 E.explore_forward(model)
@@ -365,16 +305,13 @@ E.explore_forward(model)
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell.
-# The check shows it beside the target, and says what may have gone wrong.
-# Nothing later depends on these cells.
 
 # %% [markdown]
 # ### Exercise: a model without its MLP
 #
 # *★☆☆ easy, about 5 minutes.*
 # Take the whole MLP away, with everything that belongs to it.
-# **Predict:** how many parameters are left?
-# (The table of parameters above helps.)
+# How many parameters are left?
 
 # %%
 my_count = ...
@@ -390,8 +327,7 @@ X.check("02-parameters", my_count)
 # my_count = 360 - (W_in + b_in + W_out + b_out) - layer_norm_of_mlp
 # ```
 #
-# The layer norm in front of the MLP is easily forgotten.
-# Without an MLP nobody reads what it makes.
+# Without an MLP nobody reads what its layer norm makes.
 # </details>
 
 # %% [markdown]
@@ -399,8 +335,8 @@ X.check("02-parameters", my_count)
 #
 # *★★☆ medium, about 10 minutes.*
 # Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax.
-# Give back `[position, position]`, one row for each query.
-# The check tries other sizes than ours.
+# Give back `[position, position]`, one row for each query, for any size.
+
 
 # %%
 def my_pattern(q, k):
@@ -420,17 +356,31 @@ X.check("02-pattern", my_pattern)
 #     return scores.masked_fill(ahead, -torch.inf).softmax(-1)
 # ```
 #
-# The mask comes before the softmax.
-# Setting weights to zero afterwards would leave rows that do not sum to 1.
+# The mask comes before the softmax: otherwise the rows do not sum to 1.
 # </details>
 
 # %% [markdown]
 # ## What you have
 #
-# - You have the architecture as a picture, and 360 parameters counted.
-# - You have computed every part in a few lines, each equal to the library's value.
+# - You have seen the parts in one picture, and counted their 360 parameters.
+# - You have computed each part for our input, equal to the library's value.
 # - You have let the model write its answer.
-# - You have seen all 61 points that attention can tell apart, on a sphere.
+# - You have seen all 61 points that attention can tell apart.
 #
-# **Open:** where do these 360 numbers come from?
-# **Next:** `03_training`.
+# **Answer:** Vectors of four numbers run along a stream; attention adds what it fetches from other positions, the MLP adds what its neurons make of that, and the unembedding reads the answer off.
+#
+# **Open:** Where do the 360 numbers come from?
+# [03_training](03_training.ipynb) finds them.
+#
+# <details><summary>If you come from an older tutorial: HookedTransformer and its names</summary>
+#
+# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
+#
+# | older | here |
+# |---|---|
+# | `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)` |
+# | `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)` |
+# | `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy |
+# | edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern` |
+# | edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it |
+# </details>

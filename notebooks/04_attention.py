@@ -4,20 +4,23 @@
 # %% [markdown]
 # # 4 · Where the model looks
 #
-# The attention pattern is the first thing everybody draws, and the first thing that misleads.
-# Here the picture comes first, then what it says in numbers, then experiments that decide how much of it is true.
+# The attention pattern is the first thing everybody draws, and the first that misleads.
+# Here come the picture, and then experiments that decide how much of it is true.
+#
+# **Question:** Where does each output look, and does the picture explain the answer?
 #
 # **You will**
-# - run the model with a cache and draw where each output looks;
-# - find which rows are on the reverse diagonal, and which are not;
-# - replace the pattern by the ideal one, by its own mean, and silence attention, and count what is still right;
-# - see one output say something by looking *away*, and find the reason in the scores;
-# - ask the same of the exact ones among 32 seeds, and among 32 others with another start.
+# - draw where each output looks, for our input and for all inputs;
+# - replace the pattern while the model runs, and count what is still right;
+# - see one output say something by looking *away*, and find out why;
+# - ask the same of the exact ones among 32 seeds.
 #
-# **Time:** about 40 minutes.
-# **You should know:** query, key, value and pattern (`02_transformer`).
-# **Before this:** `03_training`.
-# **Next:** `05_mlp`.
+# **Time:** about 35 minutes.
+# **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
+# **Before this:** [03_training](03_training.ipynb).
+# **Next:** [05_mlp](05_mlp.ipynb).
+#
+# Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -43,12 +46,16 @@ from tqdm import tqdm
 from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
+
+# %%
 from helpers.evaluation import by_position, n_right
 from helpers.model import load_trained, load_zoo
 from helpers.reader import exercises as X
 from helpers.reader import explorers as E
 from helpers.reader.claims import claim
+from helpers.reader.page import compare, k_of_n, show
 
+# %%
 torch.set_grad_enabled(False)
 model = load_trained()
 sequences = T.full_sequences()
@@ -56,131 +63,74 @@ tokens = sequences[:, :16]  # what the model reads: nothing comes after y7
 claim("exact-04", n_right(model)[0])
 
 # %% [markdown]
-# ## The picture
+# ## Where does each output look on our input?
 #
-# `run_with_cache` keeps the pattern.
-# Its full shape is `[batch, head, query, key]`; we cut out what matters: the queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys at positions 1 to 8, where $x_0 … x_7$ stand.
+# TransformerLens keeps what a model computes on the way: `run_with_cache`.
+# Of the pattern, `[batch, head, query, key]`, we cut out the queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys BOS and $x_0 … x_7$.
+# As in the source article we take four sequences; our input is the first.
 
 # %%
-_, holdout = T.split(sequences)
-sample = holdout[:4]
+sample = sequences[60_000:60_004]
 logits, cache = model.run_with_cache(sample[:, :16])
-pattern = cache["pattern", 0][:, :, 8:, 1:9]
+pattern = cache["pattern", 0][:, 0, 8:, :9]
 print("whole pattern", tuple(cache["pattern", 0].shape))
 print("cut out      ", tuple(pattern.shape))
 
 # %%
-first = "".join(str(t) for t in sample[0, 1:9].tolist())
-title = f"Where each output looks (input {first})"
-P.show(
-    P.heatmap(pattern[0, 0], top=1, unit="weight", title=title),
-    says="For one sequence: most rows have one dark cell, on the diagonal from y0–x7 "
-    "at the top right to y7–x0 at the bottom left. Not every row does.",
-)
+KEYS = ["BOS", *T.INPUT_NAMES]
+axes = dict(x=KEYS, top=1, unit="weight", text=True)
+title = f"Where each output looks (input {T.EXAMPLE})"
+show(P.heatmap(pattern[0], title=title, **axes), "pattern-of-our-input")
 
 # %% [markdown]
-# The same in **CircuitsVis**, the viewer that many papers use.
-# It shows all 16 positions; point at a token to see where it looks.
-# Rows are named after the token that is *read* there.
+# The same pattern in **CircuitsVis**, a viewer that many papers use.
+# It shows all 16 positions, and a row has the name of the token that is *read* there: y0 is predicted in the row of x7.
+# Point at a token to see where it looks.
+# The view needs scripts and the network: if the box stays empty, the figure above shows the same rows.
 
 # %%
-shown = ["", *sample[0, 1:16].tolist()]
-names = [f"{name}={token}" for name, token in zip(T.POSITION_NAMES, shown)]
-names[0] = "[BOS]"
+read_here = zip(T.POSITION_NAMES[1:], sample[0, 1:16].tolist())
+names = ["[BOS]", *(f"{name}={token}" for name, token in read_here)]
 whole = cache["pattern", 0][0]
 view = attention_heads(whole, names, attention_head_names=["head 0"])
 P.circuitsvis(view, "whole-pattern")
 
 # %% [markdown]
-# And in numbers, each row after the output it predicts:
-
-# %%
-rows = []
-for name, weights in zip(T.OUTPUT_NAMES, pattern[0, 0].tolist()):
-    rows.append([name, *(f"{weight:.3f}" for weight in weights)])
-P.table(rows, ["", *T.INPUT_NAMES])
-
-# %% [markdown]
-# ## One picture is one sequence
+# ## Is it so on every input?
 #
-# What holds for all of them?
-# The mean over all 65,536 sequences, and the spread (standard deviation) around it:
+# One picture is one sequence.
+# Here is the mean over all 65,536:
 
 # %%
 PATTERN = "blocks.0.attn.hook_pattern"  # its full name, as hooks want it
 _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
-mean, spread = everywhere.mean(0), everywhere.std(0)  # [8, 16] each
-title = "Mean pattern, all sequences"
-P.show(
-    P.heatmap(mean[:, 1:9], top=1, unit="weight", text=True, title=title),
-    says="On average y1, y2, y4, y5 and y7 give their source nearly all their weight; "
-    "y3 and y6 give it about four fifths. The row of y0 has only half of its weight "
-    "on x7; most of the rest is on BOS, which is not among these keys.",
-)
+mean = everywhere.mean(0)  # [output, key]
+show(P.heatmap(mean[:, :9], title="Mean pattern, all inputs", **axes), "mean-pattern")
 
 # %%
-title = "Spread of the pattern"
-P.show(
-    P.heatmap(spread[:, 1:9], top=0.5, unit="std", text=True, title=title),
-    says="The weight from y0 to x7 varies most between sequences, then y6 to x1, y3 "
-    "to x4 and y7 to x0. The other rows hardly vary.",
-)
-
-# %%
-source_weight = torch.stack([mean[i, 8 - i] for i in range(8)])
-title = "Which rows are on the reverse diagonal?"
-P.show(
-    P.bars(source_weight, y_title="mean weight on the source", title=title),
-    says="The mean weight on the source is nearly one for y1, y2, y4, y5 and y7, about "
-    "four fifths for y3 and y6, and about a half for y0.",
-)
-
-# %%
-claim("clean-rows", source_weight[[1, 2, 4, 5, 7]].min())
-claim("y0-row-is-not-clean", source_weight[0])
+on_source = [mean[i, 8 - i].item() for i in range(8)]
+claim("rows-on-the-diagonal", min(on_source[i] for i in (1, 2, 4, 5, 7)))
+claim("y0-half-on-its-source", on_source[0])
 
 # %% [markdown]
-# <details><summary>What did you see?</summary>
+# In **the clean story** attention reverses and the MLP adds 1, so every output looks at its source.
+# Five rows do, two give their source most of their weight, and y0 about half.
+# Yet every answer is right.
+# Is y0 an exception because it is predicted *at the position of* $x_7$, its source, so that the token is already in the stream?
 #
-# The **clean story** says: attention does the reversal, so each output looks at its source.
-# Five rows tell it.
-# Two tell it most of the time.
-# The first does not.
-# And yet the answer is right every time.
-# Why could $y_0$ be an exception?
-# Its source is $x_7$, and $y_0$ is predicted *at the position of $x_7$*: the token is already there, in the residual stream.
-# $y_0$ need not look anywhere.
-# </details>
+# ## Does the picture explain the answer?
 #
-# ## Three questions to the picture
+# A picture does not show what would happen if the head looked elsewhere.
+# So we change the pattern while the model runs, an **intervention**, and count on all inputs.
+# A **hook** does it: a function that gets a value while the model runs, and gives back what the model shall use instead.
 #
-# A picture of attention shows where the head looks.
-# It does not show what would happen if it looked elsewhere.
-# So we change the pattern while the model runs, an **intervention**, and count on all sequences.
-# TransformerLens does it with a **hook**: a function that gets a value while the model runs, and gives back what the model shall use instead.
-#
-# **1. Is the clean story enough?**
-# We force the ideal reversal: weight 1 on the source, 0 elsewhere.
-# If the picture is the explanation, nothing should change.
-# Our prediction:
+# **First: is the clean story enough?**
+# We force every output to look at its source, with weight 1.
+# **Before you run it:** how many of the eight outputs stay right on every input?
 
 # %%
-predicted_ideal = 1.0
-
-# %%
-ideal_pattern = I.ideal_pattern()  # [8, 16]; you write it yourself in an exercise below
-
-
-def look_at_the_source(value, hook):
-    """value [batch, head, query, key] -> the ideal reversal at the outputs' queries."""
-    value = value.clone()
-    value[:, 0, 8:] = ideal_pattern
-    return value
-
-
-reversal = [(PATTERN, look_at_the_source)]
-forced = model.run_with_hooks(tokens, fwd_hooks=reversal)
+my_clean_outputs = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
 def accuracy(logits):
@@ -188,67 +138,39 @@ def accuracy(logits):
     return (logits[:, 8:].argmax(-1) == sequences[:, 9:]).double().mean(0)
 
 
+# %%
+ideal_pattern = I.ideal_pattern()  # [8, 16]; you write it yourself in an exercise below
+
+
+def look_at_the_source(value, hook):
+    value[:, 0, 8:] = ideal_pattern  # value is [batch, head, query, key]
+    return value
+
+
+forced = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_at_the_source)])
 ideal = accuracy(forced)
-print(f"predicted {predicted_ideal:.1%}, measured {ideal.mean():.2%}")
+compare(my_clean_outputs, (ideal == 1).sum())
 
 # %% [markdown]
-# `I.set_pattern` does the same, for one model or for many at once, and raises an error if the change did not reach the output.
-# We shall need it for 32 models, so we make sure once that both agree:
-
-# %%
-assert torch.equal(ideal, by_position(I.set_pattern(model, ideal_pattern))[0])
-
-# %% [markdown]
-# **2. Is the pattern the same for every input?**
+# **Second: is the pattern the same on every input?**
 # We freeze it at its mean.
-# If each output always looks at the same places, nothing should change.
-
-# %%
-predicted_frozen = 1.0
 
 # %%
 def look_as_on_average(value, hook):
-    value = value.clone()
     value[:, 0, 8:] = mean
     return value
 
 
-frozen = [(PATTERN, look_as_on_average)]
-frozen = accuracy(model.run_with_hooks(tokens, fwd_hooks=frozen))
-print(f"predicted {predicted_frozen:.1%}, measured {frozen.mean():.2%}")
-
-# %%
-both = {"ideal reversal": ideal, "frozen at its mean": frozen}
-chance = {"chance": 0.25}
-y_title = "accuracy, all sequences"
-P.show(
-    P.bars(both, y_title=y_title, title="The pattern replaced", reference=chance),
-    says="With the ideal reversal y1 to y7 stay right on every sequence and y0 falls "
-    "to three quarters. Frozen at its mean, y0 falls to under six tenths and y6 to "
-    "about 95 percent; the others stay right.",
-)
-
-# %%
-claim("ideal-keeps-y1-to-y7", ideal[1:].min())
-claim("ideal-breaks-y0", ideal[0])
-claim("frozen-breaks-y0-and-y6", frozen[[0, 6]].max())
-claim("frozen-keeps-the-others", frozen[[1, 2, 3, 4, 5, 7]].min())
+fixed = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_as_on_average)])
+frozen = accuracy(fixed)
 
 # %% [markdown]
-# Both predictions fail, but only at a few outputs.
-# For seven outputs looking at the source is enough.
-# For $y_0$ it is not!
-# And the average of the real patterns is no pattern that the model ever uses: with it some of the $y_6$ are lost, which the ideal pattern keeps.
-# $y_0$ loses with both.
-#
-# **3. Where does the model rely on attention?**
-# We replace what attention *writes* by its mean, position by position: it then says the same for every sequence.
-# An output that has its source at its own place should stay right, the other seven should guess.
-# So:
+# **Third: which outputs need attention at all?**
+# We replace what attention writes at each position by its mean over all inputs: **silent attention**, which still writes, but says nothing about the input.
+# **Before you run it:** which outputs stay right?
 
 # %%
-can_see_its_source = 1  # y0
-predicted_silent = (can_see_its_source + 7 / 4) / 8
+my_outputs_without = ...  # your answer: one of "none", "y0", "all" (or leave it)
 
 # %%
 ATTN_OUT = "blocks.0.hook_attn_out"
@@ -261,387 +183,184 @@ def say_the_same(value, hook):
 
 
 silent = accuracy(model.run_with_hooks(tokens, fwd_hooks=[(ATTN_OUT, say_the_same)]))
-print(f"predicted {predicted_silent:.3%}, measured {silent.mean():.3%}")
+stay = [name for name, share in zip(T.OUTPUT_NAMES, silent) if share > 0.99]
+compare(my_outputs_without, ", ".join(stay) or "none")
 
 # %%
-title = "Attention says the same for every sequence"
-P.show(
-    P.bars(silent, y_title=y_title, title=title, reference=chance),
-    says="All eight outputs fall to one in four, y0 among them.",
-)
+three = {"ideal reversal": ideal, "frozen at its mean": frozen, "silent": silent}
+y_title, title = "accuracy, all inputs", "Three interventions on attention"
+axes = dict(y_title=y_title, title=title, reference={"chance": 0.25})
+figure = P.bars(three, **axes, colours=[P.NEUTRAL[0], P.SKY, P.NEUTRAL[3]])
+show(figure, "three-interventions")
 
 # %%
-claim("silent-attention-is-chance", abs(silent - 0.25).max())
+claim("ideal-keeps-y1-to-y7", ideal[1:].min())
+claim("frozen-breaks-y0-and-y6", frozen[[0, 6]].max())
+claim("silent-attention-breaks-y0", silent[0])
 
 # %% [markdown]
-# Wrong again, and for the same row: $y_0$ *could* use the token at its own place, but in this model it does not; it relies on attention as much as the others.
-# (Other seeds differ. Every exact seed is asked below.)
+# We call a row **clean** if the ideal reversal leaves its output right on every input, and a model clean if all its rows are.
+# In this model y1 to y7 are clean, and y0 is not.
+# The mean pattern does worse at y6: it is an average that the model never uses.
+# And y0 *could* use the token at its own place, but it relies on attention like the others.
 #
-# ## Saying something by looking away
+# ## How does y0 speak without looking?
 #
-# When does an output look at its source, and when not?
-# We sort the sequences by the one token that matters for each output, its source:
+# We exchange one token of our input, $x_7$, and look at the row of y0:
 
 # %%
-by_source = torch.zeros(8, 4)
-for i in range(8):
-    weight, source = everywhere[:, i, 8 - i], sequences[:, 8 - i]
-    for token in range(4):
-        by_source[i, token] = weight[source == token].mean()
-title = "Mean weight on the source, by its value"
-axes = dict(x=["0", "1", "2", "3"], x_title="value of the source", unit="weight")
-P.show(
-    P.heatmap(by_source, **axes, top=1, text=True, title=title),
-    says="y1, y2, y4, y5 and y7 look at their source whatever it is, a little less at "
-    "some values. y3 and y6 look at it clearly less when it is 1. y0 looks when it is "
-    "0 or 2, hardly when it is 1, and not at all when it is 3.",
-)
-
-# %%
-less = [by_source[i, [0, 2, 3]].min() - by_source[i, 1] for i in (3, 6)]
-claim("source-1-is-looked-at-less", min(less))
-
-# %% [markdown]
-# The head looks away for certain *values*.
-# Where does $y_0$ look instead?
-
-# %%
-x7 = sequences[:, 8]
-by_token = torch.stack([everywhere[x7 == token, 0].mean(0) for token in range(4)])
-keys, values = ["BOS", *T.INPUT_NAMES], [f"x7 = {t}" for t in range(4)]
-axes = dict(x=keys, y=values, y_title="value of the source")
-title = "The row of y0, by the value of x7"
-P.show(
-    P.heatmap(by_token[:, :9], **axes, top=1, text=True, unit="weight", title=title),
-    says="When x7 is 0 or 2, y0 looks at x7. When x7 is 3, it looks at BOS and not at "
-    "x7 at all. When x7 is 1, mostly at BOS.",
-)
-
-# %%
-claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
-
-# %% [markdown]
-# The same query position looks at its source or away from it, *depending on the source's value*.
-# Not finding a token is information too, when it happens for some values only: **coding by absence**.
-# One sequence, one token exchanged:
-
-# %%
-pair = T.full_sequences([[0, 1, 2, 3, 2, 0, 3, 2], [0, 1, 2, 3, 2, 0, 3, 3]])
+pair = T.full_sequences([[3, 2, 2, 2, 1, 2, 0, 0], [3, 2, 2, 2, 1, 2, 0, 3]])
 _, cache = model.run_with_cache(pair[:, :16])
 rows = cache["pattern", 0][:, 0, 8, :9]  # the query that predicts y0
-both = {"x7 = 2": rows[0], "x7 = 3": rows[1]}
-axes = dict(x=keys, x_title="key", y_title="weight from y0")
-P.show(
-    P.bars(both, **axes, title="One token exchanged", colours=P.TOKEN_COLOURS[2:4]),
-    says="With x7 = 2 nearly all weight of y0 is on x7. With x7 = 3 none of it is, and "
-    "most is on BOS.",
-)
-
-# %%
+both, colours = {"x7 = 0": rows[0], "x7 = 3": rows[1]}, P.TOKEN_COLOURS[::3]
+axes = dict(x=KEYS, x_title="key", y_title="weight from y0", colours=colours)
+axes |= dict(title="Our input, one token exchanged")
+show(P.bars(both, **axes), "one-token-exchanged")
 claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
 
 # %% [markdown]
-# If absence is the message for some values of $x_7$, then forcing $y_0$ to look, as the ideal pattern does, should spoil exactly those.
-# **Which?**
-# The figure shows two candidates, 1 and 3:
+# And on all inputs, sorted by $x_7$:
 
 # %%
-predicted_wrong = [1, 3]
-y0_is_right = forced[:, 8].argmax(-1) == sequences[:, 9]
-wrong = [1 - y0_is_right[x7 == token].double().mean().item() for token in range(4)]
-print("predicted wrong for:", predicted_wrong)
-for token, share in enumerate(wrong):
-    print(f"x7 = {token}: y0 wrong on {share:.1%}")
-claim("forced-y0-fails-by-value", wrong == [0, 0, 0, 1])
+x7 = sequences[:, 8]
+by_token = torch.stack([everywhere[x7 == t, 0, :9].mean(0) for t in range(4)])
+values = [f"x7 = {t}" for t in range(4)]
+axes = dict(x=KEYS, y=values, y_title="value of the source", top=1, unit="weight")
+title = "The row of y0, by the value of x7"
+show(P.heatmap(by_token, **axes, text=True, title=title), "row-of-y0-by-x7")
+claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 
 # %% [markdown]
-# Only 3 is said by looking away.
-# For 1 the model looks at $x_7$ a little, and that little seems to be enough, so looking more does no harm.
-# (The lengths printed below show why: with token 1, $x_7$ writes many times more than BOS.)
-#
-# The article that this series follows prints one such matrix, of its own model and for one sequence, and reads it as the reversal.
-# Two of its rows do not fit: $y_2$ divides its weight between two inputs, and $y_4$ looks at almost none.
-# Absence that means something would explain such rows.
-# We cannot test a model that we do not have; in ours it is so.
-#
-# ## Two closer looks
-#
-# **Weight is not message.**
-# A position can get much weight and hand over almost nothing.
-# The **value-weighted** pattern multiplies each weight by the length of what that key's value would write through $W_O$ (Kobayashi et al. 2020).
-# Does the picture change?
-#
-# With one layer, what a key offers depends on its token and its position only.
-# So a small table holds it all:
+# The row looks at its source or away from it, *depending on the value of the source*.
+# To look away says something when it happens for some values only: **coding by looking away**.
+# If it is the message, forcing y0 to look must spoil it.
+# For which values does it?
+
+# %%
+for token in range(4):
+    says = forced[x7 == token, 8].argmax(-1)
+    wrong = (says != (token + 1) % 4).double().mean()
+    print(f"x7 = {token}: y0 says {says.unique().tolist()}, wrong on {wrong:.0%}")
+right = forced[:, 8].argmax(-1) == sequences[:, 9]
+claim("forced-y0-fails-by-value", torch.equal(right, x7 != 3))
+
+# %% [markdown]
+# Only 3, and then y0 gives the answer for 1.
+# What would attention write at y0 if it looked at one key only?
+# With one layer this depends on the token and the position alone, so five vectors tell all.
+# How far are they from each other?
 
 # %%
 attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
-read = ln1(model.W_E[:, None] + model.W_pos[:16])  # what attention reads at each
-value = read @ attention.W_V[0] + attention.b_V[0]
-size = (value @ attention.W_O[0]).norm(dim=-1)  # [token, position]
-print("BOS would write a length of", P.numbers(size[T.BOS, 0], 1))
-print("x7 would, for its four tokens:", P.numbers(size[:4, 8], 1))
-
-# %%
-of_each_key = size[tokens, torch.arange(16)]  # [sequence, key]
-weighted = (everywhere * of_each_key[:, None]).mean(0)  # [8, 16]
-title = "Value-weighted pattern, mean over all sequences"
-P.show(
-    P.heatmap(weighted[:, :9], x=keys, text=True, unit="length", title=title),
-    says="The diagonal stays. What BOS gets is nearly gone, because BOS has little to "
-    "say; the largest entry is what y0 takes from x7.",
-)
-
-# %%
-claim("bos-writes-little", size[T.BOS, 0] / size[:4, 1:9].mean())
+read = ln1(model.W_E[:, None] + model.W_pos[:16])  # [token, position, d_model]
+written = (read @ attention.W_V[0] + attention.b_V[0]) @ attention.W_O[0]
+vectors = torch.cat([written[:4, 8], written[T.BOS, :1]])  # x7 = 0..3, and BOS
+distances = torch.cdist(vectors, vectors)
+names = [*values, "BOS"]
+claim("one-and-three-are-written-alike", distances[1, 3] / distances[0, 2])
+rows = [[name, *(f"{d:.1f}" for d in row)] for name, row in zip(names, distances)]
+P.table(rows, ["distance", *names])
 
 # %% [markdown]
-# **Why does the row of $y_0$ look away?**
-# Query and key depend on token and position only, as well.
-# So the scores are a *table* too: for each token at $x_7$, the score that its query gives to each key.
-# The score of $x_7$ to itself is exact; those of the other inputs are averaged over the token that stands there.
+# Looked at fully, 1 and 3 are written to nearly the same vector, far from BOS.
+# So the model can hardly tell them apart by *what* it reads.
+# It tells them apart by *how much* it looks.
+# This is decided by the scores of the query at $x_7$, before the softmax:
 
 # %%
-query = read @ attention.W_Q[0] + attention.b_Q[0]  # [token, position, d_head]
-key = read @ attention.W_K[0] + attention.b_K[0]
-at_x7 = query[:4, 8]  # what the query at x7 is, for each of its four tokens
-bos = at_x7 @ key[T.BOS, 0] / 2  # [4]; the square root of d_head is 2
-others = torch.stack([at_x7 @ key[:4, k].mean(0) / 2 for k in range(1, 8)], 1)
-itself = (at_x7 * key[:4, 8]).sum(-1) / 2
-rows = torch.cat([bos[:, None], others, itself[:, None]], 1)  # [token of x7, key]
-
-# %% [markdown]
-# A softmax looks at differences only, so each row is shown against its own mean:
-
-# %%
-title = "Scores of the query that predicts y0, minus the mean of the row"
-axes = dict(x=keys, y=values, y_title="token at the query", unit="score")
-centred = rows - rows.mean(1, keepdim=True)
-P.show(
-    P.heatmap(centred, **axes, signed=True, text=True, title=title),
-    says="With 0 or 2 at x7 the query scores x7 far above BOS. With 1 it scores x7 a "
-    "little below BOS, with 3 far below.",
-)
-
-# %%
-gap = itself - bos
-print("score of x7 minus score of BOS, for x7 = 0, 1, 2, 3:", P.numbers(gap, 1))
+x7_reads = read[:4, 8]
+query = x7_reads @ attention.W_Q[0] + attention.b_Q[0]  # [token of x7, d_head]
+to_itself = x7_reads @ attention.W_K[0] + attention.b_K[0]
+to_bos = read[T.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
+gap = (query * (to_itself - to_bos)).sum(-1) / 2  # the square root of d_head is 2
 claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
+rows = [[name, f"{g:.1f}", f"{g.sigmoid():.3f}"] for name, g in zip(values, gap)]
+P.table(rows, ["", "score of x7 − score of BOS", "weight on x7, between these two"])
 
 # %% [markdown]
-# This is the mechanism of the absence.
-# The query is made at $x_7$, so it knows the token; for 3 it gives that very token a score so low that the softmax leaves nothing.
-# For 1 a little is left, and $x_7$ writes many times more than BOS does.
-
-# %% [markdown]
-# ## And the other seeds?
+# With 1 about a quarter of the weight stays on $x_7$, which is enough to move what is written away from BOS; with 3 next to nothing stays.
 #
-# One model is an anecdote.
-# The same recipe was run with 32 seeds, and the models that failed were kept.
-# How many are exact was counted in `03_training`; since then it is in their record, which a test holds to the truth.
+# <details><summary>And the article's pattern?</summary>
+#
+# The source article prints one pattern of its own model, on our input, and reads it as the reversal.
+# Two rows do not fit: y2 looks at two inputs, and y4 hardly at any.
+# Coding by looking away would explain them, but we cannot test a model that we do not have.
+# </details>
+#
+# ## Do other models work like this?
+#
+# We ask the exact ones of the 32 seeds.
+# First the mean patterns, with the mean weight on the source behind each seed:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
-exact = zoo.where(zoo.exact)
-print(f"exact: {len(exact)} of {len(zoo)} seeds")
-claim("zoo-exact", len(exact))
-
-# %% [markdown]
-# The mean patterns of all 32, sorted by how clean they are (mean weight on the source; the number behind each seed):
-
-# %% tags=["nbval-ignore-output"]
-def with_bar(what):
-    """Go through `what`, and show how far we are."""
-    return tqdm(what, file=sys.stdout, ncols=90)
-
-
-def mean_patterns(models):
-    """The mean pattern of each model over every input: [models, 8, 16]."""
-    group, means = torch.arange(len(models)) // 8, []  # eight models at a time
-    for g in with_bar(group.unique()):
-        means.append(I.mean_of(models.where(group == g), "pattern")[:, 0])
-    return torch.cat(means)
-
-
-all_patterns = mean_patterns(zoo)
+group, means = torch.arange(len(zoo)) // 8, []  # eight models at a time
+for g in tqdm(group.unique(), file=sys.stdout, ncols=88):
+    means.append(I.mean_of(zoo.where(group == g), "pattern")[:, 0])
+patterns = torch.cat(means)  # [32, 8, 16]
 
 # %%
-on_source = torch.stack([all_patterns[:, i, 8 - i] for i in range(8)], 1)  # [32, 8]
-order = on_source.mean(1).argsort(descending=True).tolist()
-names = []
-for i in order:
-    failed = "" if zoo.exact[i] else " failed"
-    names.append(f"{zoo.seeds[i]}: {on_source[i].mean():.2f}{failed}")
-
-# %%
+sources = range(8, 0, -1)  # the positions of x7 .. x0
+on_source = patterns[:, range(8), sources].mean(1)  # [32]
+order = on_source.argsort(descending=True).tolist()
+names = [f"{zoo.seeds[i]}: {on_source[i]:.2f}" for i in order]
+names = [n + ("" if zoo.exact[i] else " failed") for n, i in zip(names, order)]
 title = "Mean patterns of 32 seeds (rows y0 to y7, columns x0 to x7)"
-P.show(
-    P.gallery(all_patterns[order][:, :, 1:9], names, title=title),
-    says="Thirty-two small patterns. All but the last show a reverse diagonal; the "
-    "cleanest show nothing else. What differs most is the first row, that of y0. The "
-    "four that failed are in the last row, among the least clean ones; but some that "
-    "are no cleaner are exact.",
-)
+show(P.gallery(patterns[order][:, :, 1:9], names, title=title), "patterns-of-32-seeds")
 
 # %% [markdown]
-# Now the three questions, to all of them.
-# **Predict:** how many of these models stay right on every input under the ideal reversal?
-# With their pattern frozen at its mean?
-# And in how many does $y_0$ survive when attention is silent?
-# The clean story says: all, all, all.
-
-# %% tags=["nbval-ignore-output"]
-asked = ["ideal reversal", "frozen pattern", "y0 survives"]
-predicted_zoo = dict.fromkeys(asked, len(exact))
-
-
-def ask(models, patterns):
-    """Accuracy [models, 8] under three interventions; `patterns` [models, 8, 16]."""
-    changed = {
-        "ideal reversal": I.set_pattern(models, ideal_pattern),
-        "frozen pattern": I.intervene(models, {"pattern": patterns[:, None]}),
-        "silent attention": I.ablate(models, "attention", "mean"),
-    }
-    return {name: by_position(changed[name]) for name in with_bar(changed)}
-
-
-patterns, clean = all_patterns[zoo.exact], on_source[zoo.exact]
-answers = ask(exact, patterns)
+# `helpers.interventions` does the same in many models at once; on ours it must agree with the hooks:
 
 # %%
-means = {name: value.mean(1) for name, value in answers.items()}
-reference = {"y0 right, others guess": predicted_silent, "chance": 0.25}
-title = "Three interventions, one dot for each exact seed"
-P.show(
-    P.strips(means, y_title=y_title, title=title, reference=reference),
-    says="Under the ideal reversal every seed keeps more than 85 percent, with a "
-    "frozen pattern more than 80; the best keep all. With silent attention most seeds "
-    "are at one quarter, three are at the upper dashed line, and a few lie between.",
-)
+exact, usual_patterns = zoo.where(zoo.exact), patterns[zoo.exact]
+ideal_zoo = by_position(I.set_pattern(exact, ideal_pattern))  # [exact, 8]
+frozen_zoo = by_position(I.intervene(exact, {"pattern": usual_patterns[:, None]}))
+silent_zoo = by_position(I.ablate(exact, "attention", "mean"))
+assert torch.equal(ideal, ideal_zoo[0])  # the first is seed 0
+assert torch.equal(frozen, frozen_zoo[0])
+assert torch.equal(silent, silent_zoo[0])
 
 # %%
-def stay_exact(name):
-    """How many of the exact models are right on everything under this intervention."""
-    return (answers[name].min(1).values == 1).sum().item()
-
-
-keeps_y0 = (answers["silent attention"][:, 0] > 0.99).sum().item()
-measured = dict(zip(predicted_zoo, [*map(stay_exact, means), keeps_y0]))
-measured["y0 survives"] = keeps_y0
-print("predicted:", predicted_zoo)
-print("measured: ", measured)
+y0_clean, rest_clean = ideal_zoo[:, 0] == 1, (ideal_zoo[:, 1:] == 1).all(1)
+counts = {
+    "y0 is clean": y0_clean,
+    "y1 to y7 are clean": rest_clean,
+    "the whole model is clean": y0_clean & rest_clean,
+    "exact with a frozen pattern": (frozen_zoo == 1).all(1),
+    "y0 right with silent attention": silent_zoo[:, 0] == 1,
+}
+P.table([[k, k_of_n(v.sum(), len(exact))] for k, v in counts.items()], ["", "models"])
 
 # %%
-looks_little, looks_much = (clean[:, 0] < 0.02).sum(), (clean[:, 0] > 0.85).sum()
-print(f"weight from y0 to x7 below 0.02 in {looks_little}, above 0.85 in {looks_much}")
-claim("zoo-ideal", measured["ideal reversal"])
-claim("zoo-frozen", measured["frozen pattern"])
-claim("zoo-silent-y0", measured["y0 survives"])
+claim("zoo-clean-y0", y0_clean.sum())
+claim("zoo-clean-y1-to-y7", rest_clean.sum())
+claim("zoo-clean", counts["the whole model is clean"].sum())
+claim("zoo-frozen", counts["exact with a frozen pattern"].sum())
+claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
 
 # %% [markdown]
-# The answer "all" is wrong three times.
-# Under half of the models **reverse cleanly**: the ideal reversal is enough for them.
-# That is half of the clean story; who adds 1 comes in `05_mlp`.
-# Fewer have a pattern that can be frozen.
-# Where freezing costs something, the model attends *depending on the input*, as ours does at $y_0$.
+# The clean story holds for y1 to y7 in most of these models, and for y0 in about half.
+# Where freezing costs something, the model attends *depending on the input*, as ours does at y0.
+# Does the row of y0 at least show who relies on attention for it?
+
+# %%
+looks = usual_patterns[:, 0, 8] > 0.5  # more than half of the weight on x7
+relies = silent_zoo[:, 0] < 1
+print("Of those that look, rely on attention:", end=" ")
+print(k_of_n((looks & relies).sum(), looks.sum()))
+print("Of those that do not look:            ", end=" ")
+print(k_of_n((~looks & relies).sum(), (~looks).sum()))
+claim("zoo-lookers-rely", (looks & relies).sum())
+
+# %% [markdown]
+# If y0 does not look at $x_7$, the pattern alone cannot tell whether y0 relies on attention.
+# (Models that started from other weights are compared in [beyond/more](beyond/more.ipynb).)
 #
-# And the picture of $y_0$?
-# **Before the table:** if the row of $y_0$ looks at $x_7$, does the model rely on attention for it?
-# And if it does not look?
-
-# %%
-predicted_relies = "whoever looks, and nobody else"
-
-# %%
-looks = clean[:, 0] > 0.5
-relies = answers["silent attention"][:, 0] < 0.99
-rows = []
-for name, mask in (("y0 relies on attention", relies), ("y0 does without", ~relies)):
-    rows.append([name, (looks & mask).sum().item(), (~looks & mask).sum().item()])
-print("predicted to rely on attention for y0:", predicted_relies)
-P.table(rows, ["", "looks at x7 (over one half)", "does not"])
-
-# %%
-claim("zoo-no-idle-looker", (looks & ~relies).sum())
-
-# %% [markdown]
-# Among these models whoever looks at $x_7$ relies on it.
-# But a row that does not look tells nothing: most of those models rely on attention for $y_0$ as well.
-# For them looking away may be the message, or a small weight may be enough; we did not test which.
-
-# %% [markdown]
-# ## Does the start decide?
-#
-# These models started from small weights.
-# Thirty-two more were started at the library's default, six to eight times as large, with the same recipe.
-# **Predict:** will as many of them be exact, and will as large a share of the exact ones reverse cleanly?
-
-# %% tags=["nbval-ignore-output"]
-predicted_start = "as many exact, as large a share clean"
-library = load_zoo("article_default_init")
-default = library.where(library.exact)
-default_patterns = mean_patterns(default)
-
-# %% tags=["nbval-ignore-output"]
-default_answers = ask(default, default_patterns)
-both = {"small start": answers, "library's start": default_answers}
-to_x7 = {"small start": clean[:, 0], "library's start": default_patterns[:, 0, 8]}
-
-# %%
-print("predicted:", predicted_start)
-
-
-def shares(of_answers):
-    """One entry for each start: "k of n (share)" of the models for which it is true."""
-    cells = []
-    for start in both:
-        true = of_answers(start)
-        cells.append(f"{true.sum()} of {len(true)} ({true.double().mean():.0%})")
-    return cells
-
-
-def all_right(name):
-    return shares(lambda start: both[start][name].min(1).values == 1)
-
-
-# %%
-def y0_survives(start):
-    return both[start]["silent attention"][:, 0] > 0.99
-
-
-lowest = [f"{a['ideal reversal'].mean(1).min():.0%}" for a in both.values()]
-rows = [
-    ["exact seeds", f"{len(exact)} of 32", f"{len(default)} of 32"],
-    ["stay exact under the ideal reversal", *all_right("ideal reversal")],
-    ["stay exact with a frozen pattern", *all_right("frozen pattern")],
-    ["lowest accuracy under the ideal reversal", *lowest],
-    ["y0 survives silent attention", *shares(y0_survives)],
-    ["weight from y0 to x7 below 0.02", *shares(lambda start: to_x7[start] < 0.02)],
-]
-P.table(rows, ["", *both])
-
-# %%
-def ideal_share(start):
-    return (both[start]["ideal reversal"].min(1).values == 1).double().mean()
-
-
-claim("start-decides-exact", len(default))
-shares_clean = [ideal_share(start) for start in both]
-claim("start-ideal-gap", abs(shares_clean[0] - shares_clean[1]))
-
-# %% [markdown]
-# The start decides how often training succeeds.
-# Whether it also decides *which* algorithm is found, these figures do not show: more of one kind stay exact under the ideal reversal, more of the other with a frozen pattern, and with so few models either may be chance.
-
-# %% [markdown]
 # ## Explore
 #
-# A weight says how much a head looks at a key.
-# It does not say how much it *writes* because of that: the value may be long or short.
-# So the right panel multiplies each weight by the norm (the length) of what that key writes into the stream, through $W_V$ and $W_O$ (Kobayashi et al. 2020).
-# With a running kernel, change one token and watch both.
+# A weight does not say how much a head *writes* because of it.
+# The right panel multiplies each weight by the length of what that key writes through $W_V$ and $W_O$ ([Kobayashi et al. 2020](https://arxiv.org/abs/2004.10102)).
 # Change $x_7$ first: which row moves?
-# Does it write much when it looks at BOS?
 
 # %%
 P.show(*E.attention_figure(model))
@@ -652,16 +371,13 @@ E.explore_attention(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell.
-# The check shows it beside the target, and says what may have gone wrong.
-# Nothing later depends on these cells.
+# Put your answer in place of `...` and run the cell; nothing later depends on it.
 
 # %% [markdown]
 # ### Exercise: the pattern of the clean story
 #
 # *★☆☆ easy, about 5 minutes.*
-# Build the ideal pattern `[8, 16]`: row $i$ belongs to $y_i$, the columns are the positions 0 to 15, and each row has a single 1, at the source of $y_i$.
-# Mind where BOS stands.
+# Build the ideal pattern `[8, 16]`: each row, $y_i$, has a single 1, at its source. The columns are the positions 0 to 15; mind BOS.
 
 # %%
 def my_ideal_pattern():
@@ -682,7 +398,7 @@ X.check("04-ideal-pattern", my_ideal_pattern)
 #     return pattern
 # ```
 #
-# The source is $x_{7-i}$, and BOS moves every input one place to the right: position 8 - i.
+# BOS moves $x_{7-i}$ to position 8 - i.
 # </details>
 
 # %% [markdown]
@@ -690,7 +406,7 @@ X.check("04-ideal-pattern", my_ideal_pattern)
 #
 # *★★☆ medium, about 10 minutes.*
 # Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`.
-# Each entry is the norm of what this key adds to the stream of this query.
+# An entry is the norm of what this key adds to this query's stream.
 
 # %%
 def my_value_weighted(pattern, values, W_O):
@@ -709,19 +425,18 @@ X.check("04-value-weighted", my_value_weighted)
 #     return pattern * written.norm(dim=-1)
 # ```
 #
-# A weight is never negative, so the norm of weight times vector is weight times norm.
-# The norms belong to the keys, and the keys are the last axis of the pattern: torch lines them up by itself.
+# The norms belong to the keys, the last axis of the pattern.
 # </details>
 
 # %% [markdown]
 # ## What you have
 #
-# - You have drawn the pattern, for one sequence and for all.
-# - You have found the rows that are on the reverse diagonal and those that are not.
-# - You have replaced the pattern: the ideal reversal is enough for y1 to y7 of this model, and not for y0; its own mean loses some of y6 too; silent attention leaves chance.
-# - You have seen an output say something by looking away, and the scores that make it so.
-# - You have asked every exact model of two times 32 seeds, and can say "k of n".
+# - You have drawn where each output looks, for our input and for all inputs.
+# - You have replaced the pattern, and counted what is still right.
+# - You have seen x7 = 3 coded by looking away, and found out why.
+# - You have asked the same of the exact ones among 32 seeds.
 #
-# **Open:** attention brings the source.
-# Who adds 1?
-# **Next:** `05_mlp`.
+# **Answer:** in this model y1 to y7 look at their source, and the picture explains them; y0 also speaks by looking away, and that takes an experiment.
+#
+# **Open:** attention brings the source, and what adds 1?
+# Next: [05_mlp](05_mlp.ipynb).

@@ -126,11 +126,6 @@ WRONG = {
         ),
         ("my_loss = lambda l, t: l[:, 8:].log_softmax(-1)", "shape"),
     ],
-    "03-rate": [
-        ("my_rate = lambda s, n, top: top * (1 - s / n)", "straight line"),
-        ("my_rate = lambda s, n, top: top * (1 + math.cos(math.pi * s / n))", "twice"),
-        ("my_rate = lambda s, n, top: top * (1 - math.cos(math.pi * s / n)) / 2", "rises"),
-    ],
     "04-ideal-pattern": [
         ("my_ideal_pattern = lambda: torch.eye(16)[[7 - i for i in range(8)]]", "BOS"),
         ("my_ideal_pattern = lambda: torch.eye(16)[1:9]", "no reversal"),
@@ -144,10 +139,10 @@ WRONG = {
         ),
         ("my_value_weighted = lambda p, v, o: (p @ v @ o).norm(dim=-1)", "shape"),
     ],
-    "05-cases": [
-        ("my_cases = 128", "own token is the source"),
-        ("my_cases = 32", "leaves the own token out"),
-        ("my_cases = 65536", "too high"),
+    "05-stretches": [
+        ("my_answers = lambda p, a, b: (a + p[:, None] * b).argmin(-1)", "the lowest line"),
+        ("my_answers = lambda p, a, b: (p[:, None] * b).argmax(-1)", "place 0 are missing"),
+        ("my_answers = lambda p, a, b: (a + p[:, None] * b).max(-1).values", "values differ"),
     ],
     "05-ov": [
         ("my_ov = lambda E, v, o, u: E @ o @ v @ u", "W_O comes after"),
@@ -172,14 +167,6 @@ WRONG = {
         ("my_hook_for = lambda n: lambda value, hook: 0 * value", "All neurons"),
         ("my_hook_for = lambda n: 0", "not callable"),
         ("def my_hook_for(n):\n    pass", "returned nothing"),
-    ],
-    "06-mean-hook": [
-        ("my_mean_hook = lambda value, hook: torch.zeros_like(value)", "zero ablation"),
-        (
-            "my_mean_hook = lambda value, hook: value.mean(1, keepdim=True).expand_as(value)",
-            "Wrong axis",
-        ),
-        ("my_mean_hook = lambda value, hook: value.mean(7)", "IndexError"),
     ],
 }
 
@@ -227,8 +214,6 @@ def displayed(monkeypatch):
 
 def far_off(exercise, spec):
     """An answer that is wrong as none of the listed mistakes is."""
-    if exercise == "06-mean-hook":
-        return lambda value, hook: 10 * value
     if exercise == "06-neuron-hook":
         return lambda neuron: lambda value, hook: 10 * value
     if exercise_cases(spec)[0]:

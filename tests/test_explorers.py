@@ -15,6 +15,7 @@ from helpers import model as M
 from helpers import task as T
 from helpers.evaluation import by_position
 from helpers.reader import explorers as E
+from helpers.reader import line as L
 from helpers.training import train
 
 X = [3, 1, 0, 2, 2, 0, 1, 3]
@@ -34,7 +35,7 @@ def explorers(model):
         "forward": E.explore_forward(model),
         "training": E.explore_training(),
         "attention": E.explore_attention(model),
-        "cases": E.explore_cases(model),
+        "line": E.explore_line(model),
         "ablation": E.explore_ablation(model),
     }
 
@@ -53,14 +54,14 @@ STARTS = {
     "task": {"tokens": E.EXAMPLE},
     "forward": {"stop": "resid_pre", "tokens": E.EXAMPLE},
     "attention": {"tokens": E.EXAMPLE},
-    "cases": {"position": 2, "source": 0, "own": 1},
+    "line": {"output": 1, "tokens": E.EXAMPLE, "mlp": 1.0, "attention": 1.0},
     "ablation": {"part": "mlp", "how": "zero", "position": E.ALL, "tokens": E.EXAMPLE},
 }
 MOVES = {
     "task": ("tokens", "00000000"),
     "forward": ("stop", "pattern"),
     "attention": ("tokens", "01232030"),
-    "cases": ("position", 5),
+    "line": ("output", 5),
     "ablation": ("how", "mean"),
 }
 
@@ -146,20 +147,14 @@ def test_the_scales_of_attention_do_not_move_with_the_input(model):
     assert tops[0][1] > 0.9 * max(E.attention_figure(model, "11111112")[0].data[1].z[0])
 
 
-@pytest.mark.parametrize("case", [(0, 2, 1), (2, 0, 1), (7, 3, 3)])
-def test_case_is_read_with_the_logit_lens(model, case):
-    position, source, own = case
-    figure, says = E.case_figure(model, *case)
-    own = source if position == 0 else own
-    sequences = T.full_sequences()
-    mask = (sequences[:, 8 - position] == source) & (sequences[:, 8 + position] == own)
-    with torch.no_grad():
-        _, cache = model.run_with_cache(sequences[mask][:, :16])
-        for trace, name in zip(figure.data, ("resid_mid", "resid_post")):
-            lens = (model.ln_final(cache[name, 0][:, 8 + position]) @ model.W_U).softmax(-1)
-            assert (drawn(trace, "y") - lens.mean(0)).abs().max() < 1e-4
-    assert f"y{position}, source {source}, own token {own}" in figure.layout.title.text
-    assert f"{int(mask.sum()):,} sequences" in says
+def test_the_line_explorer_says_the_answers_of_picture_and_model(model):
+    for values in (dict(output=1), dict(output=2, mlp=0.0), dict(output=4, mlp=0.5, attention=0.3)):
+        figure, says = E.line_figure(model, tokens=X, **values)
+        strengths = {part: values.get(part, 1.0) for part in ("mlp", "attention")}
+        itself = L.find_line(model).model_says(X, **strengths)[values["output"]]
+        assert says.endswith(f"at these strengths, says {T.TOKEN_NAMES[itself]}.")
+        assert f"y{values['output']} of 31022013" in figure.layout.title.text
+        assert figure.layout.height == E.HEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +234,7 @@ def test_models_of_another_kind_are_judged_by_their_own_task(model):
 def test_figures_refuse_values_that_do_not_exist(model):
     for call in (
         lambda: E.forward_figure(model, stop="resid"),
-        lambda: E.case_figure(model, position=8),
+        lambda: E.line_figure(model, output=8),
         lambda: E.ablation_figure(model, part="head"),
         lambda: E.ablation_figure(model, part="one neuron", neuron=16),
         lambda: E.ablation_figure(model, position=8),
@@ -258,9 +253,7 @@ def test_figures_refuse_values_that_do_not_exist(model):
 @pytest.mark.parametrize("explorer", MOVES, indirect=True)
 def test_explorer_starts_at_the_static_figure_and_follows(model, explorer, request):
     name = request.node.callspec.params["explorer"]
-    figure, _ = getattr(E, {"cases": "case"}.get(name, name) + "_figure")(
-        *(() if name == "task" else (model,))
-    )
+    figure, _ = getattr(E, name + "_figure")(*(() if name == "task" else (model,)))
     assert title(explorer) == figure.layout.title.text and explorer.alert.value == ""
     control, value = MOVES[name]
     explorer.controls[control].value = value
@@ -288,7 +281,10 @@ def test_a_page_without_a_kernel_says_what_to_do(explorers):
         assert "Shift+Enter" in repr(box) and "figure above" in repr(box)
 
 
-@pytest.mark.parametrize("explorer", ["task", "forward", "attention", "ablation"], indirect=True)
+TYPED = ["task", "forward", "attention", "line", "ablation"]  # those with tokens to be typed
+
+
+@pytest.mark.parametrize("explorer", TYPED, indirect=True)
 def test_bad_tokens_get_a_message_and_the_next_good_ones_a_figure(explorer):
     before, room = title(explorer), explorer.alert.layout.min_height
     for bad in BAD:
@@ -353,14 +349,14 @@ def test_the_neuron_slider_starts_at_one_that_matters_and_chooses_neurons(explor
     assert f"neuron {neuron.value} → zero" in title(explorer)
 
 
-@pytest.mark.parametrize("explorer", ["cases"], indirect=True)
+@pytest.mark.parametrize("explorer", ["line"], indirect=True)
 def test_only_the_latest_of_a_drag_is_drawn(explorer):
     calls, plain = [], explorer.draw
     explorer.draw = lambda **values: calls.append(values) or plain(**values)
 
     async def drag():
         for value in (0, 1, 3, 4, 5, 6, 7):
-            explorer.controls["position"].value = value
+            explorer.controls["output"].value = value
         await asyncio.sleep(0.01)
         assert not calls  # nothing is computed while the slider moves
         while explorer.waiting.when() > asyncio.get_running_loop().time():

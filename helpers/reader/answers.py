@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import replace
 from functools import cache
 
 import torch
@@ -18,7 +17,6 @@ from helpers import task as T
 from helpers.evaluation import hits
 from helpers.interventions import record
 from helpers.model import CONFIG, HOOKS, as_zoo, load_trained, shapes
-from helpers.training import RECIPE
 
 EXERCISES: dict[str, type[Exercise]] = {}
 
@@ -216,32 +214,6 @@ class Loss(Exercise, name="03-loss"):
         return -loss(logits, tokens)
 
 
-class Rate(Exercise, name="03-rate"):
-    def cases(rng):
-        totals = [n * (RECIPE.max_steps // RECIPE.epochs) for n in range(1, 9)]
-        return [(int(rng.integers(n)), n, float(rng.uniform(0.01, 1))) for n in totals]
-
-    def target(step, total, top):
-        epochs = total * RECIPE.epochs // RECIPE.max_steps
-        return replace(RECIPE, lr=top, epochs=epochs).lr_at(step)
-
-    def straight(step, total, top):
-        """That is a straight line. The cosine starts and ends flat."""
-        return top * (1 - step / total)
-
-    def twice(step, total, top):
-        """It starts at twice the rate: 1 + cos goes from 2 to 0, so take half of it."""
-        return top * (1 + math.cos(math.pi * step / total))
-
-    def rising(step, total, top):
-        """It rises. It has to fall from the rate to zero."""
-        return top * (1 - math.cos(math.pi * step / total)) / 2
-
-    def whole_turn(step, total, top):
-        """That is a whole turn: cos should go from 0 to pi, not to 2 pi."""
-        return top * (1 + math.cos(2 * math.pi * step / total)) / 2
-
-
 # ---------------------------------------------------------------- 04
 
 
@@ -292,17 +264,25 @@ class ValueWeighted(Exercise, name="04-value-weighted"):
 # ---------------------------------------------------------------- 05
 
 
-class Cases(Exercise, name="05-cases"):
-    numbers = {
-        "For y0 the own token is the source: only four of its sixteen pairs occur.": 8 * 16,
-        "That leaves the own token out.": 8 * 4,
-        "That leaves the position out.": 16,
-    }
+class Stretches(Exercise, name="05-stretches"):
+    cases = normal((6,), (4,), (4,))
 
-    def target():
-        sequences = T.full_sequences()
-        pairs = [T.DIGITS * sequences[:, 8 - i] + sequences[:, 8 + i] for i in range(8)]
-        return sum(len(pair.unique()) for pair in pairs)
+    def target(places, starts, slopes):
+        # By hand, from the words: at this place, whose line is the highest?
+        heights = [[a + b * place for a, b in zip(starts, slopes)] for place in places]
+        return [max(range(4), key=row.__getitem__) for row in heights]
+
+    def lowest(places, starts, slopes):
+        """That is the lowest line at each place."""
+        return (starts + places[:, None] * slopes).argmin(-1)
+
+    def no_starts(places, starts, slopes):
+        """The heights at place 0 are missing."""
+        return (places[:, None] * slopes).argmax(-1)
+
+    def exchanged(places, starts, slopes):
+        """Starts and slopes are exchanged: a place multiplies the slope."""
+        return (slopes + places[:, None] * starts).argmax(-1)
 
 
 class OV(Exercise, name="05-ov"):
@@ -402,23 +382,3 @@ class NeuronHook(Exercise, name="06-neuron-hook"):
     def a_position_off(neuron):
         """Wrong axis: the neuron is the last axis; you switched a position off."""
         return lambda value, hook: value.index_fill(1, torch.tensor([neuron]), 0)
-
-
-class MeanHook(Exercise, name="06-mean-hook"):
-    def run(answer):
-        return logits("attn_out", answer)
-
-    def target():
-        return edited("attn_out", lambda v: v.mean(-3, keepdim=True).expand_as(v))
-
-    def nothing_changed(value, hook):
-        """Your hook changed nothing. Does it return the new value?"""
-        return value
-
-    def zero(value, hook):
-        """That is zero ablation. The mean is asked for."""
-        return torch.zeros_like(value)
-
-    def over_positions(value, hook):
-        """Wrong axis: take the mean over the batch (axis 0), position by position."""
-        return value.mean(1, keepdim=True).expand_as(value)

@@ -18,7 +18,7 @@ def claims() -> dict[str, dict]:
 
 
 def claim(name: str, measured) -> None:
-    """Assert that `measured` (number or bool) is within the bound of claim `name`, and print it.
+    """Assert that `measured` (number or bool) is within the bound of claim `name`; print one line.
 
     KeyError for an id that is not in claims.toml; AssertionError, with the sentence, the value and
     the bound, when it does not hold.
@@ -34,10 +34,10 @@ def claim(name: str, measured) -> None:
     # Differences that are zero but for rounding are shown alike on every machine.
     tiny = isinstance(value, float) and abs(value) < 1e-9
     found = "under 1e-9" if tiny else _show(value)
-    result = f"{entry['says']}\n  measured {found}, must be {', '.join(asked)}"
     if not all(BOUNDS[k](value, bound) for k, bound in bounds.items()):
-        raise AssertionError(f"does not hold: {result}")
-    print(f"✓ {result} · {entry['seeds']} · {entry['inputs']}")
+        says = f"{entry['says']}\n  measured {found}, must be {', '.join(asked)}"
+        raise AssertionError(f"does not hold: {says} · {entry['seeds']} · {entry['inputs']}")
+    print(f"✓ {found}  ({name})")
 
 
 def _show(value) -> str:

@@ -25,10 +25,11 @@ from helpers import interventions as I
 from helpers import plotting as P
 from helpers import task as T
 from helpers.evaluation import by_position, n_right
-from helpers.model import KINDS, as_zoo, attention_writes, get_kind, unembed
+from helpers.model import KINDS, as_zoo, attention_writes, get_kind
+from helpers.reader import line as L
 from helpers.training import RECIPE, recipe_of, train
 
-EXAMPLE = "01232031"  # the worked example of notebook 01
+EXAMPLE = T.EXAMPLE
 ALL = -1  # the choice "all outputs"; a widget shows None as nothing chosen
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
 # Colab neither shows what a thread draws nor hears a button while Python runs.
@@ -138,15 +139,16 @@ def forward_figure(model, tokens=EXAMPLE, stop: str = "resid_pre"):
     value = model.run_with_cache(sequence[:, :16])[1][name].reshape(16, -1)
     value = value.softmax(-1) if stop == "probabilities" else value
     x_title, columns = COLUMNS.get(stop, ("component", [str(c) for c in range(value.shape[1])]))
-    rows = ["BOS", *_named(T.POSITION_NAMES[1:], sequence[0, 1:].tolist())]
+    read = ["BOS", *_named(T.POSITION_NAMES[1:], sequence[0, 1:].tolist())]
+    rows = [f"{out} at {here}" for out, here in zip(T.INPUT_NAMES + T.OUTPUT_NAMES, read)]
     share = stop in ("pattern", "probabilities")
     title = f"Stop {number} of {len(STOPS)}: {stop}, input {_text(x)}"
-    axes = dict(x=columns, y=rows, x_title=x_title, y_title="position and token read there")
+    axes = dict(x=columns, y=rows, x_title=x_title, y_title="what is predicted, at the token read")
     figure = P.heatmap(value, title=title, signed=not share, top=1 if share else None, **axes)
     row, column = np.unravel_index(int(value.abs().argmax()), tuple(value.shape))
     says = (
         f"Stop {number}, {stop} [position, {x_title}], 16 by {value.shape[1]} numbers. {what} The "
-        f"largest one is {value[row, column]:.2f}, at {rows[row]} in column {columns[column]}."
+        f"largest one is {value[row, column]:.2f}, in row {rows[row]}, column {columns[column]}."
     )
     return _sized(figure), says
 
@@ -214,33 +216,21 @@ def attention_figure(model, tokens=EXAMPLE):
     return figure, says
 
 
-# ---------------------------------------------------------------- 05: the cases
+# ---------------------------------------------------------------- 05: the line
 
 
 @torch.no_grad()
-def case_figure(model, position: int = 2, source: int = 0, own: int = 1):
-    """Probabilities before and after the MLP, mean over the sequences of one case: (figure, says).
+def line_figure(model, output: int = 1, tokens=EXAMPLE, mlp: float = 1.0, attention: float = 1.0):
+    """The picture of `helpers.reader.line` for one output and one input: (figure, says).
 
-    A case: output `position` 0..7, its `source` token, and the `own` token, the one that stands
-    where the output is predicted. y0 is predicted at its source, so there `own` has no say.
+    `model` may be its `Line`. `mlp` and `attention` are strengths, 0 to 1: how much of the push is
+    added, and how far from their middle the places lie.
     """
-    for name, value, top in (("position", position, 7), ("source", source, 3), ("own", own, 3)):
-        if value not in range(top + 1):
-            raise ValueError(f"{name} is {value!r}; allowed are the whole numbers from 0 to {top}")
-    zoo, sequences, output = as_zoo(model), T.full_sequences(), T.OUTPUT_NAMES[position]
-    own = source if position == 0 else own
-    mask = (sequences[:, 8 - position] == source) & (sequences[:, 8 + position] == own)
-    sequences = sequences[mask]
-    after = I.record(zoo, "resid_post", sequences)[:, :, position]
-    before = after - I.record(zoo, "mlp_out", sequences)[:, :, position]
-    streams = {"before the MLP": before, "after the MLP": after}
-    p = {name: unembed(v, zoo.weights).softmax(-1)[0] for name, v in streams.items()}
-    right = int(sequences[0, 9 + position])
-    title = f"{output}, source {source}, own token {own}: the right answer is {right}"
-    axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="mean probability")
-    figure = P.bars({name: value.mean(0) for name, value in p.items()}, title=title, **axes)
-    share = [f"{name} {(v.argmax(-1) == right).double().mean():.0%}" for name, v in p.items()]
-    says = f"{title}. Of its {len(sequences):,} sequences the answer is read {', '.join(share)}."
+    line = model if isinstance(model, L.Line) else L.find_line(model)
+    x = _read(tokens)
+    figure, says = L.line_figure(line, output, mlp, attention, x)
+    own = T.TOKEN_NAMES[line.model_says(x, mlp, attention)[output]]
+    says = f"{figure.layout.title.text}. {says} The model itself, at these strengths, says {own}."
     return _sized(figure), says
 
 
@@ -468,14 +458,15 @@ def explore_attention(model) -> Explorer:
     return _token_explorer(partial(attention_figure, as_zoo(model)))
 
 
-def explore_cases(model) -> Explorer:
-    """05: slide along the cases; see the probabilities before and after the MLP."""
-    controls = dict(
-        position=_slider("output y", 2, 7),
-        source=_slider("source token", 0, 3),
-        own=_slider("own token", 1, 3),
-    )
-    return Explorer(partial(case_figure, as_zoo(model)), controls)
+def explore_line(model) -> Explorer:
+    """05: choose an output and an input, slide the strengths of the parts; see what it says."""
+    output, tokens = _slider("output y", 1, 7), _token_text()
+    names = dict(mlp="strength of the MLP", attention="strength of attention")
+    shares = [(f"{step / 20:.2f}", step / 20) for step in range(21)]
+    parts = {part: _steps(name, 1.0, shares, "330px") for part, name in names.items()}
+    controls = dict(output=output, tokens=tokens, **parts)
+    draw = partial(line_figure, L.find_line(model))
+    return Explorer(draw, controls, [[output, tokens], [*parts.values()]])
 
 
 def explore_ablation(model) -> Explorer:

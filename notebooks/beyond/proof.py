@@ -56,6 +56,7 @@ from helpers.evaluation import by_position, n_right
 from helpers.model import WEIGHTS, Kind, Zoo, load_trained, load_zoo
 from helpers.proof import prove
 from helpers.reader.claims import claim
+from helpers.reader.page import show
 from helpers.storage import load
 from helpers.training import Recipe, train
 
@@ -120,11 +121,7 @@ figure.add_scatter(**edge, mode="lines", line_color=P.RED, name="the proved box"
 titles = dict(xaxis_title="first axis", yaxis_title="second axis")
 title = "What attention adds at y6, when x1 = 1 and x2 = 3"
 figure.update_layout(template=P.LOOK, title=title, showlegend=True, margin_t=84, **titles)
-P.show(
-    figure,
-    says="The 4,096 values lie in about a dozen tight clusters, spread over a rectangle that "
-    "touches them on all four sides.",
-)
+show(figure, "attention-writes-at-y1")
 
 # %% [markdown]
 # The box fits.
@@ -268,11 +265,9 @@ def tree(proof, title):
     return go.Figure(strips).update_layout(template=P.LOOK, title=title, **space)
 
 
-P.show(
+show(
     tree(proof, f"The proof of seed 0: {proof.cases} cases, y0 on the left to y7"),
-    says="Eight trees side by side. Each asks for its source, then for the token at its own "
-    "place, and most end there. "
-    "Three cases, in orange, ask for one token more.",
+    "eight-trees",
 )
 
 # %%
@@ -333,10 +328,9 @@ lengths = torch.tensor([proofs[i].cases for i in exact])
 order = lengths.argsort().tolist()
 names = [str(zoo.seeds[exact[j]]) for j in order]
 axes = dict(x=names, x_title="seed", y_title="cases", reference={"least: 116": 116})
-P.show(
+show(
     P.bars(lengths[order].tolist(), title="The length of the proof, by seed", **axes),
-    says="Eight seeds need no more than the least possible, 116 cases. Most stay below 200; one "
-    "needs nearly 350.",
+    "proof-length-by-seed",
 )
 claim("proof-shortest", (lengths == 116).sum())
 claim("proof-longest", lengths.max())
@@ -365,13 +359,7 @@ for (name, values), colour in zip(shown.items(), (P.SKY, P.RED)):
 titles = dict(xaxis_title="share", yaxis_title="cases of the proof")
 title = "Proof length, one dot for each exact seed and measure"
 figure.update_layout(template=P.LOOK, title=title, margin_t=84, **titles)
-P.show(
-    figure,
-    says="The dots fall from left to right, loosely. Seeds with nearly all of the weight on the "
-    "source have proofs of 116 to about "
-    "130 cases; with nine tenths and less there are short ones and long ones. The longest, near "
-    "350, has a mean weight below nine tenths.",
-)
+show(figure, "proof-length-and-weight")
 
 # %%
 def rank_correlation(a, b):
@@ -396,23 +384,14 @@ claim("proof-ideal-shortens", rank_correlation(ideal, lengths))
 asked = sum(third_tokens(proofs[i]) for i in exact)
 title = "Asked for beyond the source and the own token, 28 seeds"
 axes = dict(x_title="the input asked for", y_title="output", unit="times")
-P.show(
-    P.heatmap(asked, title=title, **axes),
-    says="y0 asks most, for every other input, and most often for x6 and x4. The other outputs "
-    "ask less, each for two to five inputs that follow no rule.",
-)
+show(P.heatmap(asked, title=title, **axes), "third-tokens")
 print("by output:", dict(zip(T.OUTPUT_NAMES, asked.sum(1).tolist())))
 claim("proof-y0-asks-most", asked.sum(1).argmax() == 0)
 
 # %%
 longest = proofs[exact[order[-1]]]
 title = f"The longest proof: seed {names[-1]}, {longest.cases} cases"
-P.show(
-    tree(longest, title),
-    says="y0, y1 and y3 ask for third tokens, in orange, and one of the four cases of y0 for a "
-    "fourth and a fifth. "
-    "The other five trees end with the second token.",
-)
+show(tree(longest, title), "seed-tree-longest")
 
 # %% [markdown]
 # ## Who checks the prover?
@@ -568,12 +547,7 @@ for name, x, y, colour, mode in made:
 figure.update_layout(template=P.LOOK, title="Listing and proving", margin_t=100)
 figure.update_xaxes(title="digits", tickvals=[8, 16, 32, 48, 64])
 figure.update_yaxes(title="count, or seconds", type="log", exponentformat="power")
-P.show(
-    figure,
-    says="On a logarithmic scale the inputs and the seconds to list them rise in straight lines, "
-    "the inputs to more than ten to the 38th "
-    "at 64 digits. Cases and seconds of the proofs hardly rise.",
-)
+show(figure, "listing-and-proving")
 
 # %%
 years = listed[9] * 4.0**23 / (365.25 * 24 * 3600)

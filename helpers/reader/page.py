@@ -1,0 +1,66 @@
+"""What stands around a figure on a reader's page: its words, the reader's prediction, k of n.
+
+The words of a figure stand in `captions.toml` under its name, not in the code above it: a reader
+who has not run the cell yet does not meet the result there.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from helpers import plotting as P
+
+CAPTIONS = Path(__file__).with_name("captions.toml")
+
+
+@cache
+def captions() -> dict[str, dict]:
+    """Every caption by the name of its figure: `says`, the figure in words, and its `notebook`."""
+    entries = tomllib.loads(CAPTIONS.read_text(encoding="utf-8"))["figure"]
+    return {entry["name"]: entry for entry in entries}
+
+
+def _words(name: str) -> str:
+    if name not in captions():
+        raise KeyError(f"{name!r} is not in {CAPTIONS.name}; there are {', '.join(captions())}")
+    return captions()[name]["says"]
+
+
+def show(figure, name: str) -> None:
+    """Display `figure`, and below it the words that captions.toml has for `name`.
+
+    KeyError, with the names there are, for another one.
+    """
+    P.show(figure, _words(name))
+
+
+def drawing(name: str) -> None:
+    """Display `drawings/<name>.svg` with the words that captions.toml has for `name`."""
+    P.drawing(name, _words(name))
+
+
+def compare(prediction, measured) -> None:
+    """Print the reader's prediction, if there is one (`...` is none), beside what was measured."""
+    made = "no prediction made" if prediction is ... else f"predicted {_plain(prediction)}"
+    print(f"{made} · measured {_plain(measured)}")
+
+
+def _plain(value) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def k_of_n(k, n) -> str:
+    """`k` of `n` models in words, with the 95 % interval for the share in all seeds.
+
+    The interval is Clopper and Pearson's, 1934. ValueError unless 0 <= k <= n and n > 0.
+    """
+    from scipy.stats import binomtest
+
+    k, n = int(k), int(n)
+    if not 0 <= k <= n or n == 0:
+        raise ValueError(f"got {k} of {n}; allowed are 0 to n of n, and n above 0")
+    low, high = binomtest(k, n).proportion_ci(0.95, method="exact")
+    return f"{k} of {n} (in all seeds {low:.0%} to {high:.0%})"
