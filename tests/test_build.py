@@ -110,6 +110,10 @@ def test_a_notebook_from_nothing_to_done(there, tmp_path, monkeypatch, capsys):
         badge, setup, _, figure, line = there.saved(name).cells
         assert badge.source == build.badge(name) and f"/notebooks/{name}.ipynb" in badge.source
         assert setup.source == build.setup(name) and f"sys.path[:0] = [{above}]" in setup.source
+        assert setup.metadata == {"tags": ["setup"], **build.FOLDED}
+        assert there.SOURCES[name].read_text(encoding="utf-8") == SOURCE.replace(
+            "here a badge", badge.source
+        ).replace("pass", setup.source)
         ((drawn, _),) = there.figures(there.saved(name))
         assert drawn.data["text/plain"] == "Two bars, one of them twice as high."
         assert "image/png" not in drawn.data and line.outputs[0].text == "a first line\n"
@@ -164,8 +168,8 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     "file, old, new, said",
     [
         ("README.md", "main/notebooks/01", "main/01", "a badge does not lead"),
-        ("README.md", "helpers/drawings/circuit.svg", "a.svg", "a.svg is no file of helpers"),
-        ("helpers/drawings/circuit.svg", "</svg>", "<g/></svg>", "no notebook shows"),
+        ("README.md", "helpers/drawings/line.svg", "a.svg", "a.svg is no file of helpers"),
+        ("helpers/drawings/line.svg", "</svg>", "<g/></svg>", "no notebook shows"),
         ("notebooks/06_ablation.py", "# # 6", "# # 7", "06_ablation: the .ipynb is not what"),
         ("notebooks/06_ablation.py", "url = ", "url =  ", "06_ablation: its set-up cell"),
         ("notebooks/06_ablation.py", "import torch", f"import torch  #{90 * '-'}", "columns"),

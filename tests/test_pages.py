@@ -79,8 +79,12 @@ def test_a_wrong_link_is_noticed():
     assert wrong_with("notebooks/01_dataset.ipynb", page) is None
 
 
-def test_readme_links_every_notebook():
-    assert {f"notebooks/{name}.ipynb" for name in ALL_NAMES} <= links_of(read(ROOT / "README.md"))
+def test_readme_links_every_notebook_and_states_its_minutes():
+    readme = read(ROOT / "README.md")
+    assert {f"notebooks/{name}.ipynb" for name in ALL_NAMES} <= links_of(readme)
+    rows = dict(re.findall(r"^\|[^|]*\| \[([\w/]+)\][^|]*\|[^|]*\| (\d+) \|", readme, re.M))
+    for name in ALL_NAMES:
+        assert f"**Time:** about {rows[name]} minutes" in read(FOLDER / f"{name}.py"), name
 
 
 # ---------------------------------------------------------------- figures on a static page
@@ -179,6 +183,16 @@ def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
     assert [source for source, tags in cells if "badge" in tags] == [build.badge(name)]
     assert max(map(len, build.setup(name).splitlines())) <= 88
     assert build.ADDRESS in build.setup(name)
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_only_the_set_up_cell_is_folded_and_the_source_holds_tags_only(name):
+    for cell in saved(name).cells:
+        tags = cell.metadata.get("tags", [])
+        folded = {k: v for k, v in cell.metadata.items() if k != "tags"}
+        assert folded == (build.FOLDED if "setup" in tags else {})
+    marks = [line for line in read(FOLDER / f"{name}.py").splitlines() if line.startswith("# %%")]
+    assert all(re.fullmatch(r"# %%( \[markdown\])?( tags=\[[^]]*\])?", mark) for mark in marks)
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 100  # columns of a line of code; a sentence of prose may be longer
-
+# The set-up cell is the same everywhere and nobody reads it: JupyterLab and Colab show it folded.
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
 # ---------------------------------------------------------------- what is the same in all of them
@@ -115,13 +116,16 @@ def saved(name: str):
 def from_source(name: str):
     """The notebook that the source of this name makes, not executed.
 
-    It takes from the saved one the ids of its cells and the outputs of the unchanged ones.
+    It takes from the saved one the ids of its cells and the outputs of the unchanged ones. That the
+    set-up cell is folded is said here only, so that sources hold nothing but tags.
     """
     notebook = jupytext.reads(stamp(name), fmt="py:percent")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
+        if "setup" in cell.metadata.get("tags", []):
+            cell.metadata |= nbformat.from_dict(FOLDED)
     take_over(notebook.cells, saved(name).cells, SOURCES[name].stem[:2])
     return notebook
 
@@ -278,7 +282,11 @@ def drift(name: str) -> list[str]:
 
 def face(notebook) -> list:
     """What a source decides of a notebook."""
-    return [(c.id, c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+    decided = ("tags", *FOLDED)
+    return [
+        (c.id, c.cell_type, c.source, {k: v for k, v in c.metadata.items() if k in decided})
+        for c in notebook.cells
+    ]
 
 
 def readme_drift() -> list[str]:
