@@ -8,7 +8,9 @@ from helpers import task as T
 from helpers import training as R
 from helpers.evaluation import right
 from helpers.storage import save
+from tools import zoo as tool_zoo
 
+ZOO = M.WEIGHTS / "zoo.safetensors"
 SUMS = ["sum_pairs", "sum_pairs_no_mlp"]  # no fast way to count these
 
 
@@ -77,3 +79,11 @@ def test_unknown_kinds_and_altered_files_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="cut short or altered"):
         M.load_zoo("article", path)
+
+
+def test_the_tool_trains_the_zoo_that_is_stored(tmp_path):
+    tool_zoo.make_zoo(tmp_path / "zoo.safetensors", ["no_mlp"], range(2), max_steps=20)
+    made, stored = (M.load_zoo("no_mlp", path) for path in (tmp_path / "zoo.safetensors", ZOO))
+    assert made.info.keys() == stored.info.keys() and made.info["steps"] == [20, 20]
+    first = torch.tensor(stored.info["first_losses"][:2])
+    assert (torch.tensor(made.info["first_losses"]) - first).abs().max() < 1e-9
