@@ -15,7 +15,7 @@
 # - count right answers on all 65,536 inputs;
 # - train on, and see how many of 32 seeds fail.
 #
-# **Time:** about 30 minutes.
+# **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** what a gradient is, and roughly what an optimiser does.
 # **Before this:** [02_transformer](02_transformer.ipynb).
 # **Next:** [04_attention](04_attention.ipynb).

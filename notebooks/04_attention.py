@@ -15,7 +15,7 @@
 # - see one output say something by looking *away*, and find out why;
 # - ask the same of the exact ones among 32 seeds.
 #
-# **Time:** about 35 minutes.
+# **Time:** about 35 minutes, and 15 more for the exercises.
 # **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [03_training](03_training.ipynb).
 # **Next:** [05_mlp](05_mlp.ipynb).
@@ -103,6 +103,7 @@ P.circuitsvis(view, "whole-pattern")
 
 # %%
 PATTERN = "blocks.0.attn.hook_pattern"  # its full name, as hooks want it
+print(len(model.hook_dict), "places have such a name:", *list(model.hook_dict)[:3], "…")
 _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
 mean = everywhere.mean(0)  # [output, key]

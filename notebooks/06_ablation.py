@@ -15,7 +15,7 @@
 # - ask other seeds, and models that were trained without the part;
 # - prove the model right on every input.
 #
-# **Time:** about 40 minutes, without the exercises.
+# **Time:** about 40 minutes, and 15 more for the exercises.
 # **You should know:** [04_attention](04_attention.ipynb).
 # **Before this:** [05_mlp](05_mlp.ipynb).
 # **Next:** [beyond/more](beyond/more.ipynb), what did not fit.
