@@ -221,6 +221,7 @@ def far_off(exercise, spec):
     return targets(spec)[0] + 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", X.EXERCISES)
 def test_a_wrong_answer_never_shows_the_target(exercise, displayed, capsys):
     """Neither as a number nor as a matrix: which way, and where, is all that is said."""

@@ -116,6 +116,7 @@ def test_zeroing_by_hook_is_zeroing_the_weights(model):
         assert torch.allclose(I.ablate(model, name)(SOME)[0], by_weights, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["article", "sum_pairs"])
 def test_a_bridge_and_its_zoo_give_the_same(kind):
     """A bridge of the other task too, whose means are over that task's own sequences."""
@@ -127,6 +128,7 @@ def test_a_bridge_and_its_zoo_give_the_same(kind):
             assert torch.equal(one, many), (part, how)
 
 
+@pytest.mark.slow
 def test_ablations_are_those_that_the_library_makes_by_hooks(model):
     """One by one, written as the notebooks write them."""
     tokens = SOME[:, :16]

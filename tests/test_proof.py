@@ -82,6 +82,7 @@ def test_the_stored_model_is_proved_in_few_cases():
     assert all(node.verdict == "right" and len(node.box) == 3 for node in leaves(proof))
 
 
+@pytest.mark.slow
 def test_models_drawn_from_the_zoo_agree_with_the_count(capsys):
     with capsys.disabled():
         print(f" [PROOF_SEED={SEED}] ", end="")
@@ -114,6 +115,7 @@ def test_untrained_models_of_a_few_digits_agree_with_the_count(kind, length):
         assert check(as_read(proof), arrays(zoo)) == proof.wrong, f"PROOF_SEED={SEED}"
 
 
+@pytest.mark.slow
 def test_a_failed_model_is_counted_exactly_and_the_sum_of_two_is_proved():
     failed, pairs = one("article", 7), one("sum_pairs", 3)
     proof = R.prove(failed)

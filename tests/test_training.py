@@ -36,6 +36,7 @@ def plain_loop(seed, steps):
     return M.read_weights(model)
 
 
+@pytest.mark.slow
 def test_stacked_training_is_the_plain_loop():
     zoo, history = R.train("article", [4, 5], max_steps=50)
     assert history["loss"].shape == (50, 2) and history["accuracy"].shape == (50, 2, 8)
@@ -51,6 +52,7 @@ def early():
     return recipe, *R.train("article", [0, 1], recipe)
 
 
+@pytest.mark.slow
 def test_a_model_that_leaves_the_stack_does_not_disturb_the_others(early):
     recipe, zoo, history = early
     assert history["stopped"].all() and history["steps"].unique().numel() == 2
@@ -145,6 +147,7 @@ def test_a_run_ends_when_on_step_says_so():
     assert history["steps"].tolist() == [3, 3] and not history["stopped"].any()
 
 
+@pytest.mark.slow
 def test_the_readers_process_is_left_as_it_was():
     code = """
 import torch
@@ -212,6 +215,7 @@ def use_everything(device):
     return counts | {"lens": M.unembed(torch.zeros(2, 3, 4, device=device).double(), zoo.weights)}
 
 
+@pytest.mark.slow
 def test_nothing_inside_assumes_the_default_device():
     """With another default device, a tensor made inside without `device=` would be on that one."""
     before, expected = torch.get_num_threads(), use_everything("cpu")

@@ -30,6 +30,7 @@ def test_recorded_shares_of_the_sums_are_true_on_a_sample(kind):
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in SUMS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in M.KINDS if kind not in SUMS] + SLOW)
 def test_recorded_counts_are_true_on_every_input(kind):
     zoo = M.load_zoo(kind)
