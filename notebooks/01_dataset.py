@@ -190,7 +190,7 @@ show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-ma
 # This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
 #
 # A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.
-# The article reasons: for reversal alone attention would do, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
+# The article reasons: for reversal alone attention would be enough, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
 # We call this **the clean story**.
 #
 # **Write down what you think:** must a transformer trained *without* an MLP fail?

@@ -103,7 +103,7 @@ P.circuitsvis(view, "whole-pattern")
 
 # %%
 PATTERN = "blocks.0.attn.hook_pattern"  # its full name, as hooks want it
-print(len(model.hook_dict), "places have such a name:", *list(model.hook_dict)[:3], "…")
+print(len(model.hook_dict), "points have such a name:", *list(model.hook_dict)[:3], "…")
 _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
 mean = everywhere.mean(0)  # [output, key]
@@ -126,7 +126,7 @@ claim("y0-half-on-its-source", on_source[0])
 # So we change the pattern while the model runs, an **intervention**, and count on all inputs.
 # A **hook** does it: a function that gets a value while the model runs, and gives back what the model shall use instead.
 #
-# **First: is the clean story enough?**
+# **First: is it enough to look at the source?**
 # We force every output to look at its source, with weight 1.
 # **Before you run it:** how many of the eight outputs stay right on every input?
 
@@ -202,7 +202,7 @@ claim("silent-attention-breaks-y0", silent[0])
 # %% [markdown]
 # We call a row **clean** if the ideal reversal leaves its output right on every input, and a model clean if all its rows are.
 # In this model y1 to y7 are clean, and y0 is not.
-# The mean pattern does worse at y6: it is an average that the model never uses.
+# The mean pattern does worse at y0 and y6: it is an average that the model never uses.
 # And y0 *could* use the token at its own place, but it relies on attention like the others.
 #
 # ## How does y0 speak without looking?
@@ -233,7 +233,7 @@ claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 
 # %% [markdown]
 # The row looks at its source or away from it, *depending on the value of the source*.
-# To look away says something when it happens for some values only: **coding by looking away**.
+# If the head looks away for some values only, looking away tells which value it is: **coding by looking away**.
 # If it is the message, forcing y0 to look must spoil it.
 # For which values does it?
 
@@ -284,8 +284,8 @@ P.table(rows, ["", "score of x7 − score of BOS", "weight on x7, between these 
 # <details><summary>And the article's pattern?</summary>
 #
 # The source article prints one pattern of its own model, on our input, and reads it as the reversal.
-# Two rows do not fit: y2 looks at two inputs, and y4 hardly at any.
-# Coding by looking away would explain them, but we cannot test a model that we do not have.
+# Three rows do not fit: y2 looks at two inputs, and y4 and y5 hardly at any.
+# Coding by looking away could explain them, but we cannot test a model that we do not have.
 # </details>
 #
 # ## Do other models work like this?
@@ -340,9 +340,9 @@ claim("zoo-frozen", counts["exact with a frozen pattern"].sum())
 claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
 
 # %% [markdown]
-# The clean story holds for y1 to y7 in most of these models, and for y0 in about half.
+# The ideal reversal is enough for y1 to y7 in most of these models, and for y0 in about half.
 # Where freezing costs something, the model attends *depending on the input*, as ours does at y0.
-# Does the row of y0 at least show who relies on attention for it?
+# Does the row of y0 at least show in which models y0 relies on attention?
 
 # %%
 looks = usual_patterns[:, 0, 8] > 0.5  # more than half of the weight on x7
@@ -437,7 +437,7 @@ X.check("04-value-weighted", my_value_weighted)
 # - You have seen x7 = 3 coded by looking away, and found out why.
 # - You have asked the same of the exact ones among 32 seeds.
 #
-# **Answer:** in this model y1 to y7 look at their source, and the picture explains them; y0 also speaks by looking away, and that takes an experiment.
+# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, and that takes an experiment.
 #
 # **Open:** attention brings the source, and what adds 1?
 # Next: [05_mlp](05_mlp.ipynb).

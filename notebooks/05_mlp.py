@@ -13,7 +13,7 @@
 # - read the stream before and after the MLP, on all inputs;
 # - cut what attention writes down to one number, a place on a line;
 # - draw the picture that explains the answers, and use it to predict;
-# - count for how many other seeds the picture is the account.
+# - count for how many other seeds the picture is enough.
 #
 # **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** residual stream, layer norm and logits ([02_transformer](02_transformer.ipynb)).
@@ -104,7 +104,7 @@ claim("before-mlp-not-the-source", read["before: the source"].mean())
 claim("before-mlp-often-right", read["before: the right answer"].mean())
 
 # %% [markdown]
-# The clean story fails: the lens never finds the old token, and often finds the *new* one.
+# The lens does not support the clean story: it never finds the old token, and often finds the *new* one.
 # (What the lens does not find may still be there in another code.)
 # So we look at what attention writes.
 
@@ -114,7 +114,7 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 # Suppose an output looks at one token only.
 # Attention writes the value of this token times $W_O$, and $W_U$ turns that into logits.
 # This table, from token to token, is the **OV circuit** (Elhage et al. 2021).
-# We subtract what all rows share and what all columns share: neither tells digits apart.
+# We subtract what all rows share, which does not depend on the token looked at, and what all columns share, which raises all logits alike.
 
 # %%
 stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
@@ -136,7 +136,7 @@ claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 # %% [markdown]
 # ## Is one number from attention enough?
 #
-# Take all that attention writes at the outputs, on all inputs, less the mean of each output.
+# Take all that attention writes at the outputs, on all inputs, minus the mean of each output.
 # That is a cloud of points.
 # The singular value decomposition finds the direction in which the cloud is longest.
 
@@ -215,19 +215,19 @@ compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 # **That is the "+1".**
 # Attention writes each source token to a place on a line, and each place lies on the stretch of token + 1.
 # The map from places to stretches *is* the addition.
-# The MLP does not move the places. The MLP moves the borders, and source 3 comes to lie on the stretch of 0.
+# The MLP need not tell the places apart: against them it moves the borders, and source 3 comes to lie on the stretch of 0.
 #
 # Is the picture true, or only pretty?
 # It ignores which token stands at the output itself, and how the push varies.
-# Still, let it answer every input.
+# Still, we let it predict every answer.
 
 # %%
-def silent(value, hook):
+def to_zero(value, hook):
     return 0 * value
 
 
 picture = (line.predicts(mlp=1) == answers).double()
-without = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, silent)])
+without = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, to_zero)])
 agrees = (line.predicts(mlp=0) == without[:, 8:].argmax(-1)).double()
 claim("picture-is-right", picture.mean())
 claim("picture-without-mlp", agrees.mean())
@@ -303,7 +303,7 @@ P.show(*L.line_slider(line, output=1))
 E.explore_line(model)
 
 # %% [markdown]
-# ## Is this the account of other models?
+# ## Does this picture explain other models?
 #
 # Of 32 seeds, 28 are exact. In how many is one direction of attention enough, alone or with a constant MLP?
 # Do two directions help the others? (Three would be all that layer norm leaves of four numbers.)
@@ -402,9 +402,9 @@ X.check("05-ov", my_ov)
 # - You have read the stream before and after the MLP, on all inputs.
 # - You have cut what attention writes down to one number, a place on a line.
 # - You have drawn the picture that explains the answers, and used it to predict.
-# - You have counted for how many other seeds the picture is the account.
+# - You have counted for how many other seeds the picture is enough.
 #
-# **Answer:** Attention writes each source token to a place on a line, and each place lies on the stretch of token + 1; the MLP adds a push that moves the borders of the stretches.
+# **Answer:** In this model attention writes each source token to a place on a line, and each place lies on the stretch of token + 1; the MLP adds a push that moves the borders of the stretches.
 #
 # This is the picture to draw on a napkin:
 

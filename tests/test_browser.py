@@ -50,7 +50,7 @@ from helpers.training import train
 
 model = load_trained()
 history = train("article", [0], max_steps=30)[1]
-losses, accuracies = history["loss"][:, 0], history["accuracy"][:, 0]"""
+losses, by_output = history["loss"][:, 0], history["accuracy"][:, 0]"""
 
 
 # ---------------------------------------------------------------- one server, one browser

@@ -123,7 +123,7 @@ def at_least(k, n, share):
     ],
 )  # fmt: skip
 def test_k_of_n_has_the_interval_of_clopper_and_pearson(k, n, low, high):
-    assert page.k_of_n(k, n) == f"{k} of {n} (in all seeds {low}% to {high}%)"
+    assert page.k_of_n(k, n) == f"{k} of {n} (95 % interval {low}% to {high}%)"
     k, n = int(k), int(n)
     # At its ends 2.5 % lie on the other side, to the percent that is printed.
     step = 0.005

@@ -15,6 +15,7 @@ from pathlib import Path
 WANTED = {
     "transformer-lens": "transformer-lens>=4.3,<4.4",
     "circuitsvis": "circuitsvis==1.43.3",
+    "scipy": "scipy>=1.11,<2",
     "python-flint": "python-flint>=0.7,<0.10",
 }
 

@@ -53,7 +53,7 @@ def _plain(value) -> str:
 
 
 def k_of_n(k, n) -> str:
-    """`k` of `n` models in words, with the 95 % interval for the share in all seeds.
+    """`k` of `n` models in words, with the 95 % interval for the share in seeds like these.
 
     The interval is Clopper and Pearson's, 1934. ValueError unless 0 <= k <= n and n > 0.
     """
@@ -63,4 +63,4 @@ def k_of_n(k, n) -> str:
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"got {k} of {n}; allowed are 0 to n of n, and n above 0")
     low, high = binomtest(k, n).proportion_ci(0.95, method="exact")
-    return f"{k} of {n} (in all seeds {low:.0%} to {high:.0%})"
+    return f"{k} of {n} (95 % interval {low:.0%} to {high:.0%})"
