@@ -27,7 +27,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each w
 REACHED = Path(tempfile.gettempdir()) / f"reached-{os.getpid()}"
 # One worker of xdist runs the tests of a file, and takes the next file when it is done: the longest
 # files first, so that none runs alone at the end.
-FIRST = ("test_browser", "test_colab", "06_", "04_", "03_", "05_", "02_", "01_", "beyond")
+FIRST = ("test_colab", "test_browser", "06_", "04_", "03_", "05_", "02_", "01_", "beyond")
 
 
 # ---------------------------------------------------------------- how the tests are run

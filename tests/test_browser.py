@@ -44,11 +44,8 @@ LAB_SETTINGS = {
 }
 
 
-EXPLORERS = """from helpers.model import load_trained
-from helpers.reader import explorers as E
-from helpers.training import train
+EXPLORERS = """from helpers.training import train
 
-model = load_trained()
 history = train("article", [0], max_steps=30)[1]
 losses, accuracies = history["loss"][:, 0], history["accuracy"][:, 0]"""
 
@@ -56,9 +53,21 @@ losses, accuracies = history["loss"][:, 0], history["accuracy"][:, 0]"""
 # ---------------------------------------------------------------- one server, one browser
 
 
+def code_of(name):
+    """The source of each code cell of a notebook."""
+    return [c.source for c in build.from_source(name).cells if c.cell_type == "code"]
+
+
 def explorers_of(name):
     """The cells of a notebook that make an explorer."""
-    return [c for c in build.from_source(name).cells if re.search(r"\bE\.explore_\w+\(", c.source)]
+    return [source for source in code_of(name) if re.search(r"\bE\.explore_\w+\(", source)]
+
+
+def up_to_circuitsvis():
+    """The code of 04 as far as its view of CircuitsVis."""
+    code = code_of("04_attention")
+    (last,) = [i for i, source in enumerate(code) if "P.circuitsvis(" in source]
+    return code[: last + 1]
 
 
 WITH_EXPLORER = [name for name in ALL_NAMES for _ in explorers_of(name)]
@@ -68,12 +77,13 @@ WITH_EXPLORER = [name for name in ALL_NAMES for _ in explorers_of(name)]
 def lab(tmp_path_factory):
     """The address of a JupyterLab that serves a copy of the series.
 
-    Beside the notebooks stands `explorers`, with the explorers of all of them.
+    Beside the notebooks stands `explorers`, with the explorers of all of them, and with the view
+    of CircuitsVis.
     """
     folder = tmp_path_factory.mktemp("lab")
     notebooks = copy_of_the_series(folder / "series") / "notebooks"
-    cells = [c.source for name in ALL_NAMES for c in explorers_of(name)]
-    cells = [nbformat.v4.new_code_cell(source) for source in (build.setup("a"), EXPLORERS, *cells)]
+    code = [*up_to_circuitsvis(), EXPLORERS, *sum(map(explorers_of, ALL_NAMES), [])]
+    cells = [nbformat.v4.new_code_cell(source) for source in code]
     made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL})
     nbformat.write(made, notebooks / "explorers.ipynb")
 
@@ -257,11 +267,9 @@ def test_a_saved_notebook_is_shown_whole(name, opened):
 
 
 def test_a_notebook_runs_through(opened):
-    """04, which has a view of CircuitsVis."""
-    with opened("04_attention") as page:
+    with opened("02_transformer") as page:
         run_all(page)
-        wait_for_figures(page, figures("04_attention") + len(explorers_of("04_attention")))
-        circuitsvis_is_drawn(page)
+        wait_for_figures(page, figures("02_transformer") + len(explorers_of("02_transformer")))
         no_errors(page)
 
 
@@ -328,10 +336,11 @@ def test_every_explorer_answers_to_the_keyboard(opened):
     """The first control of each is moved, and the title of its figure changes."""
     with opened("explorers") as page:
         run_all(page)
+        circuitsvis_is_drawn(page)
         cells = page.locator(".jp-Notebook .jp-Cell")
         n_cells = cells.count()
-        assert n_cells == 2 + len(WITH_EXPLORER) and set(NAMES) <= set(WITH_EXPLORER)
-        for name, cell in zip(WITH_EXPLORER, cells.all()[2:]):
+        assert set(NAMES) <= set(WITH_EXPLORER)
+        for name, cell in zip(WITH_EXPLORER, cells.all()[-len(WITH_EXPLORER) :]):
             cell.scroll_into_view_if_needed()
             cell.locator(".gtitle").first.wait_for(timeout=MINUTE)
             before = cell.evaluate(TITLES)
