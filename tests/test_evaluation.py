@@ -73,6 +73,7 @@ def test_the_long_way_is_taken_where_the_sums_do_not_hold():
     assert torch.equal(E.right(far)[:, ::97], E.right(far, some))
 
 
+@pytest.mark.slow
 def test_every_input_and_chosen_ones_agree_in_all_counts():
     zoo = M.load_zoo("article")
     zoo = zoo.where(~zoo.exact | (torch.arange(32) < 14))
@@ -87,6 +88,7 @@ def test_every_input_and_chosen_ones_agree_in_all_counts():
     assert E.only_exact(zoo).seeds == [s for s, e in zip(zoo.seeds, zoo.exact) if e]
 
 
+@pytest.mark.slow
 def test_what_is_counted():
     logits = F.one_hot(EVERYTHING[:, 9:], T.VOCAB).double()[None]
     logits[0, :, 7] = F.one_hot((EVERYTHING[:, 16] + 1) % 4, T.VOCAB).double()  # y7 always wrong

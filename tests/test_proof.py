@@ -347,10 +347,12 @@ def record():
     return as_read(proof), arrays(zoo)
 
 
+@pytest.mark.slow
 def test_the_checker_accepts_the_true_proof(record):
     assert check(*record) == [0] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forge", FORGED, ids=lambda forge: forge.__name__)
 def test_the_checker_refuses_a_forged_proof(record, forge):
     forged = copy.deepcopy(record[0])
@@ -375,6 +377,7 @@ def test_the_checker_refuses_a_proof_of_other_weights(record):
         check(other | {"weights": proof["weights"]}, weights)
 
 
+@pytest.mark.slow
 def test_the_checker_shares_nothing_with_the_search_and_runs_as_a_command(record, tmp_path):
     source = (ROOT / "tools" / "check_proof.py").read_text()
     assert "helpers." not in source.split('"""')[2] and "flint" not in source

@@ -258,6 +258,7 @@ def test_bad_seeds_are_refused():
         R.train("articel", [0], max_steps=1)
 
 
+@pytest.mark.slow
 def test_sweep_is_train_and_resumes_where_it_stopped(tmp_path, monkeypatch):
     zoo, history = R.sweep("article", [0, 1, 2], max_steps=20, shard=2, folder=tmp_path)
     alone, _ = R.train("article", [2], max_steps=20)
