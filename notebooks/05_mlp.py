@@ -37,7 +37,10 @@ from helpers.reader import colab
 added = colab.install_missing()
 
 # %%
+import sys
+
 import torch
+from tqdm import tqdm
 
 from helpers import interventions as I
 from helpers import plotting as P
@@ -317,7 +320,11 @@ two = {"attn_out": I.keep_directions(usual_of, directions_of[:, :2])}
 constant = {"mlp_out": I.mean_of(exact, "mlp_out")}
 cuts = {"one direction": one, "two directions": two,
         "one direction,<br>constant MLP": one | constant}
-seeds = {name: by_position(I.intervene(exact, cut)) for name, cut in cuts.items()}
+
+# %% tags=["nbval-ignore-output"]
+seeds = {}
+for name, cut in tqdm(cuts.items(), file=sys.stdout, ncols=88):
+    seeds[name] = by_position(I.intervene(exact, cut))
 
 # %%
 dots = {name: accuracy.mean(1) for name, accuracy in seeds.items()}
