@@ -160,11 +160,16 @@ def _mask(what: str, chosen, size: int, device) -> torch.Tensor:
     return mask
 
 
+def partners(n: int, seed: int = 0) -> np.ndarray:
+    """Which of `n` inputs each is paired with in resampling `[n]`: a fixed shuffle."""
+    return np.random.default_rng(seed).permutation(n)
+
+
 def _partners(zoo: Zoo, seed: int):
     """A function tokens `[batch, 2 * length + 1]` -> the sequences they are paired with."""
     with zoo.device:
         everything = T.full_sequences(task=zoo.task, length=zoo.length)
-    others = everything[torch.from_numpy(np.random.default_rng(seed).permutation(len(everything)))]
+    others = everything[torch.from_numpy(partners(len(everything), seed))]
     return lambda tokens: others[T.number(tokens[:, 1 : zoo.length + 1])]
 
 
