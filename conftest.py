@@ -96,6 +96,17 @@ def copy_of_the_series(folder: Path) -> Path:
     return folder
 
 
+def copy_at(folder: Path, address: str) -> Path:
+    """A copy of the series that is published at `address`, as far as it knows."""
+    pyproject = copy_of_the_series(folder) / "pyproject.toml"
+    text, line = read(pyproject), f'repository = "{address}"'
+    pyproject.write_text(re.sub(r'^repository = ".*"$', line, text, flags=re.M), encoding="utf-8")
+    assert line in read(pyproject)
+    done = python(folder, "tools/build.py", "--sources")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 def python(folder: Path, *command, **env) -> subprocess.CompletedProcess:
     """Run this Python in `folder`, with `env` added to its environment."""
     return subprocess.run(

@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/YOUR_ACCOUNT/from-zero-to-interpretability/blob/main/notebooks/03_training.ipynb)
+# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
 
 # %% [markdown]
 # # 3 · Training
@@ -24,14 +24,14 @@
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
-import importlib.util, subprocess, sys
+import importlib.util, sys
 
-url = "https://github.com/YOUR_ACCOUNT/from-zero-to-interpretability"
-sys.path[:0] = ["..", "series"]
+sys.path[:0] = [".."]
 if not importlib.util.find_spec("helpers"):
-    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
-        raise SystemExit(f"Could not fetch {url}: check the address and the network.")
-importlib.invalidate_caches()
+    raise SystemExit(
+        "Open this notebook in a copy of the whole series: "
+        "pyproject.toml does not say yet where the rest could be fetched from."
+    )
 from helpers.reader import colab
 
 added = colab.install_missing()

@@ -61,6 +61,33 @@ def test_cells_keep_ids_and_outputs_through_insertions_and_edits():
     assert [c.id for c in again] == ids
 
 
+def test_the_set_up_cell_stays_executed_when_the_build_changes_it():
+    old, new, other = (cell("code", source, source, execution_count=1) for source in "abc")
+    for some in (old, new):
+        some.metadata["tags"] = ["setup"]
+    new.execution_count = other.execution_count = None
+    build.take_over([new], [old], "01")
+    build.take_over([other], [old], "01")
+    assert (new.execution_count, other.execution_count) == (1, None)
+
+
+def test_badges_go_into_the_table_of_readme_and_out_of_it():
+    plain = (
+        "| 1 | [a](notebooks/01_a.ipynb) | see | 30 | |\n"
+        "| + | [b/c](notebooks/b/c.ipynb) | go | 5 | |\n"
+        "| 2 | [a](notebooks/02_a.ipynb) | no cell for it | 30 |\n"
+        "[a](notebooks/01_a.ipynb)\n"
+    )
+    set_, unset = "https://github.com/some/series", f"https://github.com/{build.PLACEHOLDER}/series"
+    badges = [f" {build.badge(name, set_)} |\n" for name in ("01_a", "b/c")]
+    with_badges = plain.replace(" |\n", badges[0], 1)
+    with_badges = with_badges.replace("5 | |\n", "5 |" + badges[1])
+    assert build.stamp_readme(plain, set_) == build.stamp_readme(with_badges, set_) == with_badges
+    assert build.stamp_readme(with_badges, unset) == build.stamp_readme(plain, unset) == plain
+    moved = build.stamp_readme(with_badges, set_.replace("some", "other"))
+    assert moved == with_badges.replace("/some/", "/other/")
+
+
 def test_an_unchanged_figure_keeps_its_picture():
     def page(*sources, **more):
         data = [{build.PLOTLY: {"data": [s], "layout": {}}, **more} for s in sources]
@@ -106,10 +133,10 @@ def test_a_notebook_from_nothing_to_done(there, tmp_path, monkeypatch, capsys):
         assert there.main([*names]) == 0
     said = capsys.readouterr().err
     assert "no Chromium" in said and "without PNG" in said
-    for name, above in zip(names, ('"..", "series"', '"..", "../..", "series"')):
+    for name, above in zip(names, ('".."', '"..", "../.."')):
         badge, setup, _, figure, line = there.saved(name).cells
-        assert badge.source == build.badge(name) and f"/notebooks/{name}.ipynb" in badge.source
-        assert setup.source == build.setup(name) and f"sys.path[:0] = [{above}]" in setup.source
+        assert badge.source == build.badge(name)
+        assert setup.source == build.setup(name) and f"sys.path[:0] = [{above}" in setup.source
         assert setup.metadata == {"tags": ["setup"], **build.FOLDED}
         assert there.SOURCES[name].read_text(encoding="utf-8") == SOURCE.replace(
             "here a badge", badge.source
@@ -167,11 +194,12 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "file, old, new, said",
     [
-        ("README.md", "main/notebooks/01", "main/01", "a badge does not lead"),
+        ("README.md", "## Start", "[![Open in Colab](a)](b)", "a badge is missing, or does not"),
+        ("README.md", "| 30 |", "| 30 | [![Open in Colab](a)](b) |", "a badge is missing, or"),
         ("README.md", "helpers/drawings/line.svg", "a.svg", "a.svg is no file of helpers"),
         ("helpers/drawings/line.svg", "</svg>", "<g/></svg>", "no notebook shows"),
         ("notebooks/06_ablation.py", "# # 6", "# # 7", "06_ablation: the .ipynb is not what"),
-        ("notebooks/06_ablation.py", "url = ", "url =  ", "06_ablation: its set-up cell"),
+        ("notebooks/06_ablation.py", "nothing.", "little.", "06_ablation: its set-up cell"),
         ("notebooks/06_ablation.py", "import torch", f"import torch  #{90 * '-'}", "columns"),
         ("notebooks/06_ablation.ipynb", '"execution_count": 2,', '"execution_count": null,',
          "06_ablation: a cell was not executed"),

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, FOLDER, ROOT, copy_of_the_series, python, read, saved
+from conftest import ALL_NAMES, FOLDER, ROOT, copy_at, python, read, saved
 from tools import build
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -182,7 +182,7 @@ def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
     assert [source for source, tags in cells if "setup" in tags] == [build.setup(name)]
     assert [source for source, tags in cells if "badge" in tags] == [build.badge(name)]
     assert max(map(len, build.setup(name).splitlines())) <= 88
-    assert build.ADDRESS in build.setup(name)
+    assert (build.ADDRESS in build.setup(name)) == build.is_set(build.ADDRESS)
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
@@ -195,24 +195,41 @@ def test_only_the_set_up_cell_is_folded_and_the_source_holds_tags_only(name):
     assert all(re.fullmatch(r"# %%( \[markdown\])?( tags=\[[^]]*\])?", mark) for mark in marks)
 
 
+def sources_and_pages(folder):
+    """README, the sources and the notebooks of a copy, as they are saved."""
+    files = [folder / "README.md", *sorted((folder / "notebooks").rglob("*.py"))]
+    files += sorted((folder / "notebooks").rglob("*.ipynb"))
+    return {path.relative_to(folder).as_posix(): read(path) for path in files}
+
+
+SCHOOL, NOBODY = (f"https://github.com/{who}/series" for who in ("some-school", build.PLACEHOLDER))
+
+
 @pytest.mark.slow
-def test_changing_the_address_changes_badges_and_cells_and_forgetting_to_fails(tmp_path):
-    copy = copy_of_the_series(tmp_path / "series")
-    old, new = build.ADDRESS, "https://github.com/some-school/interpretability"
+def test_an_address_comes_and_goes_with_badges_and_cells_and_forgetting_to_build_fails(tmp_path):
+    copy = copy_at(tmp_path / "series", NOBODY)
+    nowhere = sources_and_pages(copy)
+    assert not [name for name, text in nowhere.items() if "Open in Colab" in text or NOBODY in text]
     pyproject = copy / "pyproject.toml"
-    pyproject.write_text(read(pyproject).replace(old, new), encoding="utf-8")
+    pyproject.write_text(read(pyproject).replace(NOBODY, SCHOOL), encoding="utf-8")
     forgotten = python(copy, "tools/build.py", "--check")
-    assert forgotten.returncode == 1 and "README.md: a badge does not lead" in forgotten.stdout
+    assert forgotten.returncode == 1 and "README.md: a badge is missing" in forgotten.stdout
     for name in ALL_NAMES:
         assert f"notebooks/{name}: its set-up cell, its badge" in forgotten.stdout
 
-    done = python(copy, "tools/build.py", "--sources")
-    assert done.returncode == 0, done.stderr
-    page = new.removeprefix("https://github.com/")
-    assert old not in read(copy / "README.md")
+    for _ in range(2):  # the second time nothing changes
+        done = python(copy, "tools/build.py", "--sources")
+        assert done.returncode == 0, done.stderr
+        checked = python(copy, "tools/build.py", "--check")
+        assert checked.returncode == 0, checked.stdout
+    there = sources_and_pages(copy)
     for name in ALL_NAMES:
-        source = read(copy / "notebooks" / f"{name}.py")
-        cells = nbformat.read(copy / "notebooks" / f"{name}.ipynb", as_version=4).cells
-        for text in (source, "".join(c.source for c in cells)):
-            assert text.count(new) == 1 and old not in text
-            assert f"/github/{page}/blob/main/notebooks/{name}.ipynb" in text
+        badge = f"/github/some-school/series/blob/main/notebooks/{name}.ipynb"
+        assert there["README.md"].count(badge) == 1
+        for suffix in (".py", ".ipynb"):
+            text = there[f"notebooks/{name}{suffix}"]
+            assert text.count(badge) == text.count(SCHOOL) == 1
+
+    pyproject.write_text(read(pyproject).replace(SCHOOL, NOBODY), encoding="utf-8")
+    done = python(copy, "tools/build.py", "--sources")
+    assert done.returncode == 0 and sources_and_pages(copy) == nowhere

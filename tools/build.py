@@ -32,9 +32,10 @@ from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, README, DRAWINGS = ROOT / "notebooks", ROOT / "README.md", ROOT / "helpers" / "drawings"
-# The address of the series stands in pyproject.toml, and is stamped into cells and badges.
+# The address of the series stands in pyproject.toml, and is stamped into cells and badges. As long
+# as it holds the placeholder there is nothing to fetch: badges and set-up cells say so instead.
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ADDRESS = PROJECT["urls"]["repository"]
+ADDRESS, PLACEHOLDER = PROJECT["urls"]["repository"], "YOUR_ACCOUNT"
 FILES = [*sorted(FOLDER.glob("[0-9]*_*.py")), *sorted(FOLDER.glob("beyond/*.py"))]
 # Every notebook by its name, such as 01_dataset or beyond/proof, with its source.
 SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
@@ -48,26 +49,47 @@ FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 # ---------------------------------------------------------------- what is the same in all of them
 
 
-def setup(name: str) -> str:
+def is_set(address: str) -> bool:
+    """Whether this is the address of a repository, and not the placeholder for one."""
+    return PLACEHOLDER not in address
+
+
+def setup(name: str, address: str = ADDRESS) -> str:
     """The set-up cell of a notebook."""
     above = '"..", "../.."' if "/" in name else '".."'
-    return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
-import importlib.util, subprocess, sys
+    if is_set(address):
+        fetch = f"""import importlib.util, subprocess, sys
 
-url = "{ADDRESS}"
+url = "{address}"
 sys.path[:0] = [{above}, "series"]
 if not importlib.util.find_spec("helpers"):
     if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
         raise SystemExit(f"Could not fetch {{url}}: check the address and the network.")
-importlib.invalidate_caches()
+importlib.invalidate_caches()"""
+    else:
+        fetch = f"""import importlib.util, sys
+
+sys.path[:0] = [{above}]
+if not importlib.util.find_spec("helpers"):
+    raise SystemExit(
+        "Open this notebook in a copy of the whole series: "
+        "pyproject.toml does not say yet where the rest could be fetched from."
+    )"""
+    return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
+{fetch}
 from helpers.reader import colab
 
 added = colab.install_missing()"""
 
 
-def badge(name: str) -> str:
-    """The Colab badge of a notebook."""
-    page = ADDRESS.removeprefix("https://github.com/")
+def badge(name: str, address: str = ADDRESS) -> str:
+    """The Colab badge of a notebook, or the sentence that stands in its place."""
+    if not is_set(address):
+        return (
+            "This notebook opens in JupyterLab, "
+            "and on Colab once an address is set in `pyproject.toml`."
+        )
+    page = address.removeprefix("https://github.com/")
     return (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"(https://colab.research.google.com/github/{page}/blob/main/notebooks/{name}.ipynb)"
@@ -92,10 +114,18 @@ def stamp(name: str) -> str:
     return jupytext.writes(notebook, fmt="py:percent")
 
 
-def stamp_readme(text: str) -> str:
-    """README with the badges of its tables as they should be."""
-    pattern = r"\[!\[Open in Colab\]\S*?/notebooks/([\w/]+)\.ipynb\)"
-    return re.sub(pattern, lambda found: badge(found[1]), text)
+def stamp_readme(text: str, address: str = ADDRESS) -> str:
+    """README with its badges as they should be.
+
+    Where the row of a table links a notebook and ends with a cell that is empty or holds a badge,
+    that cell is for the badge. It stays empty as long as there is no address.
+    """
+    linked, there = r"\|.*\]\(notebooks/([\w/]+)\.ipynb\) \|.*\|", r"(?:\[!\[Open in Colab\]\S*)?"
+
+    def stamped(found: re.Match) -> str:
+        return f"{found[1]} {badge(found[2], address)} |" if is_set(address) else f"{found[1]} |"
+
+    return re.sub(rf"^({linked}) *{there} *\|$", stamped, text, flags=re.M)
 
 
 # ---------------------------------------------------------------- from a source to a notebook
@@ -131,7 +161,10 @@ def from_source(name: str):
 
 
 def take_over(cells: list, old: list, prefix: str) -> None:
-    """Give `cells` the ids of the same cells among `old`, and the outputs of the unchanged ones."""
+    """Give `cells` the ids of the same cells among `old`, and the outputs of the unchanged ones.
+
+    The set-up cell counts as unchanged: what the build writes into it prints nothing.
+    """
     for cell in cells:
         cell.id = ""
     what, was = ([(c.cell_type, c.source) for c in some] for some in (cells, old))
@@ -140,7 +173,8 @@ def take_over(cells: list, old: list, prefix: str) -> None:
             if before.cell_type != cell.cell_type:
                 continue
             cell.id = before.id
-            if change == "equal" and cell.cell_type == "code":
+            setups = all("setup" in c.metadata.get("tags", []) for c in (before, cell))
+            if (change == "equal" or setups) and cell.cell_type == "code":
                 cell.outputs, cell.execution_count = before.outputs, before.execution_count
     taken = {cell.id for cell in [*old, *cells]}
     for cell in cells:
@@ -295,8 +329,9 @@ def readme_drift() -> list[str]:
     Its picture is a drawing of `helpers/drawings` itself, no copy, and one that a notebook shows.
     """
     text, there = README.read_text(encoding="utf-8"), []
-    if text.count("[![Open in Colab]") != sum(text.count(badge(name)) for name in SOURCES):
-        there.append("README.md: a badge does not lead where the series is")
+    badges = sum(text.count(badge(name)) for name in SOURCES) if is_set(ADDRESS) else 0
+    if text != stamp_readme(text) or text.count("[![Open in Colab]") != badges:
+        there.append("README.md: a badge is missing, or does not lead where the series is")
     pictures = re.findall(r"^!\[[^\]]*\]\(([^)\s]+)\)", text, re.M)
     for path in map(ROOT.joinpath, pictures):
         if path.parent != DRAWINGS or not path.is_file():
