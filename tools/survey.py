@@ -1,90 +1,121 @@
-"""The survey of many seeds: train them, then measure each model.
+"""The survey of many seeds: train them, measure each model, and write what the series ships.
 
     python tools/survey.py train FOLDER [--kinds KIND ...] [--jobs N] [--device cuda]
+    python tools/survey.py measure FOLDER [--kinds KIND ...] [--jobs N] [--most N]
+    python tools/survey.py write FOLDER
 
 Seeds 32 to 1055 of each kind of the plain task and 32 to 287 of the two kinds of the pairs task, by
-the series' recipes. Finished shards stay in FOLDER, and a run that was interrupted goes on from
-them.
+the series' recipes. What is finished stays in FOLDER, and a run that was interrupted goes on from
+there. On two cores, training takes about three hours and measuring one; `write` needs both.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from helpers import survey as S
+from helpers import task as T
 from helpers.evaluation import one_thread
-from helpers.model import KINDS
-from helpers.storage import save
-from helpers.survey import measure
-from helpers.training import sweep
+from helpers.model import KINDS, WEIGHTS, get_kind
+from helpers.proof import prove
+from helpers.storage import load, save
+from helpers.training import recipe_of, sweep, train
 
 FIRST = 32  # the zoo holds the seeds before it
 N_SEEDS = {kind: 256 if kind.startswith("sum_pairs") else 1024 for kind in KINDS}
 SHARD = 32
 
 
-def shards(kinds) -> list[tuple[str, range]]:
-    """(kind, seeds) of every shard."""
-    return [
-        (kind, range(first, first + SHARD))
-        for kind in kinds
-        for first in range(FIRST, FIRST + N_SEEDS[kind], SHARD)
-    ]
+def shards(kind: str) -> list[list[int]]:
+    """The seeds of every shard."""
+    ends = range(FIRST, FIRST + N_SEEDS[kind], SHARD)
+    return [list(range(first, first + SHARD)) for first in ends]
+
+
+def one_by_one(what, todo: list, jobs: int, unit: str) -> None:
+    """Call `what` on each of `todo`, `jobs` at a time, under a bar with an estimate."""
+    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(what)(*t) for t in todo)
+    for _ in tqdm(runs, total=len(todo), unit=unit):
+        pass
 
 
 def train_all(folder, kinds, jobs: int, device: str) -> None:
-    """Train every shard of `kinds` that `folder` does not hold yet, with a bar."""
+    """Train every shard of `kinds` that `folder` does not hold yet."""
 
     def one(kind, seeds):
         sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder, device=device)
 
-    todo = shards(kinds)
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        delayed(one)(kind, seeds) for kind, seeds in todo
-    )
-    for _ in tqdm(done, total=len(todo), unit="shard"):
-        pass
+    one_by_one(one, [(k, seeds) for k in kinds for seeds in shards(k)], jobs, "shard")
 
 
-def measure_all(folder, kinds, jobs: int) -> None:
-    """Measure every shard of `kinds` that is trained, with a bar; what is measured stays there."""
+def measure_all(folder, kinds, jobs: int, most: int) -> None:
+    """Measure the first `most` models of each of `kinds`; those of the article in everything."""
+    plain = [k for k in kinds if get_kind(k).task == "reverse_plus_one"]
+    todo = [(folder, k, seeds, i) for k in plain for seeds in shards(k) for i in range(SHARD)]
+    one_by_one(measure_one, [t for t in todo if t[2][t[3]] < FIRST + most], jobs, "model")
 
-    def one(kind, seeds, i):
-        path = Path(folder) / "measured" / f"{kind}-{seeds[i]}.safetensors"
-        if not path.exists():
-            zoo, _ = sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder)
-            with one_thread():
-                row = measure(zoo.where(torch.arange(len(zoo)) == i))
-            save(path, row, dict(kind=kind, seed=seeds[i]))
 
-    todo = [(kind, seeds, i) for kind, seeds in shards(kinds) for i in range(SHARD)]
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=8)(
-        delayed(one)(*what) for what in todo
-    )
-    for _ in tqdm(done, total=len(todo), unit="model"):
-        pass
+def measure_one(folder, kind: str, seeds: list[int], i: int) -> None:
+    """Measure the i-th of a shard, unless it is measured already."""
+    path = Path(folder) / "measured" / f"{kind}-{seeds[i]}.safetensors"
+    row = load(path)[0] if path.exists() else {}
+    done = set(row)
+    with one_thread():
+        zoo, history = sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder)
+        one = zoo.where(torch.arange(len(zoo)) == i)
+        if "right" not in row:
+            row |= S.measure(one, everything=kind == "article")
+        if kind == "article" and one.exact.all() and "cases" not in row:
+            row["cases"] = torch.tensor(prove(one).cases)
+            row["pause"] = torch.tensor(S.pause_of(history["accuracy"][:, i]))
+            early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
+            row["pairs"] = S.pairs_said(early)
+    if set(row) != done:
+        save(path, row, dict(kind=kind, seed=seeds[i]))
+
+
+def write(folder, into=WEIGHTS) -> None:
+    """Write the table of all that is trained, and the weights of the article's models."""
+    rows, note = [], {}
+    for kind in KINDS:
+        zoo, history = sweep(kind, sum(shards(kind), []), shard=SHARD, n_jobs=1, folder=folder)
+        right = (zoo.info["by_position"] * torch.tensor(T.N_SEQUENCES)).round().long()
+        for i, seed in enumerate(zoo.seeds):
+            path = Path(folder) / "measured" / f"{kind}-{seed}.safetensors"
+            row = load(path)[0] if path.exists() else {"right": right[i]}
+            made = dict(kind=kind, seed=seed, steps=zoo.info["steps"][i])
+            rows.append(made | dict(stopped=zoo.info["stopped"][i]) | row)
+        note[kind] = dict(recipe=dataclasses.asdict(recipe_of(kind)))
+        if kind == "article":
+            article = zoo
+    kept = ("steps", "stopped", "n_right")
+    record = {name: article.info[name] for name in kept} | dict(seeds=article.seeds)
+    tensors = {f"article/{name}": value for name, value in article.weights.items()}
+    save(into / S.MODELS.name, tensors, dict(kinds=dict(article=record)))
+    S.write_table(into / S.TABLE.name, rows, dict(weights=S.digest(article), kinds=note))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train")
-    train.add_argument("folder")
-    train.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    train.add_argument("--jobs", type=int, default=2)
-    train.add_argument("--device", default="cpu")
-    measured = commands.add_parser("measure")
-    measured.add_argument("folder")
-    measured.add_argument("--kinds", nargs="+", choices=KINDS, default=["article"])
-    measured.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("command", choices=["train", "measure", "write"])
+    parser.add_argument("folder")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--most", type=int, default=1024)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    if options.command == "measure":
-        return measure_all(options.folder, options.kinds, options.jobs)
-    train_all(options.folder, options.kinds, options.jobs, options.device)
+    if options.command == "train":
+        train_all(options.folder, options.kinds, options.jobs, options.device)
+    elif options.command == "measure":
+        measure_all(options.folder, options.kinds, options.jobs, options.most)
+    else:
+        write(options.folder)
 
 
 if __name__ == "__main__":
