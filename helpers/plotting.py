@@ -1,8 +1,8 @@
 """The one look of the series, and every figure in words. Takes arrays and names, never models.
 
 Token colours follow Okabe & Ito (2008), told apart by colour-blind readers; every colour that
-carries meaning has a contrast of 3:1 or more on the figures' white ground. Written for plotly 5.24
-to 7.
+carries meaning has a contrast of 3:1 or more on the figures' white ground, and every letter 4.5:1
+on its own. A figure takes the width there is, from a phone's on. Written for plotly 5.24 to 7.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import html
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ BLUE, ORANGE, GREEN, PINK = "#0072B2", "#C77F00", "#009E73", "#C4689B"
 SKY, RED, GREY = "#2E93D1", "#D55E00", "#6b6b6b"
 # What a colour means in all six notebooks. A figure that means it says so: `colours=TOKEN_COLOURS`.
 TOKEN_COLOURS = [BLUE, ORANGE, GREEN, PINK, "#111111"]  # 0, 1, 2, 3, BOS
+# The same as letters, which need more contrast than lines and areas do.
+TOKEN_INKS = [BLUE, "#8a5800", "#00734f", "#9c3f72", "#111111"]
 PART_COLOURS = {"embedding": "#8c8c8c", "position": "#555555", "attention": SKY, "mlp": RED}
 # y0 to y7: plasma (van der Walt & Smith 2015), without its pale end.
 OUTPUT_COLOURS = "#0d0887 #43039e #6a00a8 #8f0da4 #b12a90 #cb4679 #dd5e66 #e0662f".split()
@@ -36,18 +39,31 @@ SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
 
 LOOK = "series"
+WIDTH = 400  # of a picture in pixels: a phone shows it nearly as it is, so its letters can be read
+TITLE = 42  # letters in a line of a title; more do not fit into a picture
 _AXIS = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True)
-_AXIS["title"] = dict(standoff=12, font_size=14)
-_LAYOUT = dict(colorway=NEUTRAL, paper_bgcolor="#fff", plot_bgcolor="#fff")
-_LAYOUT |= dict(xaxis=_AXIS, yaxis=_AXIS, margin=dict(l=70, r=30, t=56, b=60))
-_LAYOUT["font"] = dict(family="system-ui, sans-serif", size=14, color="#222")
-_LAYOUT["title"] = dict(x=0.01, y=0.97, yanchor="top", font_size=16)
-_LAYOUT["legend"] = dict(orientation="h", y=1.02, yanchor="bottom", x=1, xanchor="right")
+_AXIS["title"] = dict(standoff=10, font_size=13)
+_SPACE = {f"{a}axis": dict(title_font_size=13) for a in "xyz"}
+# kaleido, which makes the pictures, goes by a template's width; a page goes by its own.
+_LAYOUT = dict(colorway=NEUTRAL, paper_bgcolor="#fff", plot_bgcolor="#fff", width=WIDTH)
+_LAYOUT |= dict(xaxis=_AXIS, yaxis=_AXIS, scene=_SPACE, margin=dict(l=60, r=20, t=50, b=50))
+_LAYOUT["font"] = dict(family="system-ui, sans-serif", size=13, color="#222")
+_TOP = dict(x=0, xref="container", y=1, yref="container", yanchor="top", pad=dict(l=10, t=14))
+_LAYOUT["title"] = dict(**_TOP, font_size=15)
+# Legend and colour scale stand at the bottom and make room for themselves, however many their rows.
+_BOTTOM = dict(orientation="h", y=0, yref="container", yanchor="bottom")
+_LAYOUT["legend"] = dict(**_BOTTOM, x=0, xanchor="left")
 _LAYOUT["modebar"] = dict(orientation="v")  # beside the title, not over it
-pio.templates[LOOK] = go.layout.Template(layout=_LAYOUT)
+_SCALE = dict(**_BOTTOM, thickness=12, ypad=8, xpad=0, title=dict(side="bottom", font_size=13))
+pio.templates[LOOK] = go.layout.Template(layout=_LAYOUT, data_heatmap=[dict(colorbar=_SCALE)])
 # The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
 CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
 CONFIG["modeBarButtonsToRemove"] = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+
+# What is light on a dark page too is a card. A page that is not trusted yet has square corners.
+CARD = "background:#fff; color:#222; border-radius:8px"
+CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {border-radius:8px; "
+CORNERS += "overflow:hidden}</style>"
 
 # [4, 3]: an orthonormal basis of what layer norm leaves of d_model = 4 (all vectors of mean zero).
 SPHERE = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
@@ -64,15 +80,36 @@ def to_3d(x):
     return np.asarray(x, dtype=float) @ SPHERE
 
 
-def sized(figure: go.Figure, height: int, width: int) -> go.Figure:
-    """`figure` in the look of the series, `height` pixels high, `width` wide as a picture.
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours `#rrggbb`, from 1 to 21, as WCAG 2 defines it."""
+    low, high = sorted(map(_luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def ink(ground: str) -> str:
+    """Black or white: what can be read on this colour. Its contrast is always above 4.5."""
+    return max("#000000", "#ffffff", key=lambda colour: contrast(colour, ground))
+
+
+def sized(figure: go.Figure, height: int) -> go.Figure:
+    """`figure` in the look of the series, `height` pixels high, with room for its titles.
 
     On a page a figure takes the width there is: that of its layout would cut it in small windows.
-    kaleido, which makes the pictures, also goes by the template's.
     """
-    figure.update_layout(template=LOOK, height=height)
-    figure.layout.template.layout.width = width
-    return figure
+    title = (figure.layout.title.text or "").split("<br>")
+    title = [part for line in title for part in textwrap.wrap(line, TITLE)]
+    rows = [note.text.count("<br>") + 1 for note in figure.layout.annotations if note.text]
+    top = 32 + 18 * len(title) + (4 + 15 * max(rows) if rows else 0)
+    if len(title) > 1:
+        figure.layout.title.pad = dict(l=10, t=24)  # plotly draws the first of several higher
+    titled = dict(title_text="<br>".join(title), margin_t=top)
+    return figure.update_layout(template=LOOK, height=height, **titled)
 
 
 def in_words(figure: go.Figure, says: str) -> dict:
@@ -117,7 +154,7 @@ def drawing(name: str, says: str) -> None:
 
 
 def _caption(says: str) -> None:
-    display(HTML(f"<p><em>{html.escape(says)}</em></p>"))
+    display(HTML(f"{CORNERS}<p><em>{html.escape(says)}</em></p>"))
 
 
 def _colour(colours, name: str, i: int) -> str:
@@ -127,16 +164,17 @@ def _colour(colours, name: str, i: int) -> str:
     return (colours or NEUTRAL)[i % len(colours or NEUTRAL)]
 
 
-def _finish(figure, title, x_title, y_title, reference=None, size=(380, 720), **layout):
-    """Titles, the look, the size, and `reference` `{name: value}` as dashed horizontals."""
-    reference = reference or {}
-    for name, value in reference.items():
-        dashed = dict(line=dict(dash="dash", color=GREY), annotation_font_color=GREY)
-        figure.add_hline(float(value), annotation=dict(text=name, x=1, xanchor="left"), **dashed)
-    right = max([30, *(40 + 8 * len(name) for name in reference)])
-    layout = dict(margin=dict(t=84 if layout.get("showlegend") else 56, r=right)) | layout
+def _finish(figure, title, x_title, y_title, reference=None, height=380, **layout):
+    """Titles, the look, the height, and `reference` `{name: value}` as dashed horizontals.
+
+    Their names stand in the legend: beside the plot they would take its width.
+    """
+    for name, value in (reference or {}).items():
+        line = dict(dash="dash", color=GREY)
+        figure.add_hline(float(value), line=line, name=name, showlegend=bool(name))
+        layout["showlegend"] |= bool(name)
     titles = dict(title=title, xaxis_title=x_title, yaxis_title=y_title)
-    return sized(figure.update_layout(**titles, **layout), *size)
+    return sized(figure.update_layout(**titles, **layout), height)
 
 
 def lines(x, ys: dict, *, title, x_title, y_title, reference=None, colours=None, digits=4):
@@ -159,7 +197,8 @@ def bars(
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
         colour = _colour(colours, name, i)
-        figure.add_bar(x=list(x), y=numbers(y), name=name, marker_color=colour)
+        named = dict(name=name, showlegend=bool(name))
+        figure.add_bar(x=list(x), y=numbers(y), marker_color=colour, **named)
     _same_height_for_shares(figure, ys.values())
     figure.update_xaxes(type="category", dtick=1)  # every name, also in a small window
     shown = dict(showlegend=len(ys) > 1, barmode="group")
@@ -191,18 +230,39 @@ def heatmap(
     `signed` centres the colours on zero; `text` writes the values into the cells.
     """
     z = np.asarray(z, dtype=float)
-    top = float(np.abs(z).max()) if top is None else top
+    top = numbers(np.abs(z).max() if top is None else top)
     figure = go.Figure(_cells(z, x, y, top, signed, text))
     figure.update_traces(colorbar_title=unit).update_xaxes(type="category")
     figure.update_yaxes(autorange="reversed", type="category")
-    return _finish(figure, title, x_title, y_title, size=(460, 620))
+    return _finish(figure, title, x_title, y_title, height=460)
 
 
 def _cells(z, x, y, top, signed, text, digits=4) -> go.Heatmap:
     scale = dict(zmin=-top if signed else 0, zmax=top)
     scale |= dict(colorscale=DIVERGING if signed else SEQUENTIAL)
-    written = dict(texttemplate="%{z:.2f}", textfont=dict(size=11)) if text else {}
+    written = {}
+    if text:
+        written = cell_texts([[f"{v:.2f}" for v in row] for row in z], z, **scale)
     return go.Heatmap(z=numbers(z, digits), x=list(x), y=list(y), **scale, **written)
+
+
+def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
+    """What a heatmap of `z` needs to show `texts`, each in black or white: what its cell needs.
+
+    plotly's own choice is a dark grey, which has half the contrast it needs on a middle tone.
+    """
+    places = np.clip((np.asarray(z, dtype=float) - zmin) / ((zmax - zmin) or 1), 0, 1)
+    stops, colours = zip(*colorscale)
+    channels = [[int(colour[i : i + 2], 16) for colour in colours] for i in (1, 3, 5)]
+    mixed = np.stack([np.interp(places, stops, channel) for channel in channels], -1)
+
+    def cell(text, rgb):
+        colour = ink("#{:02x}{:02x}{:02x}".format(*rgb.round().astype(int).tolist()))
+        return text if colour == "#000000" else f"<span style='color:{colour}'>{text}</span>"
+
+    inked = [[cell(t, rgb) for t, rgb in zip(*row)] for row in zip(texts, mixed)]
+    shown = dict(texttemplate="%{text}", textfont=dict(size=12, color="#000000"))
+    return dict(text=inked, hoverinfo="x+y+z", **shown)
 
 
 def gallery(
@@ -219,16 +279,16 @@ def gallery(
 ):
     """Small heatmaps `[n, rows, columns]` side by side under their names, on one scale."""
     rows = -(-len(patterns) // columns)
-    spaces = dict(horizontal_spacing=0.012, vertical_spacing=0.28 / max(rows, 2))
-    figure = make_subplots(rows, columns, subplot_titles=list(names), **spaces)
+    spaces = dict(horizontal_spacing=0.012, vertical_spacing=0.5 / max(rows, 2))
+    names = [name.replace(" ", "<br>") for name in names]  # they are narrow
+    figure = make_subplots(rows, columns, subplot_titles=names, **spaces)
     for i, pattern in enumerate(patterns):
         cells = _cells(pattern, x, y, top, signed, text, digits=2)
         figure.add_trace(cells, row=i // columns + 1, col=i % columns + 1)
-    figure.update_traces(showscale=False).update_annotations(font_size=11)
+    figure.update_traces(showscale=False).update_annotations(font_size=12)
     bare = dict(showticklabels=False, ticks="")
     figure.update_xaxes(**bare).update_yaxes(autorange="reversed", **bare)
-    size = (90 + 118 * rows, 900)
-    return _finish(figure, title, "", "", size=size, margin=dict(l=20, r=20, t=80, b=20))
+    return _finish(figure, title, "", "", height=90 + 130 * rows, margin=dict(l=10, r=10, b=20))
 
 
 def scatter3d(
@@ -260,7 +320,7 @@ def scatter3d(
     for name, points in (joined or {}).items():
         middle = np.mean(points, 0)
         middle *= 1.14 * (radius or np.linalg.norm(middle)) / np.linalg.norm(middle)
-        _line3d(figure, [*points, middle], name, line=dict(width=2, color="#999"))
+        _line3d(figure, [*points, middle], name, line=dict(width=2, color="#888"))
     for i, (name, tip) in enumerate((arrows or {}).items()):
         line = dict(width=6, color=_colour(colours, name, i))
         _line3d(figure, [[0, 0, 0], tip], name, line=line)
@@ -268,9 +328,8 @@ def scatter3d(
     axes = {f"{a}axis": dict(title=f"u{n}", **axis) for a, n in zip("xyz", "₁₂₃")}
     camera = dict(eye=dict(x=1.37, y=0.82, z=0.77))
     scene = dict(**axes, aspectmode="data", camera=camera)
-    below = dict(y=-0.02, yanchor="top", x=0, xanchor="left", itemsizing="constant")
-    around = dict(scene=scene, legend=below, margin=dict(l=0, r=0, t=60, b=40))
-    return _finish(figure, title, "", "", size=(560, 720), **around)
+    around = dict(scene=scene, legend_itemsizing="constant", margin=dict(l=0, r=0, b=0))
+    return _finish(figure, title, "", "", height=520, **around)
 
 
 def _xyz(points) -> dict:
@@ -298,11 +357,12 @@ def _net(radius) -> np.ndarray:
 def strips(groups: dict, *, title, y_title, reference=None):
     """One dot for each model: `{group: [models]}`, spread sideways in a fixed way."""
     figure, marker = go.Figure(), dict(size=7, opacity=0.75, color=NEUTRAL[0])
+    dots = dict(mode="markers", marker=marker, showlegend=False)
     for i, (name, values) in enumerate(groups.items()):
         values = numbers(values)
         order = np.argsort(np.argsort(values))
         x = numbers(i + 0.5 * ((order * 0.618) % 1 - 0.5))
-        figure.add_scatter(x=x, y=values, mode="markers", name=name, marker=marker)
+        figure.add_scatter(x=x, y=values, name=name, **dots)
     _same_height_for_shares(figure, groups.values())
     ticks = dict(tickvals=list(range(len(groups))), ticktext=list(groups))
     figure.update_xaxes(**ticks, showgrid=False, tickangle=0)
@@ -332,6 +392,8 @@ def circuitsvis(view, key: str):
     """A CircuitsVis view as small, stable HTML: its script from the CDN, its id from `key`.
 
     Left to itself the library asks the network on display and may put 1.3 MB of script into the
-    output, under a random id. Give each view of a notebook its own key.
+    output, under a random id. Give each view of a notebook its own key. It draws in black, so it
+    stands on a light ground, whatever the page's.
     """
-    return HTML(re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view)))
+    view = re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view))
+    return HTML(f"<div style='{CARD}; color-scheme:light; padding:8px'>{view}</div>")

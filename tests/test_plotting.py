@@ -69,7 +69,7 @@ def test_every_figure_is_shown_in_words_too(displayed, monkeypatch):
     (bundle, settings), (caption, _) = displayed
     assert bundle["text/plain"] == says and settings["metadata"]["image/png"]["alt"] == says
     assert bundle[P.MIME]["layout"]["meta"] == {"says": says}
-    assert caption.data == f"<p><em>{html.escape(says)}</em></p>" and "<bar>" not in caption.data
+    assert f"<p><em>{html.escape(says)}</em></p>" in caption.data and "<bar>" not in caption.data
     config = bundle[P.MIME]["config"]
     assert not config["displaylogo"] and not config["showSendToCloud"] and not config["scrollZoom"]
 
@@ -79,9 +79,7 @@ def test_a_figure_takes_the_width_of_the_page_and_a_picture_its_own(name):
     """plotly fills what no layout fixes; kaleido asks the template where the layout is silent."""
     layout = builders()[name].layout
     assert layout.width is None and layout.autosize is None and layout.height >= 200
-    widths = dict(lines=720, bars=720, heatmap=620, gallery=900, scatter3d=720, strips=720)
-    assert layout.template.layout.width == widths[name]
-    assert pio.templates[P.LOOK].layout.width is None  # of this figure only
+    assert layout.template.layout.width == P.WIDTH
 
 
 @pytest.mark.parametrize("says", ["", "  \n"])
@@ -99,10 +97,13 @@ def test_numbers_are_rounded_lists_without_minus_zero():
 # ---------------------------------------------------------------- colours
 
 
-def luminance(colour):
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+WHITE = "#ffffff"
+
+
+def test_contrast_is_that_of_wcag():
+    assert P.contrast("#000000", WHITE) == P.contrast(WHITE, "#000000") == 21
+    assert P.contrast("#777777", WHITE) == pytest.approx(4.48, abs=0.005)  # its known near miss
+    assert P.contrast(P.RED, P.RED) == 1
 
 
 def test_every_colour_with_a_meaning_stands_out_from_the_ground():
@@ -110,7 +111,68 @@ def test_every_colour_with_a_meaning_stands_out_from_the_ground():
     assert [len(m) for m in meanings] == [5, 4, 8, 4]
     for meaning in meanings:
         assert len(set(meaning)) == len(meaning)
-        assert all(1.05 / (luminance(colour) + 0.05) >= 3 for colour in meaning)
+        assert all(P.contrast(colour, WHITE) >= 3 for colour in meaning)
+    look = pio.templates[P.LOOK].layout
+    assert P.contrast("#888888", WHITE) >= 3 and look.xaxis.linecolor == "#888"
+
+
+def test_letters_have_the_contrast_that_letters_need():
+    for colour in [*P.TOKEN_INKS, P.GREY, "#222222"]:
+        assert P.contrast(colour, WHITE) >= 4.5, colour
+    assert pio.templates[P.LOOK].layout.font.color == "#222"
+    assert len(set(P.TOKEN_INKS)) == len(P.TOKEN_INKS) == len(P.TOKEN_COLOURS)
+    for ground in [*P.TOKEN_COLOURS, *P.PART_COLOURS.values(), *P.OUTPUT_COLOURS, *P.NEUTRAL]:
+        assert P.contrast(P.ink(ground), ground) >= 4.5, ground
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_number_in_a_cell_can_be_read_on_its_colour(signed):
+    """The colour of a cell between two stops, as plotly mixes it: by each channel."""
+    z = np.linspace(-1 if signed else 0, 1, 41)[None]
+    (trace,) = P.heatmap(z, title="", x=range(41), y=[""], signed=signed, text=True).data
+    stops = [(at * 2 - 1 if signed else at, colour) for at, colour in trace.colorscale]
+    for value, written in zip(z[0], trace.text[0]):
+        ends = zip(stops, stops[1:])
+        (low, a), (high, b) = next(pair for pair in ends if pair[0][0] <= value <= pair[1][0])
+        share = (value - low) / (high - low)
+        mixed = [
+            round((1 - share) * int(a[i : i + 2], 16) + share * int(b[i : i + 2], 16))
+            for i in (1, 3, 5)
+        ]
+        letters = WHITE if "color:#ffffff" in written else trace.textfont.color
+        assert P.contrast("#" + "".join(f"{c:02x}" for c in mixed), letters) >= 4.5, value
+        assert f"{value:.2f}" in written
+    assert trace.hoverinfo == "x+y+z"  # the letters are not said twice
+
+
+# ---------------------------------------------------------------- room
+
+
+def test_letters_keep_their_order_of_size_and_none_is_small_on_a_phone():
+    """A picture of 400 px is shown 344 px wide on a phone of 390."""
+    look = pio.templates[P.LOOK]
+    axes = [look.layout.xaxis.title, look.layout.yaxis.title, look.layout.scene.zaxis.title]
+    scale = look.data.heatmap[0].colorbar.title
+    sizes = [axis.font.size for axis in axes] + [scale.font.size, look.layout.font.size]
+    assert max(sizes) < look.layout.title.font.size
+    small = [text.font.size for figure in builders().values() for text in figure.layout.annotations]
+    small += [P.heatmap(np.eye(2), title="", text=True).data[0].textfont.size]
+    assert min(sizes + small) * 344 / P.WIDTH >= 9
+
+
+def test_a_long_title_gets_lines_and_room_and_names_of_panels_theirs():
+    titles = ["Short", "A title of more than forty-two letters, in two lines", "A line<br>and one"]
+    made = [P.bars([1], x="a", title=title, y_title="").layout for title in titles]
+    assert [one.title.text.count("<br>") for one in made] == [0, 1, 1]
+    assert all(len(part) <= P.TITLE for one in made for part in one.title.text.split("<br>"))
+    tops = [one.margin.t for one in made]
+    assert tops[0] + 18 == tops[1] == tops[2]
+    names = ["7: 0.86 failed", "8: 0.9"]
+    gallery = P.gallery(np.zeros((2, 8, 8)), names, title="Short").layout
+    assert [note.text for note in gallery.annotations] == ["7:<br>0.86<br>failed", "8:<br>0.9"]
+    assert gallery.margin.t >= tops[0] + 3 * 15
+    again = P.sized(P.gallery(np.zeros((2, 8, 8)), names, title="Short"), 300).layout
+    assert again.margin.t == gallery.margin.t and again.height == 300
 
 
 def test_a_colour_is_chosen_by_an_argument_and_never_by_a_name():
@@ -140,11 +202,14 @@ def test_bars_and_strips_of_shares_have_one_height():
         assert build({"a": [-0.1, 0.2]}, **TITLES).layout.yaxis.range is None
 
 
-def test_references_are_dashed_lines_with_their_name():
+def test_references_are_dashed_lines_with_their_name_in_the_legend():
     figure = P.bars([0.5, 0.6], x="ab", reference={"chance": 0.25}, **TITLES)
-    (line,), (name,) = figure.layout.shapes, figure.layout.annotations
-    assert (line.y0, line.y1, line.line.dash) == (0.25, 0.25, "dash") and name.text == "chance"
-    assert figure.layout.margin.r > P.bars([0.5], x="a", **TITLES).layout.margin.r
+    (line,), (bars,) = figure.layout.shapes, figure.data
+    assert (line.y0, line.y1, line.line.dash) == (0.25, 0.25, "dash")
+    assert line.name == "chance" and line.showlegend and figure.layout.showlegend
+    assert not bars.showlegend and not P.bars([0.5], x="a", **TITLES).layout.showlegend
+    figure = P.bars([0.5, 0.6], x="ab", reference={"": 0.25}, **TITLES)  # said elsewhere
+    assert not figure.layout.shapes[0].showlegend and not figure.layout.showlegend
 
 
 def test_heatmap_has_its_names_and_scale():
@@ -152,7 +217,10 @@ def test_heatmap_has_its_names_and_scale():
     figure = P.heatmap(z, x="ab", y="cd", title="", signed=True, text=True, unit="logit")
     (trace,) = figure.data
     assert (trace.zmin, trace.zmax) == (-2, 2) and trace.colorbar.title.text == "logit"
-    assert list(trace.x) == ["a", "b"] and list(trace.y) == ["c", "d"] and "z" in trace.texttemplate
+    assert P.heatmap(z / 3, x="ab", y="cd", title="", signed=True).data[0].zmax == 0.6667
+    assert (
+        list(trace.x) == ["a", "b"] and list(trace.y) == ["c", "d"] and "text" in trace.texttemplate
+    )
     (trace,) = P.heatmap(abs(z), title="", top=4).data
     assert (trace.zmin, trace.zmax) == (0, 4) and trace.texttemplate is None
     assert list(P.heatmap(np.zeros((8, 8)), title="").data[0].x) == INPUT_NAMES
@@ -207,6 +275,7 @@ def test_circuitsvis_has_a_stable_id():
     view = "<div id='circuits-vis-9b2-ff'/><script>render('circuits-vis-9b2-ff')</script>"
     text = P.circuitsvis(view, "all").data
     assert text.count("circuits-vis-all") == 2 and "9b2" not in text
+    assert "background:#fff" in text and "color:#222" in text  # also on a dark page
 
 
 # ---------------------------------------------------------------- drawings
@@ -226,7 +295,7 @@ def test_drawings_have_a_title_words_and_the_colours_of_the_parts(name, displaye
         and 'role="img"' in bundle["text/html"]
     )
     assert "max-width:100%" in bundle["text/html"] and bundle["text/plain"] == "What <it> shows."
-    assert caption.data == "<p><em>What &lt;it&gt; shows.</em></p>"
+    assert "<p><em>What &lt;it&gt; shows.</em></p>" in caption.data
 
 
 def test_an_unknown_drawing_and_one_without_words_are_refused(displayed):

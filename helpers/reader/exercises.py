@@ -157,9 +157,9 @@ def _draw(yours, target=None) -> None:
         top, signed = float(np.abs(yours).max()) or 1.0, bool((yours < 0).any())
         axes = dict(x=list(range(columns)), y=list(range(rows)), top=top, signed=signed)
         title = "Your matrix" + (" and the target" if len(pair) > 1 else "")
-        text = columns <= 10  # more do not fit into the cells
+        text = columns * len(pair) <= 16  # more do not fit into the cells
         figure = P.gallery(pair.values(), pair, title=title, columns=len(pair), text=text, **axes)
         says = f"{title}, {rows} by {columns}: values from {yours.min():.2f} to {yours.max():.2f}."
-        return P.show(P.sized(figure, 320, 320 * len(pair)), says)
+        return P.show(P.sized(figure, 320), says)
     rows = [[n, *(f"{v:,.6g}" for v in value.ravel()[:8])] for n, value in pair.items()]
     display(P.table(rows, ["", *range(min(yours.size, 8))]))

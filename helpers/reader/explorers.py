@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import html
 import operator
+import re
 import sys
 import threading
 from dataclasses import replace
@@ -41,8 +42,11 @@ def _read(tokens) -> list[int]:
     try:
         return T.read_tokens(tokens)
     except ValueError:
-        so_far = f"“{tokens}” is no input yet" if tokens else "an input is asked for"
-        raise ValueError(f"{so_far}: type eight digits from 0 to 3, as in {EXAMPLE}.") from None
+        typed = re.sub(r"[\s,]", "", tokens if isinstance(tokens, str) else _text(tokens))
+    wrong = [f"{name} is “{t}”" for name, t in zip(T.INPUT_NAMES, typed) if t not in "0123"]
+    many = "so far" if len(typed) < T.LENGTH else "are too many"
+    what = wrong[0] if wrong else f"{len(typed)} digits {many}"
+    raise ValueError(f"{what}: type eight digits from 0 to 3, as in {EXAMPLE}.")
 
 
 def _text(tokens) -> str:
@@ -81,20 +85,21 @@ def task_figure(tokens=EXAMPLE):
     }
     count = {name: sum(map(operator.eq, row, target)) for name, row in answers.items()}
     rows = {"target": target}
-    rows |= {f"{name}: {count[name]} of 8": row for name, row in answers.items()}
+    rows |= {f"{name}:<br>{count[name]} of 8": row for name, row in answers.items()}
     marks = [[f"{a} ✓" if a == t else str(a) for a, t in zip(row, target)] for row in rows.values()]
     title = f"Input {_text(x)} → target {_text(target)}"
     axes = dict(x=T.OUTPUT_NAMES, y=list(rows), x_title="output position", y_title="")
-    figure = P.heatmap(list(rows.values()), title=title, **axes)
+    z = list(rows.values())
+    figure = P.heatmap(z, title=title, **axes)
     colours = [[(t + d) / 4, P.TOKEN_COLOURS[t]] for t in range(4) for d in (0, 1)]
-    scale = dict(zmin=-0.5, zmax=3.5, colorscale=colours, showscale=False, xgap=2, ygap=2)
-    figure.update_traces(text=marks, texttemplate="%{text}", textfont=dict(size=16, color="#000"))
+    scale = dict(zmin=-0.5, zmax=3.5, colorscale=colours)
+    figure.update_traces(**P.cell_texts(marks, z, **scale), **scale)
     right = "; ".join(f"{name}: {n} of 8 right" for name, n in count.items())
     says = (
         f"For the input {_text(x)} the target is {_text(target)}. {right}. "
         "On average over all inputs the constant gets 2 of 8, like a guess."
     )
-    return _sized(figure.update_traces(**scale)), says
+    return _sized(figure.update_traces(showscale=False, xgap=2, ygap=2)), says
 
 
 # ---------------------------------------------------------------- 02: the forward pass
@@ -169,7 +174,7 @@ def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: 
     curve = P.lines(range(steps), {"loss": losses}, reference={"": np.log(4)}, **axes)
     curve.update_yaxes(range=[0, 2])
     bars = P.bars(now, title="", y_title="accuracy", reference={"": 0.25})
-    names = ["Loss (dashed: ln 4, guessing)", "Last 15 batches (dashed: chance)"]
+    names = ["Loss<br>(dashed: ln 4, guessing)", "Last 15 batches<br>(dashed: chance)"]
     says = f"{title}. Nothing is trained yet."
     if steps:
         says = f"{title}. The loss is {losses[-1]:.3f}. Right in the last batches: {_shares(now)}."
@@ -230,7 +235,8 @@ def line_figure(model, output: int = 1, tokens=EXAMPLE, mlp: float = 1.0, attent
     x = _read(tokens)
     figure, says = L.line_figure(line, output, mlp, attention, x)
     own = T.TOKEN_NAMES[line.model_says(x, mlp, attention)[output]]
-    says = f"{figure.layout.title.text}. {says} The model itself, at these strengths, says {own}."
+    title = figure.layout.title.text.replace("<br>", " ")
+    says = f"{title}. {says} The model itself, at these strengths, says {own}."
     return _sized(figure), says
 
 
@@ -272,13 +278,13 @@ def ablation_figure(
     score = f"{accuracy.mean():.1%} right on {data}; input {_text(x)}"
     bars = P.bars(accuracy, title="", y_title="accuracy", reference={"": 0.25})
     rows = [f"{n} ({t})" for n, t in zip(T.OUTPUT_NAMES, target)]
-    axes = dict(x=T.TOKEN_NAMES, y=rows, x_title="next token", y_title="output (right answer)")
+    axes = dict(x=T.TOKEN_NAMES, y=rows, x_title="next token", y_title="")
     panel = P.heatmap(logits, title="", signed=True, unit="logit", **axes)
     says = (
         f"{off}: {score}. By output: {_shares(accuracy.tolist())}. For this input it says "
         f"{_text(logits.argmax(-1).tolist())}, and {_text(target)} is right.{note}"
     )
-    names = ["accuracy (dashed: chance)", f"logits, input {_text(x)}"]
+    names = ["accuracy<br>(dashed: chance)", "logits of an output<br>(and its right answer)"]
     return _beside(f"{off}<br>{score}", names, bars, panel), says
 
 
@@ -286,24 +292,22 @@ def ablation_figure(
 
 
 def _sized(figure):
-    return P.sized(figure, HEIGHT, 660)
+    return P.sized(figure, HEIGHT)
 
 
 def _beside(title, names, *figures):
     """Two figures with one title, each with the axes it had, under its name."""
-    both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.26)
+    both = make_subplots(1, 2, subplot_titles=names, horizontal_spacing=0.22)
     for column, one in enumerate(figures, 1):
         at = dict(row=1, col=column)
         both.add_traces(one.data, rows=1, cols=column)
         both.update_xaxes(one.layout.xaxis, **at).update_yaxes(one.layout.yaxis, **at)
         for line in one.layout.shapes:
             both.add_hline(y=line.y0, line=line.line, **at)
-        bar = dict(x=0.38 if column == 1 else 1.01, thickness=12, title=dict(text=""))
+        bar = dict(x=0.195 if column == 1 else 0.805, len=0.39, title=dict(text=""))  # below it
         both.update_traces(colorbar=bar, selector=dict(type="heatmap"), **at)
-    both.update_annotations(font_size=12)
-    title = dict(text=title, y=0.92 if "<br>" in title else 0.97)
-    both.update_layout(title=title, showlegend=False, margin_t=90)
-    return _sized(both)
+    both.update_annotations(font_size=13)
+    return _sized(both.update_layout(title=title, showlegend=False))
 
 
 def _put(out: W.Output, figure, says: str) -> None:
@@ -344,9 +348,10 @@ class Explorer(W.VBox):
         self.redraw()
 
     def __repr__(self):  # what a page without a kernel shows
+        # ipywidgets cuts it after 110 letters, and a phone breaks a line after 38.
         return (
-            "Here is an explorer: to move it, run this cell and all cells above it "
-            "(click a cell, press Shift+Enter). The figure above shows where it starts."
+            "Here is an explorer. To move it,\nrun the cells from the top (Shift+Enter).\n"
+            "The figure above is its start."
         )
 
     def ask(self, _change=None) -> None:
@@ -391,7 +396,7 @@ class Explorer(W.VBox):
 
 def _control(widget, name, value, width="auto", **settings):
     """A widget with its whole name beside it, no wider than the page."""
-    layout = dict(width=width, min_width="150px", max_width="100%")
+    layout = dict(width=width, min_width="150px", max_width="100%", margin="2px 12px 2px 2px")
     style = dict(description_width="initial")
     return widget(description=name, value=value, style=style, layout=layout, **settings)
 
@@ -506,7 +511,7 @@ class TrainingExplorer(Explorer):
     def __init__(self, losses, accuracies):
         start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
         row = [
-            _steps("model", "article", list(KINDS), "330px"),
+            _steps("model", "article", list(KINDS), "360px"),
             _control(W.IntText, "seed", 0, "150px"),
             _control(W.FloatText, "rate", RECIPE.lr, "150px", step=0.01),
             W.Button(description="Train", button_style="primary"),

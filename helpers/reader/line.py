@@ -21,7 +21,7 @@ from helpers.model import Zoo, as_zoo, stream_table, unembed
 POINTS = 181  # of each curve
 FINE = 4001  # points between which a border is sought
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-INK = ["#fff", "#000", "#000", "#000", "#fff"]  # what can be read on the colour of each token
+INK = [P.ink(colour) for colour in P.TOKEN_COLOURS]  # what can be read on the colour of each token
 HERE = dict(symbol="triangle-down", size=14, color="#000")  # where one input is
 BOS_DASH = ["solid"] * T.DIGITS + ["dot"]
 
@@ -132,16 +132,19 @@ def _is_right(line: Line, output: int, source: int, place: float, mlp: float) ->
 
 
 def _strip(figure, stretches, y: float, width: int, room: float, **at) -> None:
-    """The stretches as a coloured strip, "says t" written in where there is `room` for it."""
+    """The stretches as a coloured strip; written in is "says t", which needs `room`, or "t"."""
     for token in range(T.VOCAB):
         x = [v for a, b, t in stretches if t == token for v in (a, b, None)]
         style = dict(color=P.TOKEN_COLOURS[token], width=width)
         _silent(figure, x=x, y=[y] * len(x), mode="lines", line=style, **at)
-    wide = [(a, b, t) for a, b, t in stretches if b - a > room / 3]
-    words = [("says " if b - a > room else "") + T.TOKEN_NAMES[t] for a, b, t in wide]
-    ink = dict(color=[INK[t] for *_, t in wide], size=12)
-    middle = [(a + b) / 2 for a, b, _ in wide]
-    _silent(figure, x=middle, y=[y] * len(wide), mode="text", text=words, textfont=ink, **at)
+    written = []
+    for a, b, token in stretches:
+        name = T.TOKEN_NAMES[token]
+        fits = [w for w in (f"says {name}", name) if b - a > room * (len(w) + 1) / len("says t ")]
+        written += [((a + b) / 2, fits[0], INK[token])] if fits else []
+    middle, words, inks = zip(*written)
+    style = dict(mode="text", text=words, textfont=dict(color=inks, size=12))
+    _silent(figure, x=middle, y=[y] * len(words), **style, **at)
 
 
 def _silent(figure, x, row=1, col=1, **trace) -> None:
@@ -161,7 +164,7 @@ def _curves(figure, line, output, window, mlp, legend, **at) -> None:
         x, y = P.numbers(grid), P.numbers(logits[:, token], 3)
         figure.add_scatter(x=x, y=y, mode="lines", line=style, **text, **at)
     names = _names(grid, logits)
-    ink = dict(color=[P.TOKEN_COLOURS[t] for t, *_ in names], size=14)
+    ink = dict(color=[P.TOKEN_INKS[t] for t, *_ in names], size=14)
     text = [f"<b>{T.TOKEN_NAMES[t]}</b>" for t, *_ in names]
     placed = dict(mode="text", text=text, textfont=ink, textposition="top center")
     _silent(
@@ -216,16 +219,16 @@ def _verdicts(figure, line, output, top, mlp, attention, **at) -> None:
     _silent(figure, middles, y=y, mode="text", text=marks, textfont_size=16, **at)
 
 
-def _panel(figure, line, output, window, mlp, attention=1.0, legend=True, col=1) -> None:
+def _panel(figure, line, output, window, mlp, attention=1.0, col=1, panels=1) -> None:
     low, high, top = window
     at = dict(row=1, col=col)
-    _curves(figure, line, output, window, mlp, legend, **at)
-    room = 0.16 * (high - low)
+    _curves(figure, line, output, window, mlp, col == 1, **at)
+    room = 0.15 * panels * (high - low)
     _strip(figure, line.stretches(output, low, high, mlp), _rows(top)["answer"], 24, room, **at)
     _verdicts(figure, line, output, top, mlp, attention, **at)
 
 
-def _finish(figure, window, title: str, width: int):
+def _finish(figure, window, title: str):
     """The axes and the look that all pictures of one output share."""
     low, high, top = window
     step = 10 if top < 30 else 20
@@ -235,10 +238,7 @@ def _finish(figure, window, title: str, width: int):
     figure.update_yaxes(tickvals=[*names.values()], ticktext=[*names])
     figure.update_yaxes(title="logit", col=1)
     figure.update_xaxes(range=[low, high], title="place on the line")
-    below = dict(y=-0.2, yanchor="top", x=0.5, xanchor="center")
-    around = dict(t=84, r=20, b=96)
-    figure.update_layout(title=title, showlegend=True, legend=below, margin=around)
-    return P.sized(figure, 480, width)
+    return P.sized(figure.update_layout(title=title, showlegend=True), 480)
 
 
 def _at(strength: float) -> str:
@@ -275,8 +275,9 @@ def line_figure(line: Line, output: int = 1, mlp=(0.0, 1.0), attention: float = 
     window, title = _window(line, output), f"y{output}: the line, and the answer at each place"
     names, space = [_at(strength) for strength in strengths], dict(horizontal_spacing=0.05)
     figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, **space)
+    figure.update_annotations(font_size=13)
     for col, strength in enumerate(strengths, 1):
-        _panel(figure, line, output, window, strength, attention, col == 1, col)
+        _panel(figure, line, output, window, strength, attention, col, len(names))
         _dots(figure, line, output, window[2], attention, row=1, col=col)
         if tokens is not None:
             place = attention * line.place_of(tokens, output)
@@ -289,7 +290,7 @@ def line_figure(line: Line, output: int = 1, mlp=(0.0, 1.0), attention: float = 
         title = f"y{output} of {''.join(map(str, T.read_tokens(tokens)))} (▼): "
         title += f"source {source}, says {T.TOKEN_NAMES[said]} {mark}"
     says = " ".join(in_words(line, output, strength, attention) for strength in strengths)
-    return _finish(figure, window, title, 660 if len(names) == 1 else 1000), says
+    return _finish(figure, window, title), says
 
 
 def _check(line: Line, output) -> None:
@@ -320,9 +321,9 @@ def line_slider(line: Line, output: int = 1):
     for trace, visible in zip(figure.data, steps[last]["args"][1]):
         trace.visible = visible
     now = dict(prefix="strength of the MLP: ", xanchor="left", font_size=14)
-    slider = dict(steps=steps, active=last, currentvalue=now, y=-0.32, pad=dict(t=10), len=0.9)
-    figure = _finish(figure, window, f"y{output}: slide the strength of the MLP", 660)
-    figure.update_layout(sliders=[slider | dict(x=0.05)], margin_b=210, height=600)
+    slider = dict(steps=steps, active=last, currentvalue=now, x=0.05, y=0, pad=dict(t=55), len=0.9)
+    figure = _finish(figure, window, f"y{output}: slide the strength of the MLP")
+    figure.update_layout(sliders=[slider], height=600)
     says = [in_words(line, output, strength) for strength in (0.0, 0.5, 1.0)]
     return figure, " ".join(says)
 
@@ -344,22 +345,22 @@ def path_figure(line: Line, tokens=T.EXAMPLE, mlp: float = 1.0):
 
         place = line.place_of(x, output)
         strip = line.stretches(output, low, high, mlp)
-        _strip(figure, [(scaled(a), scaled(b), t) for a, b, t in strip], y, 20, 9.0)
+        _strip(figure, [(scaled(a), scaled(b), t) for a, b, t in strip], y, 20, 21.0)
         said = line.says(output, place, mlp)
         mark = "✓" if said == (source + 1) % T.DIGITS else "✗"
         _silent(figure, [scaled(place)], y=[y + 0.42], mode="markers", marker=HERE)
         names.append(f"y{output}, source {source}")
         answer = f"{source} → {T.TOKEN_NAMES[said]} {mark}"
-        right = dict(mode="text", text=[answer], textposition="middle right", textfont_size=15)
-        _silent(figure, [101], y=[y], **right)
+        right = dict(mode="text", text=[answer], textposition="middle right", cliponaxis=False)
+        _silent(figure, [100], y=[y], **right)  # in the margin, which is wide enough
         heard.append(f"y{output}: source {source} lies where {T.TOKEN_NAMES[said]} is highest")
     ticks = dict(tickvals=[-float(i) for i in range(len(names))], ticktext=names)
     figure.update_yaxes(**ticks, range=[-len(names) + 0.4, 0.8], showgrid=False)
-    figure.update_xaxes(range=[0, 113], showticklabels=False, showgrid=False, zeroline=False)
+    figure.update_xaxes(range=[0, 100], showticklabels=False, showgrid=False, zeroline=False)
     figure.update_xaxes(title="place on the line of each output (▼)")
     title = f"Input {''.join(map(str, x))}: eight places, eight stretches ({_at(mlp)})"
-    figure.update_layout(title=title, showlegend=False, margin=dict(l=110, t=56, r=20, b=50))
-    return P.sized(figure, 440, 760), ". ".join(heard) + "."
+    figure.update_layout(title=title, showlegend=False, margin_r=70)
+    return P.sized(figure, 440), ". ".join(heard) + "."
 
 
 # ---------------------------------------------------------------- README's drawing
@@ -384,7 +385,7 @@ def line_svg(line: Line, output: int = 1) -> str:
         grid = torch.linspace(low, high, 61, dtype=line.usual.dtype)
         logits = line.logits(output, grid, strength)
         for token, place, value in _names(grid, logits):
-            ink = dict(colour=P.TOKEN_COLOURS[token], weight="bold")
+            ink = dict(colour=P.TOKEN_INKS[token], weight="bold")
             body.append(_text(x(place), y(value) - 6, T.TOKEN_NAMES[token], 16, **ink))
         for token, curve in enumerate(logits.T):
             points = " ".join(f"{x(float(p))},{y(float(v))}" for p, v in zip(grid, curve))
