@@ -1,13 +1,13 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 1 · The task and its dataset
 #
 # A neural network is mostly a **black box**: we count how often its answers are right.
-# **Mechanistic interpretability** opens the box and asks which small parts compute what, and how they form **circuits**.
-# That networks learn circuits is a hypothesis, which we test on a task whose rule fits into one line.
-# The series follows an article, *From Zero to (Mechanistic) Interpretability*, and tests each step.
+# **Mechanistic interpretability** opens the box and asks which parts compute what, and how they form **circuits**: parts that together do one thing.
+# That networks learn circuits is a hypothesis; we test it on a task whose rule fits into one line.
+# The series follows an article, [*From Zero to (Mechanistic) Interpretability*](https://kutay25.github.io/jekyll/update/2025/03/18/toy-transformer.html), and tests each step.
 #
 # **Question:** What must a model know to solve this task, and can we check it on every input?
 #
@@ -18,8 +18,6 @@
 #
 # **Time:** about 30 minutes, and 10 more for the exercises.
 # **You should know:** Python, and what a PyTorch tensor is.
-# **Before this:** nothing.
-# **Next:** [02_transformer](02_transformer.ipynb).
 #
 # Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
 
@@ -87,7 +85,7 @@ print(sequence)
 # An **autoregressive** model sees at each position the tokens so far, its **context**, and gives each possible next token a probability.
 # To write, it picks one, adds it to the context, and goes on.
 # Large language models do the same with thousands of positions and tens of thousands of tokens; we have 17 and 5.
-# Our input asks for these eight predictions:
+# Our input asks for eight predictions:
 
 # %%
 for end in range(9, 17):
@@ -109,6 +107,9 @@ print(tuple(sequences.shape))
 print("first", sequences[0].tolist())
 print("last ", sequences[-1].tolist())
 
+# %% [markdown]
+# A `claim` compares what was measured with a bound set before; it prints one line, or stops.
+
 # %%
 rows = [tuple(row) for row in sequences.tolist()]
 claim("all-sequences", len(set(rows)))
@@ -118,8 +119,7 @@ assert torch.equal(sequences, T.full_sequences())  # later notebooks use this on
 # ## Which tokens can be known at all?
 #
 # We count in how many ways a sequence can begin.
-# If one more token makes four times as many beginnings, four tokens were possible, equally often: the best guess is right one time in four.
-# If it makes no more, the token was certain.
+# If one more token makes four times as many, the best guess at it is right one time in four; if it makes no more, the token was certain.
 
 # %%
 beginnings = []
@@ -188,16 +188,18 @@ show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-ma
 
 # %% [markdown]
 # This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
+# A larger matrix would do the whole task, reversal too.
+# The article wanted a task neither trivial nor too hard to open; we ask not *whether* it can be solved, but *how* a transformer does it.
 #
 # A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.
 # The article reasons: for reversal alone attention would be enough, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
 # We call this **the clean story**.
 #
-# **Write down what you think:** must a transformer trained *without* an MLP fail?
-# [06_ablation](06_ablation.ipynb) asks again and trains 32 of them.
+# **Predict:** of 32 transformers trained *without* an MLP, how many become exact?
+# `compare` prints a prediction beside what is measured; this one waits for [06_ablation](06_ablation.ipynb).
 
 # %%
-my_prediction = ...  # your answer: one of "always", "mostly", "seldom" (or leave it)
+my_prediction = ...  # your answer: a number from 0 to 32 (or leave it)
 
 # %%
 compare(my_prediction, "in 06_ablation")
@@ -217,7 +219,7 @@ for token in range(4):
 claim("slice-starts-with-3", (tail[:, 1] == 3).sum())
 
 # %% [markdown]
-# Every sequence there begins with 3 and ends with $y_7 = 0$: such a hold-out asks the same last question 5,536 times.
+# Every input there begins with 3, so every sequence ends with $y_7 = 0$: such a hold-out asks the same last question 5,536 times.
 #
 # The first row of the tail is our input.
 # The article says that it shuffles before it cuts; its code does not.
@@ -248,7 +250,8 @@ claim("split-is-a-partition", len(together))
 # %% [markdown]
 # ## Explore: how much does half of the rule get right?
 #
-# Two answers below know half of the rule; the *best constant* says the same for every input.
+# Two answers below know half of the rule.
+# The *best constant* always gives the same eight tokens, those right most often in the train set.
 # Below the figure, type *your* eight tokens or move the sliders.
 # For which inputs is reversing not needed?
 
@@ -261,12 +264,12 @@ E.explore_task()
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: the rule in code
 #
-# *★☆☆ easy, about 5 minutes.*
+# *★☆☆ easy, 5 minutes.*
 # Write the rule: from a list of eight digits to a list.
 
 
@@ -290,7 +293,7 @@ X.check("01-targets", my_targets)
 # %% [markdown]
 # ### Exercise: a rule with a gap
 #
-# *★★☆ medium, about 5 minutes.*
+# *★★☆ medium, 5 minutes.*
 # Somebody reverses and adds 1, but forgets the mod: after 3 comes 4, which is never right.
 # On what share of the inputs (0 to 1) are *all eight* outputs right?
 

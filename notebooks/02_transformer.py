@@ -1,26 +1,25 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 2 · A transformer, computed by hand
 #
-# Nothing in a transformer is hidden.
+# A transformer is a black box because it is large, not because anything in it is hidden.
 # Ours has 360 numbers, and its forward pass is a few matrix products that you can write yourself.
 #
 # **Question:** What happens between the tokens and the answer?
 #
 # **You will**
 # - see the parts in one picture, and count their parameters;
-# - compute each part for our input, and compare it with the library's value;
+# - compute each part for our input, and compare it with what TransformerLens computes;
 # - let the model write its answer;
 # - see on a sphere everything that attention can tell apart.
 #
 # **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** matrix products, and what a softmax is.
 # **Before this:** [01_dataset](01_dataset.ipynb).
-# **Next:** [03_training](03_training.ipynb).
 #
-# Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
+# Run the cells from the top.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -64,6 +63,9 @@ model = load_trained()
 # %%
 drawing("architecture")
 
+# %% [markdown]
+# **TransformerLens**, a library for looking into transformers, builds the model from this configuration; `load_trained` then sets the weights.
+
 # %%
 for name, value in CONFIG.items():
     print(f"{name:20} {value}")
@@ -89,7 +91,7 @@ claim("parameters", sum(weights.numel() for weights in model.parameters()))
 #
 # ## How does a token become a vector?
 #
-# The library runs the model on our input and keeps every intermediate value in a **cache**.
+# TransformerLens runs the model on our input and keeps every intermediate value in a **cache**.
 # The last token, $y_7$, is left out, because nothing comes after it.
 
 # %%
@@ -134,7 +136,7 @@ assert_equal(normed, cache["blocks.0.ln1.hook_out"])
 # ## How does a position find what it needs?
 #
 # Each position makes three vectors.
-# Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over when it is found.
+# Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over.
 # The matrices $W_Q$, $W_K$ and $W_V$ make them; with $W_O$, which writes the result back, they are an attention **head**.
 # Larger models split their width among many heads; ours has one, of width `d_head` = 4.
 
@@ -175,7 +177,7 @@ print("weight on the source, y0 to y7:", P.numbers(on_source, 2))
 compare(my_prediction, (on_source > 0.9).sum())
 
 # %% [markdown]
-# Here most rows look at their source only; [04_attention](04_attention.ipynb) asks what the others do.
+# Here six of eight rows look almost only at their source; [04_attention](04_attention.ipynb) asks what the others do.
 #
 # Each position collects the values by these weights (**z** in the library), and $W_O$ writes the result into the stream.
 
@@ -188,7 +190,7 @@ resid_mid = resid_pre + attn_out
 # %% [markdown]
 # ## What does the MLP compute?
 #
-# It has sixteen **neurons**.
+# The MLP, also called **feed-forward network**, has sixteen **neurons**.
 # Each takes a weighted sum of what it reads, passes it on only when it is positive (**ReLU**), and adds its own direction to the stream.
 # No position sees another one here.
 
@@ -223,13 +225,12 @@ print("most probable:", probabilities.argmax(-1).tolist())
 print("target:       ", target.tolist())
 
 # %% [markdown]
-# This was one whole forward pass.
-# A large transformer has more layers, more heads and longer vectors.
+# This was one whole forward pass; a large transformer has more layers, more heads and longer vectors.
 #
 # ## Can the model write the answer alone?
 #
 # So far the model read the right outputs and predicted the next.
-# Now the model gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
+# Now it gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
 
 # %%
 text = tokens[:, :9]
@@ -243,8 +244,7 @@ claim("writes-the-answer", torch.equal(text[0, 9:], target))
 # ## What can attention tell apart at all?
 #
 # The input of attention depends on the token and on its position only.
-# Sixteen positions times five tokens would be 80 points.
-# How many are there?
+# Sixteen positions times five tokens would be 80 points; how many are there?
 
 # %%
 digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
@@ -287,13 +287,12 @@ show(P.bars(spread, **axes, title=title), "spread")
 claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
 
 # %% [markdown]
-# Where the four points of a position lie close together, the position dominates; where they lie apart, the token does.
-# In this model the token dominates at $x_7$, of all positions: [04_attention](04_attention.ipynb) asks what for.
+# Where the four points of a position lie close together, the position dominates; where they lie apart, as at $x_7$ here, the token does.
+# [04_attention](04_attention.ipynb) asks what for.
 #
 # ## Explore: what stands at each stop of the forward pass?
 #
-# The figure shows one of eighteen stops, the neurons.
-# The cell after it steps through all of them with a slider, and takes other tokens.
+# The figure shows one of eighteen stops, the neurons; the cell after it steps through all, and takes other tokens.
 
 # %%
 P.show(*E.forward_figure(model, stop="neurons"))
@@ -304,12 +303,12 @@ E.explore_forward(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: a model without its MLP
 #
-# *★☆☆ easy, about 5 minutes.*
+# *★☆☆ easy, 5 minutes.*
 # Take the whole MLP away, with everything that belongs to it.
 # How many parameters are left?
 
@@ -333,9 +332,9 @@ X.check("02-parameters", my_count)
 # %% [markdown]
 # ### Exercise: the attention pattern
 #
-# *★★☆ medium, about 10 minutes.*
+# *★★☆ medium, 10 minutes.*
 # Write the pattern of one head from its queries `q` and keys `k`, both `[position, d_head]`: scores, scaling, causal mask, softmax.
-# Give back `[position, position]`, one row for each query, for any size.
+# Give back `[position, position]`, for any size.
 
 
 # %%
@@ -363,7 +362,7 @@ X.check("02-pattern", my_pattern)
 # ## What you have
 #
 # - You have seen the parts in one picture, and counted their 360 parameters.
-# - You have computed each part for our input, equal to the library's value.
+# - You have computed each part for our input, as TransformerLens does.
 # - You have let the model write its answer.
 # - You have seen all 61 points that attention can tell apart.
 #
@@ -376,11 +375,11 @@ X.check("02-pattern", my_pattern)
 #
 # TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
 #
-# | older | here |
-# |---|---|
-# | `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)` |
-# | `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)` |
-# | `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy |
-# | edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern` |
-# | edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it |
+# older | here
+# ---|---
+# `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)`
+# `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)`
+# `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy
+# edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern`
+# edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it
 # </details>

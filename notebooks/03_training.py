@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 3 · Training
@@ -18,9 +18,8 @@
 # **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** what a gradient is, and roughly what an optimiser does.
 # **Before this:** [02_transformer](02_transformer.ipynb).
-# **Next:** [04_attention](04_attention.ipynb).
 #
-# Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
+# Run the cells from the top.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -72,8 +71,7 @@ print("our input:", T.EXAMPLE, "  its target:", *example[0, 9:].tolist())
 #
 # The **loss** says how wrong a model is: the mean of $-\log p$, where $p$ is the probability that it gave to the right token (the *cross-entropy*).
 # We take the eight output tokens only, because nothing could predict the random inputs.
-# The logarithm is the natural one, so the unit is the **nat**.
-# To guess among four digits costs $\ln 4$.
+# The logarithm is the natural one, so the unit is the **nat**; to guess among four digits costs $\ln 4$.
 # And a new model?
 # (Its **seed** fixes the random start and the order of the examples.)
 
@@ -100,14 +98,13 @@ print("steps at most:", RECIPE.max_steps)
 # %% [markdown]
 # - **AdamW** is the usual optimiser; its rate `lr` falls along a cosine.
 # - A gradient longer than `clip` is shortened, so that no batch throws the model away.
-# - Training stops after `patience` batches without a wrong token. The hold-out is not used for this.
+# - Training stops after `patience` batches without a wrong token, and at the latest after seven epochs (the article's takes 30). The hold-out plays no part.
 #
 # <details><summary>Why float64, numpy's random numbers, rounded gradients and the CPU?</summary>
 #
 # So that your run is ours: two processors differ in the last digit of a sum, and training makes the difference grow.
 # With gradients rounded to a grid of 2⁻²⁰ they nearly always take the same step.
 # For operations so tiny a GPU is slower.
-# (The article trains for 30 epochs; this recipe allows seven.)
 # </details>
 
 # %%
@@ -134,7 +131,7 @@ def one_step(model, optimizer, step, batch):
 # %% [markdown]
 # ## The loop
 #
-# Each output has its source at another distance: y0 is predicted at its own, y7 fourteen places behind.
+# Each output is predicted at another distance from its source: y0 at the position of its source, y7 fourteen positions later.
 # **Before you run it:** which output will be the last to have nine of ten tokens right?
 
 # %%
@@ -188,7 +185,7 @@ figure = P.lines(middles, curves, **axes, title=title, colours=colours)
 show(figure.update_yaxes(range=[0, 1.05]), "accuracy-by-output")
 
 # %%
-for share in (0.48, 0.9):
+for share in (0.48, 0.9):  # 0.48: a little below one half, around which the curves pause
     first = (smooth > share).int().argmax(0) + 7  # the first step with so many right
     order = sorted(zip(first.tolist(), T.OUTPUT_NAMES))
     print(f"above {share:.0%}:", ",  ".join(f"{name} at {at}" for at, name in order))
@@ -226,11 +223,12 @@ if SEED == 0:
 
 # %% [markdown]
 # Seed 0 learns pairs of answers in turn, not positions.
-# Until about step 170 the curves of 0 and 2 tend to be mirror images, and so do those of 1 and 3: the model knows the pair and guesses within it.
+# From step 120 to 170 the curves of 0 and 2 tend to be mirror images, and so do those of 1 and 3.
+# This fits a model that knows the pair and guesses within it.
 # Then it tells 0 from 2, and later 1 from 3.
 #
 # Why these pairs?
-# [05_mlp](05_mlp.ipynb) will show that attention writes places on a line, the direction in which its output varies most.
+# What attention writes varies most in one direction, a line ([05_mlp](05_mlp.ipynb)).
 # In what order do the answers lie on it in the end?
 
 # %%
@@ -249,12 +247,11 @@ if SEED == 0:
 
 # %% [markdown]
 # Each pair is one half of the line.
-# This fits a training that finds first the half, then the place; one seed is no proof.
+# Perhaps training finds the half first, and where in it later; one seed is no proof.
 #
 # ## Which step first answers our input?
 #
-# Our input is in the train set; when was it shown?
-# And when was it right, as the loop asked before each step?
+# Our input is in the train set: when was it shown, and when was it right?
 
 # %%
 shown = (answers == example[:, 9:]).all(-1).any(-1).nonzero().flatten()
@@ -268,7 +265,7 @@ print("and always right from step", wrong_steps[-1] + 1, "on")
 #
 # ## Is it right on everything?
 #
-# Now the hold-out, for the first time, and then every sequence there is, with all eight tokens right.
+# Now the hold-out, for the first time, and then every sequence there is.
 
 # %%
 on_holdout, everywhere = n_right(model, holdout).item(), n_right(model).item()
@@ -279,8 +276,8 @@ if SEED == 0:
     claim("trained-exact", everywhere)
 
 # %% [markdown]
-# We call a model that is right on all 65,536 inputs **exact**.
-# This one read no sequence twice, and some never: there is a rule in these 360 numbers.
+# It is **exact**: right on all 65,536 inputs.
+# It read no sequence twice, and some never: there is a rule in these 360 numbers.
 #
 # Are your weights the stored ones, which the other notebooks load?
 
@@ -297,7 +294,7 @@ if SEED == 0:
 # %% [markdown]
 # ## Was it luck?
 #
-# `helpers/training.py` has the same loop for many seeds at once, and must find the same weights:
+# `helpers/training.py` runs this loop for many seeds at once, and must find the same weights:
 
 # %%
 by_hand = build("article", seed=SEED)
@@ -332,12 +329,12 @@ title = "The seeds that failed, output by output"
 show(P.heatmap(by_position(failed), **axes, title=title), "failed-seeds")
 
 # %% [markdown]
-# The interval says more: if we trained many more seeds, the share of exact ones would probably lie in it.
+# If we trained many more seeds, the share of exact ones would probably lie in the interval.
 # Seeds 7 and 19 only guess at one or two outputs; in seeds 9 and 25 several outputs are right only some of the time.
 #
 # ## Does success last?
 #
-# We train our own seed three times as long, and beside it seed 7, which had failed after all 3,276 steps.
+# We train our own seed three times as long, and beside it seed 7, which failed.
 
 # %% tags=["nbval-ignore-output"]
 PATIENT = dataclasses.replace(RECIPE, patience=RECIPE.max_steps)  # never stops early
@@ -389,12 +386,12 @@ E.explore_training(losses, by_output)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell; nothing later depends on it.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: half of the answer
 #
-# *★☆☆ easy, about 5 minutes.*
+# *★☆☆ easy, 5 minutes.*
 # A model always knows the right pair, 0 and 2 or 1 and 3, and guesses within it.
 # **Predict:** what is its loss, in nats per token (three digits)?
 
@@ -416,7 +413,7 @@ X.check("03-half-known", my_loss_value)
 # %% [markdown]
 # ### Exercise: the loss of the last eight tokens
 #
-# *★★☆ medium, about 10 minutes.*
+# *★★☆ medium, 10 minutes.*
 # Write the loss without `cross_entropy`: the mean of $-\log p$ of the right tokens, over $y_0 … y_7$ only.
 # `logits` is `[batch, 16, 5]`, `tokens` is `[batch, 17]`; at position 8 the model predicts the token at position 9.
 

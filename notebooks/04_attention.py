@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 4 · Where the model looks
@@ -13,14 +13,13 @@
 # - draw where each output looks, for our input and for all inputs;
 # - replace the pattern while the model runs, and count what is still right;
 # - see one output say something by looking *away*, and find out why;
-# - ask the same of the exact ones among 32 seeds.
+# - ask the same of those of 32 seeds that are **exact**, right on every input.
 #
 # **Time:** about 35 minutes, and 15 more for the exercises.
 # **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [03_training](03_training.ipynb).
-# **Next:** [05_mlp](05_mlp.ipynb).
 #
-# Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
+# Run the cells from the top.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -67,7 +66,7 @@ claim("exact-04", n_right(model)[0])
 #
 # TransformerLens keeps what a model computes on the way: `run_with_cache`.
 # Of the pattern, `[batch, head, query, key]`, we cut out the queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys BOS and $x_0 … x_7$.
-# As in the source article we take four sequences; our input is the first.
+# As in the article we take four sequences; our input is the first.
 
 # %%
 sample = sequences[60_000:60_004]
@@ -84,9 +83,8 @@ show(P.heatmap(pattern[0], title=title, **axes), "pattern-of-our-input")
 
 # %% [markdown]
 # The same pattern in **CircuitsVis**, a viewer that many papers use.
-# It shows all 16 positions, and a row has the name of the token that is *read* there: y0 is predicted in the row of x7.
-# Point at a token to see where it looks.
-# The view needs scripts and the network: if the box stays empty, the figure above shows the same rows.
+# It has all 16 positions, and names a row by the token that is *read* there: y0 is predicted in the row of x7.
+# If the box stays empty (it needs scripts and the network), the figure above shows the same rows.
 
 # %%
 read_here = zip(T.POSITION_NAMES[1:], sample[0, 1:16].tolist())
@@ -98,12 +96,12 @@ P.circuitsvis(view, "whole-pattern")
 # %% [markdown]
 # ## Is it so on every input?
 #
-# One picture is one sequence.
-# Here is the mean over all 65,536:
+# One picture is one sequence; here is the mean over all 65,536.
+# A value that can be changed has a name, its **hook point**.
 
 # %%
-PATTERN = "blocks.0.attn.hook_pattern"  # its full name, as hooks want it
-print(len(model.hook_dict), "points have such a name:", *list(model.hook_dict)[:3], "…")
+PATTERN = "blocks.0.attn.hook_pattern"  # the hook point of the pattern
+print(len(model.hook_dict), "hook points:", *list(model.hook_dict)[:3], "…")
 _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
 mean = everywhere.mean(0)  # [output, key]
@@ -115,7 +113,7 @@ claim("rows-on-the-diagonal", min(on_source[i] for i in (1, 2, 4, 5, 7)))
 claim("y0-half-on-its-source", on_source[0])
 
 # %% [markdown]
-# In **the clean story** attention reverses and the MLP adds 1, so every output looks at its source.
+# In **the clean story** attention reverses and the MLP adds 1, so every output looks at its **source**, the input token that decides it.
 # Five rows do, two give their source most of their weight, and y0 about half.
 # Yet every answer is right.
 # Is y0 an exception because it is predicted *at the position of* $x_7$, its source, so that the token is already in the stream?
@@ -124,7 +122,7 @@ claim("y0-half-on-its-source", on_source[0])
 #
 # A picture does not show what would happen if the head looked elsewhere.
 # So we change the pattern while the model runs, an **intervention**, and count on all inputs.
-# A **hook** does it: a function that gets a value while the model runs, and gives back what the model shall use instead.
+# A **hook** does it: a function that gets the value at a hook point, and gives back what the model shall use instead.
 #
 # **First: is it enough to look at the source?**
 # We force every output to look at its source, with weight 1.
@@ -167,7 +165,7 @@ frozen = accuracy(fixed)
 
 # %% [markdown]
 # **Third: which outputs need attention at all?**
-# We replace what attention writes at each position by its mean over all inputs: **silent attention**, which still writes, but says nothing about the input.
+# We replace what attention writes at each position by its mean over all inputs: **silent attention** still writes, but says nothing about the input.
 # **Before you run it:** which outputs stay right?
 
 # %%
@@ -200,10 +198,11 @@ claim("frozen-breaks-y0-and-y6", frozen[[0, 6]].max())
 claim("silent-attention-breaks-y0", silent[0])
 
 # %% [markdown]
-# We call a row **clean** if the ideal reversal leaves its output right on every input, and a model clean if all its rows are.
+# We call an output **clean** if the ideal reversal leaves it right on every input, and a model clean if all its outputs are.
+# (The clean *story* says more: also that the MLP adds 1.)
 # In this model y1 to y7 are clean, and y0 is not.
 # The mean pattern does worse at y0 and y6: it is an average that the model never uses.
-# And y0 *could* use the token at its own place, but it relies on attention like the others.
+# And y0 *could* use the token at its own position, but it relies on attention like the others.
 #
 # ## How does y0 speak without looking?
 #
@@ -234,7 +233,7 @@ claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 # %% [markdown]
 # The row looks at its source or away from it, *depending on the value of the source*.
 # If the head looks away for some values only, looking away tells which value it is: **coding by looking away**.
-# If it is the message, forcing y0 to look must spoil it.
+# If so, forcing y0 to look must spoil the message.
 # For which values does it?
 
 # %%
@@ -249,7 +248,7 @@ claim("forced-y0-fails-by-value", torch.equal(right, x7 != 3))
 # Only 3, and then y0 gives the answer for 1.
 # What would attention write at y0 if it looked at one key only?
 # With one layer this depends on the token and the position alone, so five vectors tell all.
-# How far are they from each other?
+# How far apart are they?
 
 # %%
 attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
@@ -264,8 +263,7 @@ P.table(rows, ["distance", *names])
 
 # %% [markdown]
 # Looked at fully, 1 and 3 are written to nearly the same vector, far from BOS.
-# So the model can hardly tell them apart by *what* it reads.
-# It tells them apart by *how much* it looks.
+# So the model can hardly tell them apart by *what* it reads; it does by *how much* it looks.
 # This is decided by the scores of the query at $x_7$, before the softmax:
 
 # %%
@@ -283,15 +281,14 @@ P.table(rows, ["", "score of x7 − score of BOS", "weight on x7, between these 
 #
 # <details><summary>And the article's pattern?</summary>
 #
-# The source article prints one pattern of its own model, on our input, and reads it as the reversal.
+# The article prints one pattern of its own model, on our input, and reads it as the reversal.
 # Three rows do not fit: y2 looks at two inputs, and y4 and y5 hardly at any.
 # Coding by looking away could explain them, but we cannot test a model that we do not have.
 # </details>
 #
 # ## Do other models work like this?
 #
-# We ask the exact ones of the 32 seeds.
-# First the mean patterns, with the mean weight on the source behind each seed:
+# First the mean patterns of the 32 seeds, with the mean weight on the source behind each:
 
 # %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
@@ -310,7 +307,7 @@ title = "Mean patterns of 32 seeds (rows y0 to y7, columns x0 to x7)"
 show(P.gallery(patterns[order][:, :, 1:9], names, title=title), "patterns-of-32-seeds")
 
 # %% [markdown]
-# `helpers.interventions` does the same in many models at once; on ours it must agree with the hooks:
+# `helpers.interventions` does the same in all exact models; on ours it must agree with the hooks:
 
 # %%
 exact, usual_patterns = zoo.where(zoo.exact), patterns[zoo.exact]
@@ -340,7 +337,7 @@ claim("zoo-frozen", counts["exact with a frozen pattern"].sum())
 claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
 
 # %% [markdown]
-# The ideal reversal is enough for y1 to y7 in most of these models, and for y0 in about half.
+# The ideal reversal is enough for y1 to y7 in most exact models, and for y0 in about half.
 # Where freezing costs something, the model attends *depending on the input*, as ours does at y0.
 # Does the row of y0 at least show in which models y0 relies on attention?
 
@@ -355,7 +352,7 @@ claim("zoo-lookers-rely", (looks & relies).sum())
 
 # %% [markdown]
 # If y0 does not look at $x_7$, the pattern alone cannot tell whether y0 relies on attention.
-# (Models that started from other weights are compared in [beyond/more](beyond/more.ipynb).)
+# (Other starts: [beyond/more](beyond/more.ipynb).)
 #
 # ## Explore
 #
@@ -372,12 +369,12 @@ E.explore_attention(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell; nothing later depends on it.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: the pattern of the clean story
 #
-# *★☆☆ easy, about 5 minutes.*
+# *★☆☆ easy, 5 minutes.*
 # Build the ideal pattern `[8, 16]`: each row, $y_i$, has a single 1, at its source. The columns are the positions 0 to 15; mind BOS.
 
 # %%
@@ -405,7 +402,7 @@ X.check("04-ideal-pattern", my_ideal_pattern)
 # %% [markdown]
 # ### Exercise: weight times norm
 #
-# *★★☆ medium, about 10 minutes.*
+# *★★☆ medium, 10 minutes.*
 # Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`.
 # An entry is the norm of what this key adds to this query's stream.
 
@@ -437,7 +434,7 @@ X.check("04-value-weighted", my_value_weighted)
 # - You have seen x7 = 3 coded by looking away, and found out why.
 # - You have asked the same of the exact ones among 32 seeds.
 #
-# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, and that takes an experiment.
+# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, which only an experiment shows.
 #
 # **Open:** attention brings the source, and what adds 1?
 # Next: [05_mlp](05_mlp.ipynb).

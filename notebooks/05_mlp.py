@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 5 · What attention writes, and what the MLP adds
@@ -18,9 +18,8 @@
 # **Time:** about 30 minutes, and 15 more for the exercises.
 # **You should know:** residual stream, layer norm and logits ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [04_attention](04_attention.ipynb).
-# **Next:** [06_ablation](06_ablation.ipynb).
 #
-# Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
+# Run the cells from the top.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -108,6 +107,7 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 
 # %% [markdown]
 # The lens does not support the clean story: it never finds the old token, and often finds the *new* one.
+# What the article prints agrees: before its MLP none of four outputs says its source, and two say the right answer.
 # (What the lens does not find may still be there in another code.)
 # So we look at what attention writes.
 
@@ -117,7 +117,7 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 # Suppose an output looks at one token only.
 # Attention writes the value of this token times $W_O$, and $W_U$ turns that into logits.
 # This table, from token to token, is the **OV circuit** (Elhage et al. 2021).
-# We subtract what all rows share, which does not depend on the token looked at, and what all columns share, which raises all logits alike.
+# We subtract what all rows share, whatever the token looked at, and what all columns share, which raises all logits alike.
 
 # %%
 stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
@@ -139,8 +139,7 @@ claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 # %% [markdown]
 # ## Is one number from attention enough?
 #
-# Take all that attention writes at the outputs, on all inputs, minus the mean of each output.
-# That is a cloud of points.
+# All that attention writes at the outputs, on all inputs, minus the mean of each output, is a cloud of points.
 # The singular value decomposition finds the direction in which the cloud is longest.
 
 # %%
@@ -156,7 +155,7 @@ claim("ov-is-one-direction", sizes[0] ** 2 / (sizes**2).sum())
 # %% [markdown]
 # Nearly all of the cloud's squared size lies along it.
 # Is that *enough*?
-# A **hook** is a function that TransformerLens calls at a named point of the forward pass; what it returns replaces the value there.
+# A **hook** is a function that TransformerLens calls at a hook point, a named value of the forward pass; what it returns replaces the value.
 # Ours keeps the mean and one number: how far along the direction.
 
 # %%
@@ -220,8 +219,7 @@ compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 # The map from places to stretches *is* the addition.
 # The MLP need not tell the places apart: against them it moves the borders, and source 3 comes to lie on the stretch of 0.
 #
-# Is the picture true, or only pretty?
-# It ignores which token stands at the output itself, and how the push varies.
+# The picture ignores which token stands at the output itself, and how the push varies.
 # Still, we let it predict every answer.
 
 # %%
@@ -280,7 +278,7 @@ claim("constant-mlp-y0", kept["whole mean"][0])
 # %% [markdown]
 # With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
 # A constant cannot add 1 to a token.
-# The push is mostly off the line. That part alone mends six outputs; $y_2$ and $y_7$ need both.
+# The push is mostly off the line; that part alone is enough for six outputs, and $y_2$ and $y_7$ need both.
 # Which of the 16 neurons make this push?
 
 # %%
@@ -309,7 +307,7 @@ E.explore_line(model)
 # ## Does this picture explain other models?
 #
 # Of 32 seeds, 28 are exact. In how many is one direction of attention enough, alone or with a constant MLP?
-# Do two directions help the others? (Three would be all that layer norm leaves of four numbers.)
+# Do two directions help the others? (Layer norm leaves three.)
 
 # %%
 exact = load_zoo("article")
@@ -342,17 +340,18 @@ claim("zoo-line-and-constant", enough[2])
 # %% [markdown]
 # A line is enough in about half of the exact models, a plane in nearly all.
 # The line with the *mean* push is enough in our seed only. (Another constant may do better than the mean.)
+# There $y_0$ loses the errors that it had with the mean push alone, so these need what attention writes off the line.
 # The picture of seed 0 is a mechanism, and not the only one.
 
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: four straight lines
 #
-# *★☆☆ easy, about 5 minutes.*
+# *★☆☆ easy, 5 minutes.*
 # Before the last layer norm divides, each logit is a straight line over the place: a height at place 0, and a slope.
 # Which token's line is highest at each place?
 # `places` is `[n]`, `starts` and `slopes` are `[token]`.
@@ -374,14 +373,13 @@ X.check("05-stretches", my_answers)
 #     return heights.argmax(-1)
 # ```
 #
-# Of four straight lines, first one and then another is highest.
-# That can change three times, so a line has room for four stretches.
+# The highest of four straight lines can change three times, so a line has room for four stretches.
 # </details>
 
 # %% [markdown]
 # ### Exercise: the OV circuit
 #
-# *★★☆ medium, about 10 minutes.*
+# *★★☆ medium, 10 minutes.*
 # Leave layer norms and biases out, and write the table `[token looked at, next token]` from the rows `E` `[token, d_model]` and the matrices `W_V`, `W_O`, `W_U`.
 
 # %%
@@ -400,7 +398,7 @@ X.check("05-ov", my_ov)
 #     return E @ W_V @ W_O @ W_U
 # ```
 #
-# From left to right: what is read, what is handed over, what is written, which logits that raises.
+# From left to right: what is read, handed over and written, and which logits that raises.
 # </details>
 
 # %% [markdown]
@@ -413,7 +411,7 @@ X.check("05-ov", my_ov)
 #
 # **Answer:** In this model attention writes each source token to a place on a line, and each place lies on the stretch of token + 1; the MLP adds a push that moves the borders of the stretches.
 #
-# This is the picture to draw on a napkin:
+# The picture to remember:
 
 # %%
 drawing("line")

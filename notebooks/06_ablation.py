@@ -1,5 +1,5 @@
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once an address is set in `pyproject.toml`.
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% [markdown]
 # # 6 · Taking parts away
@@ -18,9 +18,8 @@
 # **Time:** about 40 minutes, and 15 more for the exercises.
 # **You should know:** [04_attention](04_attention.ipynb).
 # **Before this:** [05_mlp](05_mlp.ipynb).
-# **Next:** [beyond/more](beyond/more.ipynb), what did not fit.
 #
-# Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
+# Run the cells from the top.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -95,14 +94,15 @@ print(f"without W_out {no_W_out.mean():.2%}, without W_O {no_W_O.mean():.2%}")
 claim("zeroed-W_out", no_W_out.mean())
 
 # %% [markdown]
-# Without $W_O$ every output guesses.
-# Without $W_{out}$ more than three quarters stay right, some outputs on every input. Why these?
+# Without $W_O$ attention writes the same for every input, and every output is right one time in four: $y_0$ too, although its source is at its own position.
+# Without $W_{out}$ more than three quarters stay right, some outputs on every input.
+# Why these outputs?
 #
-# ## What does the picture foretell?
+# ## What does the picture predict?
 #
 # In the picture of [05_mlp](05_mlp.ipynb) attention writes a place on a line.
-# The place lies on a stretch, where one logit is the highest: that is the answer.
-# The MLP moves the borders.
+# The place lies on a **stretch**, a part of the line where one logit is the highest: that is the answer.
+# What the MLP adds, its **push**, moves the borders between stretches.
 # Without the MLP the stretches of 0 and 1 nearly close; at $y_2$ and $y_7$ they do not exist.
 #
 # Our input 32221200 has the sources 0, 0, 2, 1, 2, 2, 2, 3, for $y_0$ to $y_7$.
@@ -116,7 +116,7 @@ my_survivors = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
 def to_zero(value, hook):
-    """What a hook is: (value, place) -> the new value."""
+    """What a hook is: (value, hook point) -> the new value."""
     return torch.zeros_like(value)
 
 
@@ -146,9 +146,9 @@ claim("picture-foretells-the-answers", same)
 claim("never-the-source", (says == sources).sum())
 
 # %% [markdown]
-# The picture foretells nearly every token, and seven of our eight.
+# The picture predicts nearly every token, and seven of our eight.
 # (At $y_1$ our input lies close to two borders, and the model says BOS.)
-# The clean story foretells that the model without its MLP says the source token: it never does.
+# The clean story (attention reverses, the MLP adds 1) predicts that the model without its MLP says the source token: it never does.
 # **The order of the places already fits the answers; without the MLP some borders lie wrong.**
 #
 # And what lies between all and nothing?
@@ -166,7 +166,7 @@ pictures = {
     "MLP mean": line.predicts(),
     "attention<br>mean": line.predicts(attention=0.0),
 }
-foretold = [(says == targets).double().mean() for says in pictures.values()]
+predicted = [(says == targets).double().mean() for says in pictures.values()]
 
 # %%
 def half(value, tokens):
@@ -182,15 +182,15 @@ counted = [by_position(one).mean() for one in ablated]
 
 # %%
 axes = dict(x=list(pictures), x_title="what was done", y_title="accuracy, all inputs")
-both = {"foretold by the picture": foretold, "counted in the model": counted}
-show(P.bars(both, title="Foretold, then counted", **axes), "foretold-then-counted")
-misses = [abs(a - b).item() for a, b in zip(foretold, counted)]
+both = {"predicted by the picture": predicted, "counted in the model": counted}
+show(P.bars(both, title="Predicted, then counted", **axes), "predicted-then-counted")
+misses = [abs(a - b).item() for a, b in zip(predicted, counted)]
 print("the picture misses by", P.numbers(misses, 3))
 claim("picture-foretells-accuracy", max(misses[:3] + misses[4:]))
 claim("picture-misses-half", misses[3])
 
 # %% [markdown]
-# Five of six are foretold within two hundredths.
+# Five of six are predicted within two hundredths.
 # One is not: half of what the MLP *writes* keeps more right than half of its *mean*.
 # The picture knows only the mean push.
 # So the MLP does say a little about the input, and at half strength that little decides.
@@ -240,12 +240,11 @@ claim("mlp-resample", shares["mlp"][2])
 claim("zeroed-attention-y0-always-wrong", zero["attention"][0])
 
 # %% [markdown]
-# Three answers about one MLP, and none is wrong.
 # Zero asks: can the rest do without its output? (No: the rest counts on the push.)
 # The mean asks: does the rest use what it says about the input? (Hardly.)
 # Resampling asks: does it matter that the push belongs to this input? (A little: another push moves a border over some places.)
-# Attention carries the source, so y1 to y7 can only guess.
-# Only $y_0$ is always wrong, at zero: it counts on what attention always writes.
+# Attention carries the source: without it y1 to y7 are no better than a guess.
+# At zero $y_0$ is always wrong, although it still has its source: it counts on what attention always writes.
 #
 # ## Does our description run in place of the model?
 
@@ -256,7 +255,7 @@ drawing("circuit")
 # 1. Each token becomes a vector, and its position adds another.
 # 2. Attention looks at the source; $y_0$ looks at it or away, by its value.
 # 3. Attention writes a place on a line.
-# 4. The MLP pushes; its mean push is enough to put each place on the stretch of its answer.
+# 4. The mean push of the MLP is enough to put each place on the stretch of its answer.
 # 5. The unembedding says the token of that stretch.
 #
 # A description can leave something out, so we run it.
@@ -275,10 +274,10 @@ claim("circuit-is-enough", n_right(circuit).item())
 #
 # ## Do other models work like this?
 #
-# Of 32 seeds trained alike, 28 are exact.
+# Of 32 seeds trained alike, 28 are **exact**, right on every input.
 # [05_mlp](05_mlp.ipynb) asked in how many the line is enough.
 # How many need their MLP, and how many rely on attention at $y_0$?
-# Each count has a 95 % interval for the share among exact seeds that are trained like these.
+# Each count has a 95 % interval, for exact seeds trained like these.
 
 # %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
@@ -311,17 +310,15 @@ P.table([[name, k_of_n(k, 28)] for name, k in counts.items()], ["models", "how m
 
 # %% [markdown]
 # Seed 0 is an exception: in few of the 28 can the mean stand in for the MLP.
-# (Another constant might; we tried the mean only.)
-# Without $W_O$ an output knows only the token at its own place, which is the source at $y_0$ alone.
+# Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone.
 # [04_attention](04_attention.ipynb) counted more seeds that keep $y_0$, because there attention still wrote its mean.
 # The article's two figures over the 28, on three sets of inputs: [beyond/more](beyond/more.ipynb).
 #
 # ## Does the task need an MLP?
 #
-# Ablation says what a *trained* model relies on: it had an MLP while it was trained, and used it.
+# Ablation says what a *trained* model relies on: ours had an MLP in training, and used it.
 # What the task needs, only training without the part can show.
-# [01_dataset](01_dataset.ipynb) asked whether a transformer without an MLP can learn this task.
-# **Predict again:** of 32 seeds without an MLP, how many become exact?
+# **Predict again,** as in [01_dataset](01_dataset.ipynb): of 32 seeds without an MLP, how many become exact?
 
 # %%
 my_exact_without_mlp = ...  # your answer: a number from 0 to 32 (or leave it)
@@ -358,7 +355,7 @@ print("the largest of each row is the token plus 1:", k_of_n(plus_one, 32))
 claim("ov-alone-is-plus-one", plus_one)
 
 # %% [markdown]
-# (For the other three we did not look where the +1 is.)
+# (In the other three we did not look for it.)
 #
 # **Reliance is not necessity:** with $W_{out}$ zero none of the 28 stays exact, and 29 of 32 that never had an MLP are exact.
 # The first is about those models, the second about the task.
@@ -367,7 +364,7 @@ claim("ov-alone-is-plus-one", plus_one)
 #
 # A **proof** fixes the few tokens that matter to an output, and bounds what all others together can do, rounding included.
 # At best $y_0$ takes 4 cases, one for each source.
-# The others take 16, because the token at their own place counts too.
+# The others take 16, because the token at their own position counts too.
 # Where the bound is too wide, the proof asks for one more token.
 
 # %%
@@ -418,12 +415,12 @@ E.explore_ablation(model)
 # %% [markdown]
 # ## Exercises
 #
-# Put your answer in place of `...` and run the cell.
+# Replace each `...` and run the cell.
 
 # %% [markdown]
 # ### Exercise: whose answer?
 #
-# *★★☆ medium, about 5 minutes.*
+# *★★☆ medium, 5 minutes.*
 # What attention writes is replaced by what it writes for *another* input.
 # On what share of $y_1 … y_7$ does the model now give the other input's answer?
 
@@ -439,16 +436,16 @@ X.check("06-other-sequence", my_share)
 # my_share = 1.0
 # ```
 #
-# The place is the other input's, and the push is nearly the same.
+# The place is the other input's, and the answer follows it.
 # To put in the value of another run is called **activation patching**.
 # </details>
 
 # %% [markdown]
 # ### Exercise: a hook for one neuron
 #
-# *★★☆ medium, about 10 minutes.*
+# *★★☆ medium, 10 minutes.*
 # Write a function that makes a hook: it sets one neuron to zero, at every position.
-# The hook gets `value` `[batch, position, neuron]` and the place `hook`, and returns the new value.
+# The hook gets `value` `[batch, position, neuron]` and its hook point `hook`, and returns the new value.
 
 # %%
 def my_hook_for(neuron):
@@ -480,7 +477,7 @@ X.check("06-neuron-hook", my_hook_for)
 # A large model cannot be listed like this, and nothing here says that it writes places on lines.
 # What carries over are habits: say what you expect before you look, change the model to test a picture, ask more than one seed, write down what was not shown.
 #
-# Our input once more, from source to answer:
+# Our input once more:
 
 # %%
 figure, _ = path_figure(line, T.EXAMPLE)
@@ -489,12 +486,12 @@ show(figure, "our-path")
 # %% [markdown]
 # ## What you have
 #
-# - You have taken parts away, in place and with hooks, and foretold what breaks.
+# - You have taken parts away, in place and with hooks, and predicted what breaks.
 # - You have run a description of the model in place of the model.
 # - You have asked other seeds, and models that were trained without the part.
 # - You have a proof that the model is right on every input.
 #
 # **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; of 28 exact models the line is enough in 13, and with the mean push only in this one.
-# **Open:** how the others work, and which task needs an MLP: see [beyond/more](beyond/more.ipynb).
+# **Open:** how the others work, and which task needs an MLP ([beyond/more](beyond/more.ipynb)).
 #
 # To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.

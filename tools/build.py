@@ -87,7 +87,7 @@ def badge(name: str, address: str = ADDRESS) -> str:
     if not is_set(address):
         return (
             "This notebook opens in JupyterLab, "
-            "and on Colab once an address is set in `pyproject.toml`."
+            "and on Colab once `pyproject.toml` has an address."
         )
     page = address.removeprefix("https://github.com/")
     return (
