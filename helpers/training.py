@@ -252,7 +252,12 @@ def _train_shard(kind, seeds, recipe, max_steps, folder, device):
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
         path = Path(folder) / f"{what['kind']}-{seeds[0]}-{key}.safetensors"
         if path.exists():
-            tensors, _ = load(path)
+            tensors, note = load(path)
+            if wrong := [k for k, v in json.loads(json.dumps(what)).items() if note.get(k) != v]:
+                raise ValueError(
+                    f"{path} holds another shard: its {wrong[0]} is {note.get(wrong[0])}, "
+                    f"allowed is {what[wrong[0]]}"
+                )
             found: dict = {"weights": {}, "history": {}}
             for name, value in tensors.items():
                 part, _, rest = name.partition("/")

@@ -19,6 +19,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from helpers import census as C
 from helpers import survey as S
 from helpers import task as T
 from helpers.evaluation import one_thread
@@ -70,12 +71,12 @@ def measure_one(folder, kind: str, seeds: list[int], i: int) -> None:
         zoo, history = sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder)
         one = zoo.where(torch.arange(len(zoo)) == i)
         if "right" not in row:
-            row |= S.measure(one, everything=kind == "article")
+            row |= C.measure(one, everything=kind == "article")
         if kind == "article" and one.exact.all() and "cases" not in row:
             row["cases"] = torch.tensor(prove(one).cases)
-            row["pause"] = torch.tensor(S.pause_of(history["accuracy"][:, i]))
+            row["pause"] = torch.tensor(C.pause_of(history["accuracy"][:, i]))
             early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
-            row["pairs"] = S.pairs_said(early)
+            row["pairs"] = C.pairs_said(early)
     if set(row) != done:
         save(path, row, dict(kind=kind, seed=seeds[i]))
 

@@ -1,0 +1,398 @@
+"""A census of models: what is measured of each, and which descriptions run in its place.
+
+A description keeps less than the model has: of what attention writes, of the token at the output's
+own place, of what the MLP says. It is run in the model's place and counted on every input. With one
+layer the outputs do not meet, so each is counted by itself, and what attention writes on every
+input is computed once.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+
+from helpers import interventions as I
+from helpers import task as T
+from helpers.evaluation import by_position
+from helpers.model import (
+    as_zoo,
+    attention_writes,
+    layernorm,
+    linear,
+    stream_table,
+)
+
+N = T.LENGTH
+SEQUENCES = T.full_sequences()
+SOURCE = SEQUENCES[:, 1 : N + 1].flip(1).T  # [output, input]: the token that decides the answer
+OWN = SEQUENCES[:, N : 2 * N].T  # the token at the output's own place; at y0 this is its source
+ANSWER = SEQUENCES[:, N + 1 :].T
+# Sixteen inputs, x_k = a + k b mod 4, which show each pair (own token, source) once at each output
+# but y0. What depends on nothing else is counted on them, and each stands for 4096 inputs.
+_A, _B = torch.cartesian_prod(torch.arange(T.DIGITS), torch.arange(T.DIGITS)).T[..., None]
+FEW = T.number((_A + torch.arange(N) * _B) % T.DIGITS)
+KEYS = list(range(N, 0, -1))  # the positions of the sources of y0, y1, ...
+
+
+class Opened:
+    """One model, with what its parts write on all inputs.
+
+    `attn`, `stream`, `mlp` `[output, d_model, input]`: what attention writes, what stood there
+    before, what the MLP writes (zero in a model without one). `weight` `[output, input]`: how much
+    of its attention an output gives its source; `away` is `attn` with that weight taken away and
+    the others made larger in its place. ValueError unless it is one model of the series' task.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model):
+        self.zoo = zoo = as_zoo(model)
+        if len(zoo) != 1 or zoo.edits or zoo.task != "reverse_plus_one" or zoo.length != N:
+            raise ValueError(
+                "allowed is one model, without edits, that adds 1 to 8 digits reversed"
+            )
+        self.has_mlp = "blocks.0.mlp.in.weight" in zoo.weights
+        seen = {}
+
+        def watch(name):
+            return lambda value, tokens: seen.setdefault(name, value)
+
+        zoo.edited({"pattern": watch("pattern"), "attn_out": watch("attn")})(SEQUENCES)
+        self.attn = seen["attn"][0].permute(1, 2, 0).contiguous()
+        pattern = seen["pattern"][0]  # [input, output, key]
+        self.weight = torch.stack([pattern[:, i, k] for i, k in enumerate(KEYS)])
+        self.pattern = pattern.mean(0)
+        self.own = stream_table(zoo.weights)[N:, 0, :, : T.DIGITS]  # [output, d_model, token]
+        self.stream = by_token(self.own, OWN)
+        self.mlp = self.mlp_of(self.attn, self.stream)
+
+    @cached_property
+    def away(self) -> torch.Tensor:
+        def not_at_the_source(value, tokens):
+            value[..., range(N), KEYS] = 0
+            return value / value.sum(-1, keepdim=True).clamp(min=1e-300)
+
+        edited = self.zoo.edited({"pattern": not_at_the_source})
+        return I.record(edited, "attn_out", SEQUENCES)[0].permute(1, 2, 0).contiguous()
+
+    def mlp_of(self, attn: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
+        """What the MLP writes where it reads these two together."""
+        if not self.has_mlp:
+            return torch.zeros_like(stream)
+        return torch.stack([self._mlp(x) for x in attn + stream])
+
+    def _mlp(self, x):
+        w = self.zoo.weights
+        pre = linear(layernorm(x[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in")
+        return linear(pre.relu_(), w, "blocks.0.mlp.out")[0]
+
+    def silent_neurons(self) -> torch.Tensor:
+        """How many neurons are never on, at any output, on any input."""
+        w, on = self.zoo.weights, []
+        for x in self.attn + self.stream:
+            pre = linear(layernorm(x[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in")[0]
+            on.append((pre > 0).any(1))
+        return (~torch.stack(on).any(0)).sum()
+
+    def logits(self, resid: torch.Tensor) -> torch.Tensor:
+        """Logits `[output, vocab, n]` of a stream after the MLP `[output, d_model, n]`."""
+        w = self.zoo.weights
+
+        def read(x):
+            return linear(layernorm(x, w, "ln_final"), w, "unembed")
+
+        if resid.shape[-1] < 4096:  # a few inputs at all outputs at once
+            return read(resid[:, None])[:, 0]
+        return torch.stack([read(x[None])[0] for x in resid])
+
+    def says(self, attn=None, stream=None, mlp=None) -> torch.Tensor:
+        """The answers `[output, n]` with parts replaced. The MLP reads what is replaced, unless
+        what it writes is given too."""
+        attn = self.attn if attn is None else attn
+        stream = self.stream if stream is None else stream
+        mlp = self.mlp_of(attn, stream) if mlp is None else mlp
+        best, *others = self.logits(attn + stream + mlp).unbind(1)
+        answer = torch.zeros_like(best, dtype=torch.uint8)
+        for token, other in enumerate(
+            others, 1
+        ):  # argmax, the first of equals; quicker than torch's
+            answer.masked_fill_(other > best, token)
+            best = torch.maximum(best, other)
+        return answer
+
+    def right(self, *args, **parts) -> torch.Tensor:
+        """How many of all inputs are right at each output, with parts replaced as in `says`."""
+        return (self.says(*args, **parts) == ANSWER).sum(1)
+
+
+def by_token(table: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Columns `[output, d, n]` of a `table` `[output, d, token]` by `tokens` `[output, n]`."""
+    return torch.stack([rows[:, t] for rows, t in zip(table, tokens)])
+
+
+def means(value: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The table of the means of `value` `[output, d, n]` by token: `[output, d, token]`."""
+    member = F.one_hot(tokens, T.DIGITS).to(value)  # [output, n, token]
+    return value @ (member / member.sum(1, keepdim=True))
+
+
+# ---------------------------------------------------------------- descriptions of what is written
+
+
+def along(value: torch.Tensor, k: int, shared: bool, centred: bool) -> tuple:
+    """`value` `[output, d, n]` cut down to its mean at each output and its part along the `k`
+    directions in which it varies most: of all outputs together (`shared`), or of each. Also the
+    share of the squared size that they have, and the (first output's) directions `[d, k]`."""
+    mean = value.mean(2, keepdim=True)
+    varying = value - mean
+    if centred:
+        varying = varying - varying.mean(1, keepdim=True)
+    squares = varying @ varying.mT
+    sizes, found = torch.linalg.eigh(squares.sum(0, keepdim=True) if shared else squares)
+    found = found[..., -k:]  # ascending: the last are the largest
+    share = sizes[..., -k:].sum() / sizes.sum()
+    return mean + found @ (found.mT @ varying), share, found[0]
+
+
+def look_or_default(model: Opened) -> torch.Tensor:
+    """The table w V + (1 - w) d: an output looks at its source with the weight w that this token
+    has there in the mean, and what else it looks at is one default d, whatever the tokens."""
+    bias = model.zoo.weights["blocks.0.attn.o.bias"][0][:, None]
+    value = attention_writes(model.zoo.weights)[0, KEYS, : T.DIGITS].mT  # [output, d, token]
+    w = means(model.weight[:, None], SOURCE)
+    rest = means(model.attn, SOURCE) - bias - w * value
+    default = ((1 - w) * rest).sum(2, keepdim=True) / (1 - w).pow(2).sum(2, keepdim=True).clamp(
+        1e-12
+    )
+    return bias + w * value + (1 - w) * default
+
+
+def four_vectors(table: torch.Tensor) -> torch.Tensor:
+    """`table` `[output, d, token]` as m + g v: at y1 to y7 a mean and a factor at each, and four
+    vectors v that all of them share; y0 as it is. The best in the sense of squares."""
+    mean = table.mean(2, keepdim=True)
+    u, s, v = torch.linalg.svd((table - mean)[1:].flatten(1), full_matrices=False)
+    found = mean[1:] + (s[0] * u[:, :1] @ v[:1]).view(table[1:].shape)
+    return torch.cat([table[:1], found])
+
+
+# ---------------------------------------------------------------- the best constant for an MLP
+
+ROUNDS, STEPS = 4, 60
+
+
+def best_constant(model: Opened, resid=None, first=None, starts: int = 3) -> tuple:
+    """Search one vector for each output that can stand in for the MLP: (vectors `[output, d_model,
+    1]`, how many inputs are then right `[output]`).
+
+    By gradient, from `first` or the mean of what the MLP writes, then from zero and from random
+    vectors (`starts` in all), on a few inputs to which those that are worst are added. Nothing
+    found is no proof that there is none. `resid`: what the MLP would read, where that is not the
+    model's own.
+    """
+    resid = model.attn + model.stream if resid is None else resid
+    push = model.mlp.mean(2, keepdim=True) if first is None else first
+    size = push.norm(dim=1, keepdim=True).clamp(min=1.0)
+    best, most = push, torch.full((N,), -1)
+    generator = torch.Generator().manual_seed(0)
+    for start in range(starts):
+        vector = push if start == 0 else 0 * push
+        if start > 1:
+            random = torch.randn(push.shape, generator=generator, dtype=push.dtype)
+            vector = 2.0 ** (start % 3 - 1) * size * F.normalize(random, dim=1)
+        sample = torch.randint(len(SEQUENCES), (N, 256), generator=generator)
+        for _ in range(ROUNDS):
+            margin = margins(model, resid + vector, ANSWER)
+            count = (margin > 0).sum(1)
+            better = count > most
+            most, best = most.where(~better, count), best.where(~better[:, None, None], vector)
+            if (most == len(SEQUENCES)).all():
+                return best, most
+            worst = margin.topk(64, dim=1, largest=False).indices
+            sample = torch.cat([sample, worst], 1)
+            vector = _descend(model, resid, vector, sample)
+    return best, most
+
+
+def _descend(model, resid, vector, sample):
+    """`vector` after a few steps of Adam on the inputs `sample` `[output, k]`."""
+    few = torch.stack([x[:, s] for x, s in zip(resid, sample)])
+    wanted = ANSWER.gather(1, sample)
+    vector = vector.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([vector], lr=0.2)
+    with torch.enable_grad():
+        for _ in range(STEPS):
+            loss = F.cross_entropy(
+                model.logits(few + vector).transpose(0, 1)[None], wanted[None], reduction="none"
+            )
+            adam.zero_grad()
+            loss.mean(2).sum().backward()
+            adam.step()
+    return vector.detach()
+
+
+def margins(model: Opened, resid: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+    """The right logit less the highest other one `[output, n]`."""
+    logits, wanted = model.logits(resid), answer[:, None]
+    right = logits.gather(1, wanted)[:, 0]
+    others = logits.scatter_(1, wanted, -torch.inf).unbind(1)
+    highest = others[0]
+    for other in others[1:]:
+        highest = torch.maximum(highest, other)
+    return right - highest
+
+
+# ---------------------------------------------------------------- measurements
+
+
+@torch.no_grad()
+def measure(model, everything: bool = True) -> dict[str, torch.Tensor]:
+    """What the survey records of one model: name -> a number, `[8]` for y0 to y7, or `[8, 4]` by
+    source token too; `helpers.survey` says what each is. Not `everything`: what is quick, for the
+    models of other kinds."""
+    m = _Counted(model)
+    m.count_quick()
+    if everything:
+        if m.has_mlp:
+            m.count_mlp()
+        m.count_attention()
+        m.count_descriptions()
+    return m.out
+
+
+class _Counted(Opened):
+    """An opened model and what was counted of it, `out`."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.norm = "ln_final.weight" in self.zoo.weights
+        self.usual, self.push = (x.mean(2, keepdim=True) for x in (self.attn, self.mlp))
+        self.table = means(self.attn, SOURCE)
+        self.mean_own = self.own.mean(2, keepdim=True).repeat(1, 1, T.DIGITS)
+        self.mean_own[0] = self.own[0]  # at y0 the own token is the source
+        self.no_own = by_token(self.mean_own, OWN)
+        self.plane, *_ = along(self.attn, 2, True, self.norm)
+        self.out = {}
+
+    def count(self, name, attn=None, stream=None, mlp=None, bos=False):
+        """Count what is right with parts replaced, and how often it `bos` says BOS."""
+        says = self.says(attn, stream, mlp)
+        self.out[name] = (says == ANSWER).sum(1)
+        if bos:
+            self.out[f"{name}_bos"] = (says == T.BOS).sum()
+        return says
+
+    def count_few(self, name, attn, own=None, bos=False):
+        """The same where attention is a table by source `[8, d, 4]` (or `[8, d, 1]`), and the
+        stream one by own token."""
+        attn = by_token(attn.expand(-1, -1, T.DIGITS), SOURCE[:, FEW])
+        says = self.says(attn, by_token(self.own if own is None else own, OWN[:, FEW]))
+        each = len(SEQUENCES) // len(FEW)
+        self.out[name] = (says == ANSWER[:, FEW]).sum(1) * each
+        if bos:
+            self.out[f"{name}_bos"] = (says == T.BOS).sum() * each
+
+    def bias(self, name):
+        return self.zoo.weights[f"blocks.0.{name}.bias"][0][None, :, None]
+
+    def count_quick(self):
+        self.count("right")
+        self.out["weight"] = self.weight.mean(1)
+        self.count("plane_no_own", self.plane, self.no_own)
+        self.count_few("table_no_own", self.table, self.mean_own)
+        for name, pattern in {"ideal": I.ideal_pattern(), "frozen": self.pattern}.items():
+            edited = self.zoo.edited({"pattern": pattern})
+            self.out[name] = (by_position(edited)[0] * len(SEQUENCES)).round().long()
+        self.count_few("attn_zero", 0 * self.usual, bos=True)
+        self.count_few("W_O_zero", self.bias("attn.o").expand_as(self.usual), bos=True)
+        self.count_few("attn_mean", self.usual)
+        if self.has_mlp:
+            self.count("W_out_zero", mlp=self.bias("mlp.out"), bos=True)
+
+    def count_mlp(self):
+        another = torch.from_numpy(I.partners(len(SEQUENCES)))
+        before = self.count("mlp_zero", mlp=torch.zeros_like(self.mlp), bos=True)
+        self.out["source_before"] = (before == SOURCE).sum(1)
+        self.count("mlp_mean", mlp=self.push)
+        self.count("mlp_resample", mlp=self.mlp[..., another])
+        self.count("mlp_by_own", mlp=by_token(means(self.mlp, OWN), OWN))
+        self.count("mlp_by_source", mlp=by_token(means(self.mlp, SOURCE), SOURCE))
+        self.constant, self.out["mlp_best"] = best_constant(self)
+        self.out["silent_neurons"] = self.silent_neurons()
+
+    def count_attention(self):
+        another = torch.from_numpy(I.partners(len(SEQUENCES)))
+        self.count("attn_resample", self.attn[..., another])
+        right = (self.says(self.away) == ANSWER)[:, None].double()
+        self.out["away"] = means(right, SOURCE)[:, 0] * len(SEQUENCES) / T.DIGITS
+        self.out["weight_by_source"] = means(self.weight[:, None], SOURCE)[:, 0]
+
+    def count_descriptions(self):
+        line, share, axis = along(self.attn, 1, True, self.norm)
+        places = means(axis.mT @ (self.attn - self.usual), SOURCE)[:, 0]
+        left_to_right = (places[:, 2] - places[:, 1]).sum()
+        self.out["places"] = -places if left_to_right < 0 else places  # source 2 right of source 1
+        self.out["share"] = share
+        each, *_ = along(self.attn, 1, False, self.norm)
+        self.count("line", line)
+        self.count("line_each", each)
+        self.count("plane", self.plane)
+        self.count("no_own", stream=self.no_own)
+        self.count("line_no_own", line, self.no_own)
+        self.count("line_each_no_own", each, self.no_own)
+        if self.has_mlp:
+            self.count("line_mean", line, mlp=self.push)
+            self.out["line_best"] = torch.full((N,), -1)
+            if (self.out["line_no_own"][1:] == len(SEQUENCES)).all():
+                resid = line + self.no_own
+                self.out["line_best"] = best_constant(self, resid, self.constant, 1)[1]
+        self.count_few("table", self.table)
+        self.count_few("look_no_own", look_or_default(self), self.mean_own)
+        self.count_few("four_no_own", four_vectors(self.table), self.mean_own)
+        any_own = torch.ones(N, len(SEQUENCES), dtype=torch.bool)
+        for more in range(1, T.DIGITS):
+            other = by_token(self.own, (OWN + more) % T.DIGITS)
+            other[0] = self.stream[0]
+            any_own &= self.says(stream=other) == ANSWER
+        self.out["any_own"] = any_own.sum(1)
+
+
+# ---------------------------------------------------------------- what the curve tells
+
+PAIRS = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]  # four tokens in two pairs
+WINDOW = 10  # steps over which a curve is averaged
+
+
+def pause_of(accuracy: torch.Tensor) -> int:
+    """The step at which the accuracy `[steps, 8]` of y1 to y7 has come to one half, or -1: the mean
+    of `WINDOW` steps, for the first time."""
+    reached = accuracy[:, 1:].mean(1).unfold(0, WINDOW, 1).mean(1) >= 0.5
+    return int(reached.nonzero()[0]) + WINDOW if reached.any() else -1
+
+
+@torch.no_grad()
+def pairs_said(model) -> torch.Tensor:
+    """Which pair each output knows `[8]`: the number in `PAIRS` where it gives most often the same
+    answer for both tokens of a pair, and another for the others; else -1."""
+    says, found = Opened(model).says().long(), []
+    for answers, source in zip(says, SOURCE):
+        of_token = [answers[source == t].bincount(minlength=T.VOCAB).argmax() for t in range(4)]
+        found.append(_pairs([a.item() for a in of_token]))
+    return torch.tensor(found)
+
+
+def _pairs(labels: list) -> int:
+    """The number in `PAIRS` of the two pairs with equal `labels`; -1 if there are none."""
+    for number, (one, other) in enumerate(PAIRS):
+        if labels[one[0]] == labels[one[1]] != labels[other[0]] == labels[other[1]]:
+            return number
+    return -1
+
+
+def halves(places: torch.Tensor) -> torch.Tensor:
+    """The number in `PAIRS` of the left two and the right two tokens at `places` `[..., 4]`."""
+    left = places.argsort(-1)[..., :2].sort(-1).values  # the pair with 0 says which it is
+    right = places.argsort(-1)[..., 2:].sort(-1).values
+    with_0 = torch.where(left[..., :1] == 0, left, right)
+    return with_0[..., 1] - 1
