@@ -275,16 +275,16 @@ def ablation_figure(
     where = "all outputs" if position is None else T.OUTPUT_NAMES[position]
     off = "nothing switched off" if part == "nothing" else f"{what} → {how} at {where}"
     data = "all 65,536 sequences" if everything else "the hold-out"
-    score = f"{accuracy.mean():.1%} right on {data}; input {_text(x)}"
+    score = f"{accuracy.mean():.1%} right on {data}"
     bars = P.bars(accuracy, title="", y_title="accuracy", reference={"": 0.25})
     rows = [f"{n} ({t})" for n, t in zip(T.OUTPUT_NAMES, target)]
     axes = dict(x=T.TOKEN_NAMES, y=rows, x_title="next token", y_title="")
     panel = P.heatmap(logits, title="", signed=True, unit="logit", **axes)
     says = (
-        f"{off}: {score}. By output: {_shares(accuracy.tolist())}. For this input it says "
+        f"{off}: {score}. By output: {_shares(accuracy.tolist())}. For {_text(x)} it says "
         f"{_text(logits.argmax(-1).tolist())}, and {_text(target)} is right.{note}"
     )
-    names = ["accuracy<br>(dashed: chance)", "logits of an output<br>(and its right answer)"]
+    names = ["accuracy<br>(dashed: chance)", f"logits of {_text(x)}<br>(right answers)"]
     return _beside(f"{off}<br>{score}", names, bars, panel), says
 
 
