@@ -147,8 +147,10 @@ def drawing(name: str, says: str) -> None:
         raise FileNotFoundError(f"no drawing {name!r}; there are {names}")
     words, data = html.escape(_needed(says)), base64.b64encode(path.read_bytes()).decode()
     # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
-    source = f'src="data:image/svg+xml;base64,{data}" style="max-width:100%; height:auto"'
-    picture = f'<img role="img" alt="{words}" {source}>'
+    # On a phone its letters would be too small: there it scrolls in a box of its own.
+    style = "max-width:100%; min-width:560px; height:auto"
+    source = f'src="data:image/svg+xml;base64,{data}" style="{style}"'
+    picture = f'<div style="overflow-x:auto"><img role="img" alt="{words}" {source}></div>'
     display({"text/html": picture, "text/plain": says}, raw=True)
     _caption(says)
 

@@ -395,10 +395,10 @@ def line_svg(line: Line, output: int = 1) -> str:
         for a, b, token in line.stretches(output, low, high, strength):
             style = f'y="{y(rows["answer"]) - 13}" height="26" fill="{P.TOKEN_COLOURS[token]}"'
             body.append(f'<rect x="{x(a)}" width="{round(x(b) - x(a), 1)}" {style}/>')
-            words = f"says {T.TOKEN_NAMES[token]}" if x(b) - x(a) > 50 else T.TOKEN_NAMES[token]
+            words = f"says {T.TOKEN_NAMES[token]}" if x(b) - x(a) > 56 else T.TOKEN_NAMES[token]
             if x(b) - x(a) > 14:
                 middle = (x(a) + x(b)) / 2
-                body.append(_text(middle, y(rows["answer"]) + 5, words, 14, INK[token]))
+                body.append(_text(middle, y(rows["answer"]) + 5, words, 16, INK[token]))
         for token, (first, middle, last) in enumerate(_sources(line, output)):
             colour, height = P.TOKEN_COLOURS[token], y(rows["source"])
             ends = f'y1="{height}" y2="{y(rows["answer"]) - 13}" stroke="{colour}"'
@@ -406,11 +406,11 @@ def line_svg(line: Line, output: int = 1) -> str:
             ends = f'y1="{height}" y2="{height}" stroke="{colour}" stroke-width="8"'
             body.append(f'<line x1="{x(first)}" x2="{x(last)}" {ends}/>')
             body.append(f'<circle cx="{x(middle)}" cy="{height}" r="7" fill="{colour}"/>')
-            body.append(_text(x(middle), height - 14, f"source {token}", 14))
+            body.append(_text(x(middle), height - 14, f"source {token}", 15))
             mark = "✓" if _is_right(line, output, token, middle, strength) else "✗"
             body.append(_text(x(middle), y(rows["right?"]) + 8, mark, 20))
         axis = "place on the line → (curves: the logits of the tokens)"
-        body.append(_text(left + PANEL / 2, 440, axis, 14))
+        body.append(_text(left + PANEL / 2, 440, axis, 16))
     says = html.escape(in_words(line, output, 0.0) + " " + in_words(line, output))
     size = f'viewBox="0 0 {SVG_WIDTH} {SVG_HEIGHT}" width="{SVG_WIDTH}" height="{SVG_HEIGHT}"'
     return "\n".join(
