@@ -108,7 +108,7 @@ print("first", sequences[0].tolist())
 print("last ", sequences[-1].tolist())
 
 # %% [markdown]
-# A `claim` compares what was measured with a bound set before; it prints one line, or stops.
+# A `claim` compares what was measured with a bound set before; it prints one line, or stops with an error.
 
 # %%
 rows = [tuple(row) for row in sequences.tolist()]

@@ -98,7 +98,7 @@ print("steps at most:", RECIPE.max_steps)
 # %% [markdown]
 # - **AdamW** is the usual optimiser; its rate `lr` falls along a cosine.
 # - A gradient longer than `clip` is shortened, so that no batch throws the model away.
-# - Training stops after `patience` batches without a wrong token, and at the latest after seven epochs (the article's takes 30). The hold-out plays no part.
+# - Training stops after `patience` batches without a wrong token, and at the latest after seven epochs (the article trains for 30). The hold-out plays no part.
 #
 # <details><summary>Why float64, numpy's random numbers, rounded gradients and the CPU?</summary>
 #
@@ -225,7 +225,7 @@ if SEED == 0:
 # Seed 0 learns pairs of answers in turn, not positions.
 # From step 120 to 170 the curves of 0 and 2 tend to be mirror images, and so do those of 1 and 3.
 # This fits a model that knows the pair and guesses within it.
-# Then it tells 0 from 2, and later 1 from 3.
+# Then the model tells 0 from 2, and later 1 from 3.
 #
 # Why these pairs?
 # What attention writes varies most in one direction, a line ([05_mlp](05_mlp.ipynb)).
@@ -276,7 +276,7 @@ if SEED == 0:
     claim("trained-exact", everywhere)
 
 # %% [markdown]
-# It is **exact**: right on all 65,536 inputs.
+# This model is **exact**: right on all 65,536 inputs.
 # It read no sequence twice, and some never: there is a rule in these 360 numbers.
 #
 # Are your weights the stored ones, which the other notebooks load?

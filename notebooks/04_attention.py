@@ -5,7 +5,7 @@
 # # 4 · Where the model looks
 #
 # The attention pattern is the first thing everybody draws, and the first that misleads.
-# Here come the picture, and then experiments that decide how much of it is true.
+# Here are the picture and the experiments that decide how much of it is true.
 #
 # **Question:** Where does each output look, and does the picture explain the answer?
 #
@@ -97,7 +97,7 @@ P.circuitsvis(view, "whole-pattern")
 # ## Is it so on every input?
 #
 # One picture is one sequence; here is the mean over all 65,536.
-# A value that can be changed has a name, its **hook point**.
+# A named value that can be changed is a **hook point**.
 
 # %%
 PATTERN = "blocks.0.attn.hook_pattern"  # the hook point of the pattern
