@@ -307,7 +307,7 @@ E.explore_line(model)
 # ## Does this picture explain other models?
 #
 # Of 32 seeds, 28 are exact. In how many is one direction of attention enough, alone or with a constant MLP?
-# Do two directions help the others? (Layer norm leaves three.)
+# Do two, of the three that layer norm leaves, help the others?
 
 # %%
 exact = load_zoo("article")
@@ -339,8 +339,9 @@ claim("zoo-line-and-constant", enough[2])
 
 # %% [markdown]
 # A line is enough in about half of the exact models, a plane in nearly all.
-# The line with the *mean* push is enough in our seed only. (Another constant may do better than the mean.)
+# The line with the *mean* push is enough in our seed only.
 # There $y_0$ loses the errors that it had with the mean push alone, so these need what attention writes off the line.
+# (Another constant may do better.)
 # The picture of seed 0 is a mechanism, and not the only one.
 
 # %% [markdown]

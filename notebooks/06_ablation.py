@@ -240,11 +240,11 @@ claim("mlp-resample", shares["mlp"][2])
 claim("zeroed-attention-y0-always-wrong", zero["attention"][0])
 
 # %% [markdown]
-# Zero asks: can the rest do without its output? (No: the rest counts on the push.)
+# Zero asks: can the rest do without its output? (No: the rest relies on the push.)
 # The mean asks: does the rest use what it says about the input? (Hardly.)
 # Resampling asks: does it matter that the push belongs to this input? (A little: another push moves a border over some places.)
 # Attention carries the source: without it y1 to y7 are no better than a guess.
-# At zero $y_0$ is always wrong, although it still has its source: it counts on what attention always writes.
+# At zero $y_0$ is always wrong, although it still has its source: it relies on what attention always writes.
 #
 # ## Does our description run in place of the model?
 
