@@ -104,7 +104,7 @@ def changes(outputs):
 # All that a cell may show which is not compared: an explorer, a bar with the time it took, and a
 # figure with lines of measured seconds.
 BAR = r"(?:[\w ]*:)? *\d+(?:%\||it \[)[^\n]*\n"
-NOT_COMPARED = re.compile(rf"Here is an explorer: .*|(?:{BAR})+", re.S)
+NOT_COMPARED = re.compile(rf"Here is an explorer\. .*|(?:{BAR})+", re.S)
 
 
 def may_differ(output) -> bool:

@@ -86,8 +86,7 @@ def badge(name: str, address: str = ADDRESS) -> str:
     """The Colab badge of a notebook, or the sentence that stands in its place."""
     if not is_set(address):
         return (
-            "This notebook opens in JupyterLab, "
-            "and on Colab once `pyproject.toml` has an address."
+            "This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address."
         )
     page = address.removeprefix("https://github.com/")
     return (
