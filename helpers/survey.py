@@ -193,3 +193,9 @@ def load_models(path=MODELS, table=TABLE) -> Zoo:
     if digest(zoo) != wanted:
         raise ValueError(f"{table} was measured on other weights than those of {path}")
     return zoo
+
+
+def exact_models(kind: str = "article") -> Survey:
+    """The rows of the models of `kind` that are right on every input."""
+    survey = load_survey(kind)
+    return survey.where(survey.right("right").all(1))

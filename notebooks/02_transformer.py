@@ -225,8 +225,6 @@ print("most probable:", probabilities.argmax(-1).tolist())
 print("target:       ", target.tolist())
 
 # %% [markdown]
-# This was one whole forward pass; a large transformer has more layers, more heads and longer vectors.
-#
 # ## Can the model write the answer alone?
 #
 # So far the model read the right outputs and predicted the next.
@@ -370,16 +368,3 @@ X.check("02-pattern", my_pattern)
 #
 # **Open:** Where do the 360 numbers come from?
 # [03_training](03_training.ipynb) finds them.
-#
-# <details><summary>If you come from an older tutorial: HookedTransformer and its names</summary>
-#
-# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
-#
-# older | here
-# ---|---
-# `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)`
-# `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)`
-# `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy
-# edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern`
-# edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it
-# </details>

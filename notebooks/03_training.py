@@ -247,7 +247,7 @@ if SEED == 0:
 
 # %% [markdown]
 # Each pair is one half of the line.
-# Perhaps training finds the half first, and where in it later; one seed is no proof.
+# Perhaps training finds the half first, and where in it later; [beyond/seeds](beyond/seeds.ipynb) asks many seeds.
 #
 # ## Which step first answers our input?
 #
@@ -329,7 +329,7 @@ title = "The seeds that failed, output by output"
 show(P.heatmap(by_position(failed), **axes, title=title), "failed-seeds")
 
 # %% [markdown]
-# If we trained many more seeds, the share of exact ones would probably lie in the interval.
+# If we trained many more seeds, the share of exact ones would probably lie in the interval; [beyond/seeds](beyond/seeds.ipynb) does.
 # Seeds 7 and 19 only guess at one or two outputs; in seeds 9 and 25 several outputs are right only some of the time.
 #
 # ## Does success last?
@@ -370,7 +370,6 @@ claim("failing-seed-others-perfect", worst[1])
 # %% [markdown]
 # Seed 7 guesses at one output here after 1,400 steps, and in the zoo still after all 3,276.
 # Our own model made errors again for a while.
-# So the series says "k of n seeds" where it speaks of training.
 #
 # ## Explore
 #
@@ -434,8 +433,6 @@ X.check("03-loss", my_loss)
 #     of_the_right_token = log_p.gather(-1, tokens[:, 9:, None])
 #     return -of_the_right_token.mean()
 # ```
-#
-# `gather` picks the logarithm of the right token.
 # </details>
 
 # %% [markdown]
