@@ -1,5 +1,8 @@
 """The notebooks as a reader meets them: JupyterLab, a real browser, Run All, a moved explorer.
 
+By keyboard alone and by mouse, in a wide and a small window, on a light and a dark page; and the
+exported page on a phone.
+
 One JupyterLab on loopback and one Chromium serve all. Nothing from outside is let through: the
 script of CircuitsVis, which a reader's browser takes from a CDN, comes from the installed package.
 Screenshots are left in `test-artefacts/`.
@@ -22,7 +25,8 @@ import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, NAMES, ROOT, copy_of_the_series, missing, saved
+from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, copy_of_the_series, missing, python, saved
+from helpers import plotting as P
 from tools import build
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -89,11 +93,20 @@ def lab(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = [f"--port={port}", "--ip=127.0.0.1", "--no-browser", "--allow-root",
-             "--ServerApp.port_retries=0", "--ServerApp.password=", "--IdentityProvider.token=",
-             "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder / 'series'}",
-             "--LabApp.news_url=", "--LabApp.expose_app_in_browser=True",
-             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    flags = [
+        f"--port={port}",
+        "--ip=127.0.0.1",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.password=",
+        "--IdentityProvider.token=",
+        "--ServerApp.disable_check_xsrf=True",
+        f"--ServerApp.root_dir={folder / 'series'}",
+        "--LabApp.news_url=",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     ARTEFACTS.mkdir(exist_ok=True)
     with open(ARTEFACTS / "jupyterlab.log", "w") as log:
         command = [sys.executable, "-m", "jupyterlab", *flags]
@@ -131,8 +144,15 @@ def browser():
         missing("the package playwright is not installed")
     if not chromium:
         missing("no chromium and no google-chrome on this machine")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-             "--disable-background-networking", "--disable-component-update"]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
     with sync_playwright() as p:
         started = p.chromium.launch(executable_path=chromium, headless=True, args=flags)
         yield started
@@ -233,6 +253,67 @@ def figures(name):
     return len(list(build.figures(saved(name))))
 
 
+# ---------------------------------------------------------------- what an eye would tell
+
+WIDTHS = (1280, 1000)  # of the window, with JupyterLab's own panels in it
+PHONE = 390
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
+SMALLEST = 12  # pixels of the smallest letters in a figure, as helpers.plotting makes them
+# What a figure or a picture shows beside its place, and what of its letters is cut.
+CUT = """() => [...document.querySelectorAll('.jp-Notebook .js-plotly-plot, .jp-OutputArea img')]
+    .filter(e => e.offsetParent).flatMap(e => {
+        const box = e.getBoundingClientRect()
+        const room = e.closest('.jp-OutputArea-output').getBoundingClientRect()
+        const out = r => r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1
+        const texts = [...e.querySelectorAll('.main-svg text')].filter(t => t.textContent)
+        const cut = texts.filter(t => out(t.getBoundingClientRect())).map(t => t.textContent)
+        return box.right > room.right + 1 ? [`${Math.round(box.width)} px`, ...cut] : cut })"""
+# Names of controls that stand on each other.
+TOUCHING = """() => [...document.querySelectorAll('.jp-Notebook .widget-hbox')].flatMap(row => {
+    const boxes = [...row.children].map(e => e.getBoundingClientRect())
+    const inner = [...row.querySelectorAll('label, .widget-readout')].filter(e => e.textContent)
+    return inner.filter(e => boxes.some((box, i) => {
+        const r = e.getBoundingClientRect()
+        return !row.children[i].contains(e) && r.right > box.left && r.left < box.right &&
+            r.bottom > box.top && r.top < box.bottom })).map(e => e.textContent) })"""
+# (letters, ground) as #rrggbb: the ground is that of the first thing below that has one.
+INK = """e => { const hex = c => '#' + c.match(/\\d+/g).slice(0, 3)
+        .map(v => (+v).toString(16).padStart(2, '0')).join('')
+    let below = e
+    while (/, 0\\)$|transparent/.test(getComputedStyle(below).backgroundColor))
+        below = below.parentElement
+    const style = getComputedStyle(e), ink = e.closest('svg') ? style.fill : style.color
+    return [hex(ink), hex(getComputedStyle(below).backgroundColor)] }"""
+
+
+def look(page, theme, width=None):
+    """The page in this theme of JupyterLab, in a window of this width."""
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
+    )
+    page.wait_for_function(f"document.body.dataset.jpThemeName === {theme!r}", timeout=MINUTE)
+    if width:
+        page.set_viewport_size({"width": width, "height": 900})
+
+
+def nothing_is_cut(page):
+    """Every figure fits its place, and its letters fit it; plotly takes a moment to follow."""
+    end = time.monotonic() + 10
+    while (cut := page.evaluate(CUT)) and time.monotonic() < end:
+        page.wait_for_timeout(200)
+    assert not cut
+
+
+def can_be_read(places):
+    """The letters of each place stand out from what is below them."""
+    found = places.all()
+    assert found
+    for place in found:
+        ink, ground = place.evaluate(INK)
+        said = f"{place.text_content()!r}: {ink} on {ground}"
+        assert P.contrast(ink, ground) >= 4.5, said
+
+
 # ---------------------------------------------------------------- a saved page, and a run
 
 
@@ -251,7 +332,11 @@ def test_a_saved_notebook_is_shown_whole(name, opened):
         assert all(p["drawn"] and (p["figure"] or len(p["alt"]) > 20) for p in pictures)
         assert sum(p["figure"] for p in pictures) == figures(name)
         assert page.get_by_text("Here is an explorer").count() == len(explorers_of(name))
+        assert "…" not in "".join(page.get_by_text("Here is an explorer").all_text_contents())
         no_errors(page)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            nothing_is_cut(page)
         page.locator(".plot-img").first.hover(force=True)  # it goes as soon as it is touched
         page.locator(FIGURE).first.wait_for(timeout=MINUTE)
 
@@ -262,6 +347,10 @@ def test_a_notebook_runs_through(opened):
         run_all(page)
         wait_for_figures(page, figures("04_attention") + len(explorers_of("04_attention")))
         circuitsvis_is_drawn(page)
+        for theme in THEMES:
+            look(page, theme)
+            can_be_read(page.locator("[id^=circuits-vis-]").get_by_text(re.compile("[a-z]{3}")))
+        page.locator("[id^=circuits-vis-]").screenshot(path=ARTEFACTS / "circuitsvis-dark.png")
         no_errors(page)
 
 
@@ -320,8 +409,10 @@ def train_and_stop(page, cell, before):
     rate.press("Enter")
     cell.get_by_role("button", name="Train", exact=True).press("Enter")
     wait_for_other_titles(page, cell, before, 2 * MINUTE)
-    cell.get_by_role("button", name="Stop", exact=True).press("Enter")
+    assert page.locator(":focus").text_content() == "Stop"
+    page.keyboard.press("Enter")
     cell.locator(".gtitle", has_text=", stopped").wait_for(timeout=MINUTE)
+    assert page.locator(":focus").text_content() == "Train"
 
 
 def test_every_explorer_answers_to_the_keyboard(opened):
@@ -342,6 +433,103 @@ def test_every_explorer_answers_to_the_keyboard(opened):
                 wait_for_other_titles(page, cell, before, MINUTE)
             print(f"{name}: {before!r} -> {cell.evaluate(TITLES)!r}")
             cell.screenshot(path=ARTEFACTS / f"{name.replace('/', '-')}-explorer.png")
+        a_message_moves_nothing(page, cells.nth(2))
+        mouse_and_keys_take_turns(page, cells.nth(n_cells - 1))
+        for theme in THEMES:
+            for width in WIDTHS:
+                look(page, theme, width)
+                nothing_is_cut(page)
+                assert not page.evaluate(TOUCHING), (theme, width)
+            can_be_read(page.locator(".jp-Notebook .widget-label:visible, [role=status] em"))
+            page.screenshot(path=ARTEFACTS / f"explorers-{theme.split()[1]}.png")
+        assert "Share" not in str(page.locator(".modebar-btn").evaluate_all(TIPS))
         page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
         no_errors(page)
         assert cells.count() == n_cells  # JupyterLab took no key for itself
+        assert {"code"} == set(page.evaluate(f"{PANEL}.content.widgets.map(c => c.model.type)"))
+
+
+TIPS = "buttons => buttons.map(b => b.dataset.title)"
+
+
+def a_message_moves_nothing(page, cell):
+    """Typing without Enter is answered, in words; the figure stays where it is."""
+    text, figure = cell.locator("input[type=text]").first, cell.locator(".js-plotly-plot")
+    before = text.input_value()
+
+    def way():
+        return figure.bounding_box()["y"] - text.bounding_box()["y"]
+
+    text.focus()
+    far = way()
+    for key, words in (("Backspace", "7 digits so far: type eight"), ("a", "x7 is “a”: type")):
+        page.keyboard.press("End")
+        page.keyboard.press(key)
+        alert = cell.get_by_role("alert").filter(has_text=words)
+        alert.wait_for(timeout=MINUTE)
+        assert way() == far
+        for theme in THEMES:
+            look(page, theme)
+            can_be_read(alert)
+    text.fill(before)
+    cell.get_by_role("alert").wait_for(state="detached", timeout=MINUTE)
+    assert way() == far
+
+
+def mouse_and_keys_take_turns(page, cell):
+    """In 06: a button clicked keeps the focus, the next one follows by keyboard; a slider drawn."""
+    before = cell.evaluate(TITLES)
+    cell.get_by_role("button", name="attention", exact=True).click()
+    wait_for_other_titles(page, cell, before, MINUTE)
+    assert cell.locator(":focus").text_content() == "attention"
+    before = cell.evaluate(TITLES)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    wait_for_other_titles(page, cell, before, MINUTE)
+    assert cell.locator(":focus").text_content() == "mlp"
+    slider = cell.get_by_role("slider").first
+    before, box = cell.evaluate(TITLES), slider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 30, box["y"] + box["height"] / 2, steps=3)
+    page.mouse.up()
+    wait_for_other_titles(page, cell, before, MINUTE)
+
+
+# ---------------------------------------------------------------- the exported page, on a phone
+
+WIDE = """() => [...document.querySelectorAll('main :is(p, h1, h2, h3, li, img)')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
+    .map(e => e.textContent || e.alt)"""
+SCROLLS = "e => e && (getComputedStyle(e).overflowX === 'auto' || scrolls(e.parentElement))"
+SHOWN = """() => [...document.querySelectorAll('main img[src^="data:image/png"]')].map(
+    i => [i.clientWidth / i.naturalWidth, i.naturalWidth])"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder with all notebooks as pages, as `jupyter nbconvert --to html` makes them."""
+    folder = tmp_path_factory.mktemp("exported")
+    pages = [f"{name}.ipynb" for name in ALL_NAMES]
+    done = python(FOLDER, "-m", "nbconvert", "--to", "html", "--output-dir", folder, *pages)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_an_exported_page_fits_a_phone(name, exported, browser):
+    """Nothing but code and tables scrolls sideways, and the letters of figures can be read."""
+    context = browser.new_context(viewport={"width": PHONE, "height": 844})
+    context.route("http*://**/*", lambda route: route.abort())
+    page = context.new_page()
+    try:
+        page.goto(f"file://{exported / name.split('/')[-1]}.html")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+        assert not page.evaluate(f"() => {{ const scrolls = {SCROLLS}; return ({WIDE})() }}")
+        shown = page.evaluate(SHOWN)
+        assert len(shown) == figures(name)
+        for share, width in shown:
+            assert share * SMALLEST >= 9, f"a picture {width} px wide is shown at {share:.0%}"
+        page.screenshot(path=ARTEFACTS / f"phone-{name.replace('/', '-')}.png")
+    finally:
+        context.close()
