@@ -163,7 +163,7 @@ def files_with_text():
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         made = skip.intersection(parts) or any(p.endswith(".egg-info") for p in parts)
-        if path.is_file() and not made and path.suffix not in (".safetensors", ".png"):
+        if path.is_file() and not made and path.suffix not in (".safetensors", ".parquet", ".png"):
             yield path
 
 
