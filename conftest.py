@@ -87,10 +87,13 @@ def saved(name: str):
 
 
 def copy_of_the_series(folder: Path) -> Path:
-    """`folder`, with all in it that the series is made of; returns it."""
+    """`folder`, with all in it that the series is made of; returns it.
+
+    The files are new, as in a clone: jupytext opens no notebook that is newer than its source.
+    """
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for part in ("helpers", "notebooks", "tools"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+        shutil.copytree(ROOT / part, folder / part, ignore=ignore, copy_function=shutil.copy)
     for file in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
         shutil.copy(ROOT / file, folder)
     return folder
