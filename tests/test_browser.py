@@ -264,7 +264,7 @@ SMALLEST = 12  # pixels of the smallest letters in a figure, as helpers.plotting
 CUT = """() => [...document.querySelectorAll('.jp-Notebook .js-plotly-plot, .jp-OutputArea img')]
     .filter(e => e.offsetParent).flatMap(e => {
         const box = e.getBoundingClientRect()
-        const room = e.closest('.jp-OutputArea-output').getBoundingClientRect()
+        const room = e.closest('.jp-Cell-outputWrapper').getBoundingClientRect()
         const out = r => r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1
         const texts = [...e.querySelectorAll('.main-svg text')].filter(t => t.textContent)
         const cut = texts.filter(t => out(t.getBoundingClientRect())).map(t => t.textContent)
@@ -350,6 +350,8 @@ def test_a_notebook_runs_through(opened):
         circuitsvis_is_drawn(page)
         for theme in THEMES:
             look(page, theme)
+            ground = page.locator("[id^=circuits-vis-] canvas").last.evaluate(INK)[1]
+            assert P.contrast(ground, "#666666") >= 4.5, theme  # the grey of its names, painted
             can_be_read(page.locator("[id^=circuits-vis-]").get_by_text(re.compile("[a-z]{3}")))
         page.locator("[id^=circuits-vis-]").screenshot(path=ARTEFACTS / "circuitsvis-dark.png")
         no_errors(page)
