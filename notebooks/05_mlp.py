@@ -366,7 +366,7 @@ rows.append(["one direction, best constant", "not searched", k_of_n(best, len(th
 P.table(rows, ["enough in exact models", "of 32 seeds", "of 1,024 more"])
 
 # %% [markdown]
-# A line is enough in about half of the exact models, a plane in most.
+# A line is enough in fewer than half of the exact models, a plane in most.
 # The line with the *mean* push is enough in hardly any but ours; with the best constant, in about one of five.
 # In ours $y_0$ then loses the errors that it had with the mean push alone, so these need what attention writes off the line.
 # The picture of seed 0 is one of a few mechanisms; [beyond/seeds](beyond/seeds.ipynb) draws the others.

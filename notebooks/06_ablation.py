@@ -501,7 +501,7 @@ show(figure, "our-path")
 # - You have asked other seeds, and models that were trained without the part.
 # - You have a proof that the model is right on every input.
 #
-# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in about half of the exact models the line is enough, and in one of five the line with a constant push.
+# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push.
 # **Open:** how the others work ([beyond/seeds](beyond/seeds.ipynb)), and which task needs an MLP ([beyond/more](beyond/more.ipynb)).
 #
 # To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.

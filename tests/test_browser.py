@@ -257,7 +257,6 @@ def figures(name):
 
 WIDTHS = (1280, 1000)  # of the window, with JupyterLab's own panels in it
 PHONE = 390
-OWN_WIDTH = "beyond/proof"  # its two trees have so many strips that they keep a width of their own
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 SMALLEST = 12  # pixels of the smallest letters in a figure, as helpers.plotting makes them
 # What a figure or a picture shows beside its place, and what of its letters is cut.
@@ -335,7 +334,7 @@ def test_a_saved_notebook_is_shown_whole(name, opened):
         assert page.get_by_text("Here is an explorer").count() == len(explorers_of(name))
         assert "…" not in "".join(page.get_by_text("Here is an explorer").all_text_contents())
         no_errors(page)
-        for width in WIDTHS if name != OWN_WIDTH else ():
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             nothing_is_cut(page)
         page.locator(".plot-img").first.hover(force=True)  # it goes as soon as it is touched
@@ -532,8 +531,6 @@ def test_an_exported_page_fits_a_phone(name, exported, browser):
         shown = page.evaluate(SHOWN)
         assert len(shown) == figures(name)
         for share, width in shown:
-            if name == OWN_WIDTH and width == 900:
-                continue
             assert share * SMALLEST >= 9, f"a picture {width} px wide is shown at {share:.0%}"
         page.screenshot(path=ARTEFACTS / f"phone-{name.replace('/', '-')}.png")
     finally:

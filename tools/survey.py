@@ -1,12 +1,12 @@
 """The survey of many seeds: train them, measure each model, and write what the series ships.
 
     python tools/survey.py train FOLDER [--kinds KIND ...] [--jobs N] [--device cuda]
-    python tools/survey.py measure FOLDER [--kinds KIND ...] [--jobs N] [--most N]
+    python tools/survey.py measure FOLDER [--kinds KIND ...] [--jobs N]
     python tools/survey.py write FOLDER
 
-Seeds 32 to 1055 of each kind of the plain task and 32 to 287 of the two kinds of the pairs task, by
-the series' recipes. What is finished stays in FOLDER, and a run that was interrupted goes on from
-there. On two cores, training takes about three hours and measuring one; `write` needs both.
+1,024 seeds of the article's model, from 32 on, and `OTHERS` seeds of each other kind, by the
+series' recipes; the models of the pairs task are not measured, only counted. What is finished stays
+in FOLDER, and a run that was interrupted goes on from there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from helpers.storage import load, save
 from helpers.training import recipe_of, sweep, train
 
 FIRST = 32  # the zoo holds the seeds before it
-N_SEEDS = {kind: 256 if kind.startswith("sum_pairs") else 1024 for kind in KINDS}
+OTHERS, PAIRS = 256, 64
+N_SEEDS = {kind: PAIRS if kind.startswith("sum_pairs") else OTHERS for kind in KINDS}
+N_SEEDS["article"] = 1024
 SHARD = 32
 
 
@@ -55,11 +57,11 @@ def train_all(folder, kinds, jobs: int, device: str) -> None:
     one_by_one(one, [(k, seeds) for k in kinds for seeds in shards(k)], jobs, "shard")
 
 
-def measure_all(folder, kinds, jobs: int, most: int) -> None:
-    """Measure the first `most` models of each of `kinds`; those of the article in everything."""
+def measure_all(folder, kinds, jobs: int) -> None:
+    """Measure the models of each of `kinds`, those of the article in everything."""
     plain = [k for k in kinds if get_kind(k).task == "reverse_plus_one"]
     todo = [(folder, k, seeds, i) for k in plain for seeds in shards(k) for i in range(SHARD)]
-    one_by_one(measure_one, [t for t in todo if t[2][t[3]] < FIRST + most], jobs, "model")
+    one_by_one(measure_one, todo, jobs, "model")
 
 
 def measure_one(folder, kind: str, seeds: list[int], i: int) -> None:
@@ -108,13 +110,12 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--most", type=int, default=1024)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     if options.command == "train":
         train_all(options.folder, options.kinds, options.jobs, options.device)
     elif options.command == "measure":
-        measure_all(options.folder, options.kinds, options.jobs, options.most)
+        measure_all(options.folder, options.kinds, options.jobs)
     else:
         write(options.folder)
 

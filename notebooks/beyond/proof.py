@@ -120,8 +120,8 @@ edge = dict(x=P.numbers([x0, x1, x1, x0, x0]), y=P.numbers([y0, y0, y1, y1, y0])
 figure.add_scatter(**edge, mode="lines", line_color=P.RED, name="the proved box")
 titles = dict(xaxis_title="first axis", yaxis_title="second axis")
 title = "What attention adds at y6, when x1 = 1 and x2 = 3"
-figure.update_layout(template=P.LOOK, title=title, showlegend=True, margin_t=84, **titles)
-show(figure, "attention-writes-at-y1")
+figure.update_layout(title=title, showlegend=True, **titles)
+show(P.sized(figure, 400), "attention-writes-at-y1")
 
 # %% [markdown]
 # The box fits.
@@ -261,8 +261,7 @@ def tree(proof, title):
     style = dict(marker=dict(colors=colours, line=dict(width=1, color="#fff")))
     style |= dict(branchvalues="total", tiling_orientation="v", pathbar_visible=False)
     strips = go.Icicle(ids=ids, parents=parents, labels=names, values=shares, **style)
-    space = dict(margin=dict(l=10, r=10, t=60, b=10), height=340, width=900)
-    return go.Figure(strips).update_layout(template=P.LOOK, title=title, **space)
+    return P.sized(go.Figure(strips).update_layout(title=title, margin_b=10), 360)
 
 
 show(
@@ -358,8 +357,8 @@ for (name, values), colour in zip(shown.items(), (P.SKY, P.RED)):
     figure.add_scatter(x=P.numbers(values), y=lengths.tolist(), **dots)
 titles = dict(xaxis_title="share", yaxis_title="cases of the proof")
 title = "Proof length, one dot for each exact seed and measure"
-figure.update_layout(template=P.LOOK, title=title, margin_t=84, **titles)
-show(figure, "proof-length-and-weight")
+figure.update_layout(title=title, **titles)
+show(P.sized(figure, 400), "proof-length-and-weight")
 
 # %%
 def rank_correlation(a, b):
@@ -544,7 +543,7 @@ made += [("seconds, proved", [*to_prove], [*to_prove.values()], P.BLUE, "lines+m
 for name, x, y, colour, mode in made:
     style = dict(line=dict(color=colour, dash="dash" if "extra" in name else "solid"))
     figure.add_scatter(x=list(map(int, x)), y=list(map(float, y)), name=name, mode=mode, **style)
-figure.update_layout(template=P.LOOK, title="Listing and proving", margin_t=100)
+figure = P.sized(figure.update_layout(title="Listing and proving"), 420)
 figure.update_xaxes(title="digits", tickvals=[8, 16, 32, 48, 64])
 figure.update_yaxes(title="count, or seconds", type="log", exponentformat="power")
 show(figure, "listing-and-proving")

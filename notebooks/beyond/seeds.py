@@ -256,8 +256,8 @@ show(P.strips(strips, y_title="mean weight", title=title), "survey-weight-of-y0"
 # ### Clean, or by value
 #
 # At y1 to y7 the source's token is not in the stream; only attention can bring it.
-# A row that is not clean uses looking away for some value of its source.
-# To see which, take *all* weight from the source, and give it to the others.
+# A row that is not clean may use looking away for one value of its source.
+# To see whether, and which, take *all* weight from the source, and give it to the other keys.
 # If the answer is still right on every input whose source is, say, 3, then "I see nothing" means 3 at this output.
 
 # %%
@@ -271,7 +271,8 @@ claim("survey-at-most-one-default", away.sum(2).max())
 
 # %% [markdown]
 # At most one for each output, and it cannot be more: with the source hidden, the output says the same whatever the source is.
-# (So one in four answers is always free. Clean models have such a token too, but do not need it.)
+# Most models that are not clean have one.
+# Some clean models have one too, but do not need it: looking works as well.
 
 # %%
 by_place = away.double().mean(0)  # [y1 to y7, token]
