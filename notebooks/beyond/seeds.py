@@ -127,7 +127,7 @@ def count(name, mask, says=None):
 # %% [markdown]
 # ## How often does training succeed?
 #
-# Four other kinds of the same task were trained with the same seeds: from the library's larger start, without MLP, without layer norm, without both.
+# Of four other kinds of the same task, 256 of the same seeds were trained: from the library's larger start, without MLP, without layer norm, without both.
 # A dot is a share; the bar is its 95 % interval ([Clopper and Pearson 1934](https://doi.org/10.1093/biomet/26.4.404)).
 
 # %%
@@ -603,7 +603,7 @@ claim("survey-pairs-are-halves", agree["4 to 7"].double().mean())
 #
 # ## Does the start decide the kind?
 #
-# The first 256 models of the four other kinds were measured too, in the quick tests.
+# The models of the four other kinds were measured too, in the quick tests.
 
 # %%
 def quick_tests(some):
