@@ -20,6 +20,7 @@ from functools import cache, partial
 import ipywidgets as W
 import numpy as np
 import torch
+from IPython.display import Javascript
 from plotly.subplots import make_subplots
 
 from helpers import interventions as I
@@ -324,6 +325,14 @@ def _put(out: W.Output, figure, says: str) -> None:
         out.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
 
+# While a button has the focus, JupyterLab takes letters for its commands: `m` makes Markdown of the
+# cell. This attribute keeps its hands off, where it stands on the control itself. The script runs
+# before the explorer is on the page.
+KEYS = """if (typeof element !== "undefined") setTimeout(() => element.closest(".widget-vbox")
+    ?.querySelectorAll("button, [tabindex]")
+    .forEach(e => e.setAttribute("data-lm-suppress-shortcuts", "true")), 500)"""
+
+
 class Explorer(W.VBox):
     """Controls, a place for messages, a figure and its words; `draw(**values)` makes the last two.
 
@@ -344,7 +353,9 @@ class Explorer(W.VBox):
         lines = [
             W.HBox(row, layout=dict(flex_flow="row wrap")) for row in rows or [[*controls.values()]]
         ]
-        self.children = [*lines, self.alert, self.figure, self.caption]
+        keys = W.Output()
+        keys.append_display_data(Javascript(KEYS))
+        self.children = [*lines, self.alert, self.figure, self.caption, keys]
         self.redraw()
 
     def __repr__(self):  # what a page without a kernel shows
