@@ -63,4 +63,5 @@ def k_of_n(k, n) -> str:
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"got {k} of {n}; allowed are 0 to n of n, and n above 0")
     low, high = binomtest(k, n).proportion_ci(0.95, method="exact")
-    return f"{k} of {n} (95 % interval {low:.0%} to {high:.0%})"
+    digits = 1 if high - low < 0.015 else 0  # so that the ends are not rounded to one number
+    return f"{k} of {n} (95 % interval {low:.{digits}%} to {high:.{digits}%})"
