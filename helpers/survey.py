@@ -199,3 +199,17 @@ def exact_models(kind: str = "article") -> Survey:
     """The rows of the models of `kind` that are right on every input."""
     survey = load_survey(kind)
     return survey.where(survey.right("right").all(1))
+
+
+def needs_of(survey: Survey) -> dict[str, torch.Tensor]:
+    """What y1 to y7 need of attention, without their own token: {"a line", "a plane" or "more":
+    bool `[models]`}, each mask without the models of the one before."""
+    line, plane = (survey.right(f"{what}_no_own")[:, 1:].all(1) for what in ("line", "plane"))
+    return {"a line": line, "a plane": plane & ~line, "more": ~plane & ~line}
+
+
+def sorts_of(survey: Survey) -> dict[str, torch.Tensor]:
+    """At how many of y1 to y7 some constant can stand in for the MLP: {"bias" (all), "mixed" or
+    "bent" (none was found): bool `[models]`}."""
+    n = survey.right("mlp_best")[:, 1:].sum(1)
+    return {"bias": n == T.LENGTH - 1, "mixed": (n > 0) & (n < T.LENGTH - 1), "bent": n == 0}

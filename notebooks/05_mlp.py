@@ -54,7 +54,7 @@ from helpers.reader import explorers as E
 from helpers.reader import line as L
 from helpers.reader.claims import claim
 from helpers.reader.page import compare, drawing, k_of_n, show
-from helpers.survey import exact_models
+from helpers.survey import exact_models, needs_of, sorts_of
 
 # %%
 torch.set_grad_enabled(False)
@@ -113,7 +113,6 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 # The lens does not support the clean story: it never finds the old token, and often finds the *new* one.
 # What the article prints agrees: before its MLP none of four outputs says its source, and two say the right answer.
 # (What the lens does not find may still be there in another code.)
-# So we look at what attention writes.
 
 # %% [markdown]
 # ## Which logits does attention to one token raise?
@@ -236,7 +235,7 @@ compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 # The MLP need not tell the places apart: against them it moves the borders, and source 3 comes to lie on the stretch of 0.
 #
 # The picture ignores which token stands at the output itself, and how the push varies.
-# Still, we let it predict every answer.
+# Still, it may predict every answer.
 
 # %%
 def to_zero(value, hook):
@@ -293,7 +292,6 @@ claim("constant-mlp-y0", kept["whole mean"][0])
 
 # %% [markdown]
 # With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
-# A constant cannot add 1 to a token.
 # The push is mostly off the line; that part alone is enough for six outputs, and $y_2$ and $y_7$ need both.
 # Which of the 16 neurons make this push?
 
@@ -369,7 +367,20 @@ P.table(rows, ["enough in exact models", "of 32 seeds", "of 1,024 more"])
 # A line is enough in fewer than half of the exact models, a plane in most.
 # The line with the *mean* push is enough in hardly any but ours; with the best constant, in about one of five.
 # In ours $y_0$ then loses the errors that it had with the mean push alone, so these need what attention writes off the line.
-# The picture of seed 0 is one of a few mechanisms; [beyond/seeds](beyond/seeds.ipynb) draws the others.
+#
+# What do the others do?
+# At y1 to y7 their attention needs a line, a plane, or more.
+# And their MLP is a **bias** (some constant will do at each output), **bent** (none was found at any), or mixed.
+
+# %%
+needs, sorts = needs_of(thousand), sorts_of(thousand)
+cells = [[(a & b).double().mean() for b in sorts.values()] for a in needs.values()]
+axes = dict(x=list(sorts), y=list(needs), unit="share", text=True, top=0.5)
+axes |= dict(x_title="the MLP is", y_title="attention needs")
+show(P.heatmap(cells, title="What exact models do", **axes), "what-others-do")
+
+# %% [markdown]
+# Our picture is of the kind at the top left; [beyond/seeds](beyond/seeds.ipynb) draws others.
 
 # %% [markdown]
 # ## Exercises

@@ -420,9 +420,7 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # - **mixed**: some outputs are of the one sort, some of the other.
 
 # %%
-n_constant = with_best.sum(1)
-SORTS = {"bias": n_constant == 7, "mixed": (n_constant > 0) & (n_constant < 7)}
-SORTS["bent"] = n_constant == 0
+SORTS = S.sorts_of(exact)
 counts = {name: tally(m) for name, m in SORTS.items()}
 figure = shares(counts, "Three sorts of MLP", "share of the exact models")
 show(figure, "survey-sorts-of-mlp")
@@ -437,9 +435,9 @@ claim("survey-bent", SORTS["bent"].sum())
 
 # %%
 silent = {name: exact["silent_neurons"][m] for name, m in SORTS.items()}
-bars = {name: (n.bincount(minlength=17) / len(n)).tolist() for name, n in silent.items()}
+bars = {k: (n.bincount(minlength=17) / len(n)).tolist() for k, n in silent.items()}
 axes = dict(x=list(map(str, range(17))), x_title="neurons that never fire at an output")
-figure = P.bars(bars, title="Silent neurons, of 16", y_title="share of the sort", **axes)
+figure = P.bars(bars, title="Silent neurons of 16", y_title="share of the sort", **axes)
 figure.update_yaxes(range=[0, 0.25])
 show(figure, "survey-silent-neurons")
 for name, n in silent.items():
@@ -555,8 +553,7 @@ show(P.sized(figure, 760), "survey-two-planes")
 # Two of the tests describe y1 to y7: what attention needs (a line, a plane, or more), and what the MLP is for.
 
 # %%
-line, plane = rest["one direction"], rest["two directions"]
-NEEDS = {"a line": line, "a plane": plane & ~line, "more": ~plane & ~line}
+NEEDS = S.needs_of(exact)
 cells = [[(a & b).sum().item() for b in SORTS.values()] for a in NEEDS.values()]
 axes = dict(x=list(SORTS), y=list(NEEDS), unit="share", text=True, top=0.5)
 axes |= dict(x_title="the MLP is", y_title="attention needs")
