@@ -74,8 +74,10 @@ def measure_one(folder, kind: str, seeds: list[int], i: int) -> None:
         one = zoo.where(torch.arange(len(zoo)) == i)
         if "right" not in row:
             row |= C.measure(one, everything=kind == "article")
-        if kind == "article" and one.exact.all() and "cases" not in row:
-            row["cases"] = torch.tensor(prove(one).cases)
+        if kind == "article" and one.exact.all() and "proved" not in row:
+            proof = prove(one)
+            row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
+        if kind == "article" and one.exact.all() and "pause" not in row:
             row["pause"] = torch.tensor(C.pause_of(history["accuracy"][:, i]))
             early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
             row["pairs"] = C.pairs_said(early)
@@ -88,7 +90,7 @@ def write(folder, into=WEIGHTS) -> None:
     rows, note = [], {}
     for kind in KINDS:
         zoo, history = sweep(kind, sum(shards(kind), []), shard=SHARD, n_jobs=1, folder=folder)
-        right = (zoo.info["by_position"] * torch.tensor(T.N_SEQUENCES)).round().long()
+        right = (history["by_position"] * T.N_SEQUENCES).round().long()
         for i, seed in enumerate(zoo.seeds):
             path = Path(folder) / "measured" / f"{kind}-{seed}.safetensors"
             row = load(path)[0] if path.exists() else {"right": right[i]}

@@ -260,8 +260,9 @@ def tree(proof, title):
         add(root, "", 1024)
     style = dict(marker=dict(colors=colours, line=dict(width=1, color="#fff")))
     style |= dict(branchvalues="total", tiling_orientation="v", pathbar_visible=False)
+    edges = dict(margin_l=10, margin_r=10, margin_b=10)
     strips = go.Icicle(ids=ids, parents=parents, labels=names, values=shares, **style)
-    return P.sized(go.Figure(strips).update_layout(title=title, margin_b=10), 360)
+    return P.sized(go.Figure(strips).update_layout(title=title, **edges), 300)
 
 
 show(

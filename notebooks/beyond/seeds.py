@@ -677,7 +677,7 @@ pairs_kinds |= {"exact-pairs-attention-only": "sum_pairs_no_mlp"}
 for name, kind in pairs_kinds.items():
     if kind in S.kinds():
         count(name, S.load_survey(kind).right("right").all(1))
-count("proved", exact["cases"] > 0, "proved, of the exact")
+count("proved", exact["proved"], "proved, of the exact")
 cases = exact["cases"]
 print("cases of the proof, least and most:", cases.min().item(), cases.max().item())
 print("median:", cases.median().item(), "· of models whose y1 to y7 are not clean:",
