@@ -70,7 +70,7 @@ claim("exact-05", n_right(model)[0])
 # %% [markdown]
 # ## Does the stream say the old token before the MLP?
 #
-# The **logit lens** (nostalgebraist 2020) asks: if the model had to answer now, what would it say?
+# The **logit lens** ([nostalgebraist 2020](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens)) asks: if the model had to answer now, what would it say?
 # It applies the last layer norm and $W_U$ to an early stream.
 # (The article leaves the layer norm out; [beyond/more](beyond/more.ipynb) shows what that changes.)
 # Here is our input.
@@ -119,7 +119,7 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 #
 # Suppose an output looks at one token only.
 # Attention writes the value of this token times $W_O$, and $W_U$ turns that into logits.
-# This table, from token to token, is the **OV circuit** (Elhage et al. 2021).
+# This table, from token to token, is the **OV circuit** ([Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html)).
 # We subtract what all rows share, whatever the token looked at, and what all columns share, which raises all logits alike.
 
 # %%

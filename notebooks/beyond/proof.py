@@ -79,7 +79,7 @@ for length in (8, 16, 32, 64):
 # A proof can speak about the *function of real numbers* that the weights define, and leave no rounding out.
 # What makes it possible is the thing that we want to understand anyway: if only two or three tokens matter to an answer, the others need not be tried one by one.
 # So the length of a proof measures how much has been understood.
-# Gross et al. 2024 (*Compact Proofs of Model Performance via Mechanistic Interpretability*, arXiv 2406.11779) made this a method, with lower bounds on how often a model is right.
+# [Gross et al. 2024](https://arxiv.org/abs/2406.11779) (*Compact Proofs of Model Performance via Mechanistic Interpretability*) made this a method, with lower bounds on how often a model is right.
 # Our model is small enough for more: right on *every* input.
 #
 # ## One case by hand
