@@ -28,6 +28,7 @@ TABLE, MODELS = WEIGHTS / "survey.parquet", WEIGHTS / "survey.safetensors"
 COLUMNS = dict(
     kind="the kind of the model, as `helpers.model.KINDS` has it",
     seed="its seed",
+    order="the seed of the order of its batches: the same, but for the models with one start",
     steps="training steps",
     stopped="whether 50 batches in a row without a wrong token ended the training",
     right="[8] the model as it is",
@@ -163,9 +164,10 @@ class Survey:
         }
 
 
-def load_survey(kind: str = "article", path=TABLE) -> Survey:
-    """The survey's rows of `kind`. FileNotFoundError or ValueError, naming the file, where it is
-    missing or no such table; ValueError for a kind that is not in it."""
+def load_survey(kind: str = "article", path=TABLE, crossed: bool = False) -> Survey:
+    """The survey's rows of `kind`: each seed with its own order of batches, or if `crossed` the
+    models that share starts and orders with each other. FileNotFoundError or ValueError, naming
+    the file, where it is missing or no such table; ValueError for a kind that is not in it."""
     get_kind(kind)
     path = Path(path)
     if not path.is_file():
@@ -174,7 +176,9 @@ def load_survey(kind: str = "article", path=TABLE) -> Survey:
         table = pq.read_table(path)
         if table.column_names != list(COLUMNS):
             raise ValueError(f"it has the columns {', '.join(table.column_names)}")
-        rows = table.filter(pc.equal(table["kind"], kind)).to_pydict()
+        own_order = pc.equal(table["order"], table["seed"])
+        wanted = pc.and_(pc.equal(table["kind"], kind), pc.xor(own_order, crossed))
+        rows = table.filter(wanted).to_pydict()
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: not the survey's table ({error})") from None
     if not rows["seed"]:

@@ -89,8 +89,12 @@ def train(
     max_steps: int | None = None,
     on_step: Callable | None = None,
     device="cpu",
+    orders=None,
 ) -> tuple[Zoo, dict]:
     """Train one model of `kind` for each seed, all together. Returns (zoo, history).
+
+    A seed draws a model's start and the order of its batches; `orders` are the seeds that draw the
+    latter where they are others.
 
     history: `loss` `[steps, models]` (nats per output token) and `accuracy` `[steps, models, 8]`
     on the batch of that step, NaN after a model has stopped; `steps` `[models]`; `stopped`: whether
@@ -103,13 +107,14 @@ def train(
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, none below 0")
     if max_steps is not None and max_steps < 0:
         raise ValueError(f"got max_steps={max_steps}; allowed are whole numbers from 0, and None")
+    orders = _orders(seeds, orders)
     task, length = get_kind(kind).task, get_kind(kind).length
     if length == T.LENGTH:
         with torch.device(device):
             train_set, _ = T.split(T.full_sequences(task=task))
-        streams = [batches(train_set, seed, recipe) for seed in seeds]
+        streams = [batches(train_set, seed, recipe) for seed in orders]
     else:
-        streams = [random_batches(task, length, seed, recipe) for seed in seeds]
+        streams = [random_batches(task, length, seed, recipe) for seed in orders]
     most = recipe.max_steps if max_steps is None else min(max_steps, recipe.max_steps)
     run, step = _Run(kind, seeds, recipe, most, device), 0
     with one_thread(), torch.enable_grad():
@@ -123,6 +128,16 @@ def train(
     run.put_away()
     history = dict(loss=run.loss[:step], accuracy=run.accuracy[:step])
     return Zoo(kind, run.final, seeds), history | dict(steps=run.steps, stopped=run.stopped)
+
+
+def _orders(seeds: list[int], orders) -> list[int]:
+    """The seeds that order the batches, one for each of `seeds`."""
+    orders = seeds if orders is None else [int(s) for s in orders]
+    if len(orders) != len(seeds) or min(orders, default=0) < 0:
+        raise ValueError(
+            f"got the orders {orders} for the seeds {seeds}; allowed is one for each, none below 0"
+        )
+    return orders
 
 
 class _Run:
@@ -210,6 +225,7 @@ def sweep(
     n_jobs: int = 2,
     folder=None,
     device="cpu",
+    orders=None,
 ) -> tuple[Zoo, dict]:
     """`train` in shards of `shard` seeds through joblib, and evaluate on every input.
 
@@ -222,11 +238,15 @@ def sweep(
     from joblib import Parallel, delayed
 
     seeds, recipe = [int(s) for s in seeds], recipe or recipe_of(kind)
-    if not seeds or len(set(seeds)) < len(seeds):
+    each = _orders(seeds, orders)
+    if not seeds or len(set(zip(seeds, each))) < len(seeds):
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, each once")
-    shards = [seeds[i : i + shard] for i in range(0, len(seeds), shard)]
+    cuts = [slice(i, i + shard) for i in range(0, len(seeds), shard)]
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_train_shard)(kind, part, recipe, max_steps, folder, str(device)) for part in shards
+        delayed(_train_shard)(
+            kind, seeds[cut], recipe, max_steps, folder, str(device), each[cut]
+        )
+        for cut in cuts
     )
     weights = {k: torch.cat([p[0][k] for p in parts]) for k in parts[0][0]}
     by_step = {"loss", "accuracy"}
@@ -238,7 +258,7 @@ def sweep(
     return Zoo(kind, weights, seeds, info), history
 
 
-def _train_shard(kind, seeds, recipe, max_steps, folder, device):
+def _train_shard(kind, seeds, recipe, max_steps, folder, device, orders):
     """Train, evaluate and keep one shard; or read it back if the same one was finished before."""
     what = dict(
         kind=kind if isinstance(kind, str) else "of its own",
@@ -247,6 +267,8 @@ def _train_shard(kind, seeds, recipe, max_steps, folder, device):
         recipe=dataclasses.asdict(recipe),
         max_steps=max_steps,
     )
+    if orders != seeds:
+        what["orders"] = orders
     path = None
     if folder is not None:
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
@@ -263,7 +285,7 @@ def _train_shard(kind, seeds, recipe, max_steps, folder, device):
                 part, _, rest = name.partition("/")
                 found[part][rest] = value
             return found["weights"], found["history"]
-    zoo, history = train(kind, seeds, recipe, max_steps, device=device)
+    zoo, history = train(kind, seeds, recipe, max_steps, device=device, orders=orders)
     if zoo.length <= T.LONGEST_LIST:
         history |= dict(n_right=n_right(zoo).cpu(), by_position=by_position(zoo).cpu())
     zoo = zoo.to("cpu")

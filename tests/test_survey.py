@@ -162,7 +162,7 @@ def test_seed_0_knows_at_its_pause_the_halves_of_its_line(opened):
 # ---------------------------------------------------------------- the table
 
 
-def test_the_table_is_the_surveys(request):
+def test_the_table_is_the_surveys():
     for kind in S.kinds():
         survey = S.load_survey(kind)
         assert survey.seeds == list(range(32, 32 + len(survey)))
@@ -189,7 +189,7 @@ def test_a_row_and_a_column_that_are_not_there_are_refused():
 
 
 def test_what_was_not_measured_is_not_made_up(tmp_path):
-    rows = [dict(kind="article", seed=s, right=torch.full((8,), s)) for s in (1, 2)]
+    rows = [dict(kind="article", seed=s, order=s, right=torch.full((8,), s)) for s in (1, 2)]
     rows[0] |= dict(share=torch.tensor(0.5), away=torch.arange(32.0).view(8, 4))
     whole = {name: rows[0].get(name, torch.tensor(1)) for name in S.COLUMNS}
     S.write_table(tmp_path / "t.parquet", [whole | rows[0], rows[1]], {})
@@ -260,18 +260,22 @@ def test_the_tool_goes_on_where_it_was_stopped_and_writes_a_table(tmp_path, monk
     monkeypatch.setattr(tool, "N_SEEDS", dict.fromkeys(tool.N_SEEDS, 2))
     monkeypatch.setattr(tool, "SHARD", 2)
     monkeypatch.setattr(tool, "KINDS", ["article", "no_mlp"])
+    monkeypatch.setattr(tool, "STARTS", [2000])
+    monkeypatch.setattr(tool, "ORDERS", [3000, 3001])
     tool.train_all(tmp_path, tool.KINDS, 1, "cpu")
     shards = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.safetensors")}
     tool.train_all(tmp_path, tool.KINDS, 1, "cpu")
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.safetensors")} == shards
     for kind in tool.KINDS:
-        tool.measure_one(tmp_path, kind, [32, 33], 0)  # one of each kind
+        tool.measure_one(tmp_path, kind, [32, 33], None, 0)  # one of each kind
     (tmp_path / "into").mkdir()
     tool.write(tmp_path, tmp_path / "into")
     stored, made = S.load_survey(), S.load_survey(path=tmp_path / "into" / S.TABLE.name)
     assert made.seeds == [32, 33] and made.has("ideal").tolist() == [True, False]
     for name, value in made.row(32).items():
         assert torch.allclose(value, stored.row(32)[name]), name
+    crossed = S.load_survey(path=tmp_path / "into" / S.TABLE.name, crossed=True)
+    assert crossed["order"].tolist() == [3000, 3001] and crossed.seeds == [2000, 2000]
 
 
 @pytest.mark.slow

@@ -256,6 +256,28 @@ def test_bad_seeds_are_refused():
         R.sweep("article", [1, 1], max_steps=1)
     with pytest.raises(ValueError, match="unknown model"):
         R.train("articel", [0], max_steps=1)
+    for orders in ([1], [1, 2, 3], [1, -1]):
+        with pytest.raises(ValueError, match="orders .* allowed is one for each, none below 0"):
+            R.train("article", [0, 1], max_steps=1, orders=orders)
+
+
+def test_orders_change_the_batches_and_leave_the_start():
+    kind, start = "article", dict(max_steps=0)
+    plain, other = (R.train(kind, [3], orders=o, **start)[0].weights for o in (None, [4]))
+    assert all(torch.equal(plain[k], other[k]) for k in plain)
+    losses = [R.train(kind, [3], max_steps=2, orders=o)[1]["loss"] for o in (None, [3], [4])]
+    assert torch.equal(losses[0], losses[1]) and not torch.equal(losses[0], losses[2])
+
+
+def test_one_start_with_two_orders_is_swept_and_kept_apart_from_its_own(tmp_path):
+    more = dict(max_steps=2, n_jobs=1, folder=tmp_path)
+    _, crossed = R.sweep("article", [5, 5], orders=[6, 5], **more)
+    _, own = R.sweep("article", [5], **more)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert torch.equal(crossed["loss"][:, 1], own["loss"][:, 0])
+    assert not torch.equal(crossed["loss"][:, 0], own["loss"][:, 0])
+    with pytest.raises(ValueError, match="each once"):
+        R.sweep("article", [5, 5], orders=[6, 6], **more)
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@
     python tools/survey.py write FOLDER
 
 1,024 seeds of the article's model, from 32 on, and `OTHERS` seeds of each other kind, by the
-series' recipes; the models of the pairs task are not measured, only counted. What is finished stays
-in FOLDER, and a run that was interrupted goes on from there.
+series' recipes; the models of the pairs task are not measured, only counted. Beside them 16 starts
+of the article's model, each with 16 orders of its batches, to see which of the two decides what.
+What is finished stays in FOLDER, and a run that was interrupted goes on from there.
 """
 
 from __future__ import annotations
@@ -33,12 +34,28 @@ OTHERS, PAIRS = 256, 64
 N_SEEDS = {kind: PAIRS if kind.startswith("sum_pairs") else OTHERS for kind in KINDS}
 N_SEEDS["article"] = 1024
 SHARD = 32
+STARTS, ORDERS = range(2000, 2016), range(3000, 3016)  # seeds that the survey does not have
 
 
-def shards(kind: str) -> list[list[int]]:
-    """The seeds of every shard."""
-    ends = range(FIRST, FIRST + N_SEEDS[kind], SHARD)
-    return [list(range(first, first + SHARD)) for first in ends]
+def shards(kind: str) -> list[tuple]:
+    """The seeds of every shard, and those of the order of their batches (None: the same)."""
+    firsts = range(FIRST, FIRST + N_SEEDS[kind], SHARD)
+    found = [(list(range(first, first + SHARD)), None) for first in firsts]
+    if kind == "article":
+        found += [([start] * len(ORDERS), list(ORDERS)) for start in STARTS]
+    return found
+
+
+def models_of(folder, kind: str, seeds, orders, device="cpu") -> tuple:
+    """(zoo, history) of one shard: trained now, or as `folder` holds it."""
+    more = dict(shard=SHARD, n_jobs=1, folder=folder, device=device)
+    return sweep(kind, seeds, orders=orders, **more)
+
+
+def measured(folder, kind: str, seed: int, order: int) -> Path:
+    """Where in `folder` stands what was measured of a model."""
+    name = f"{kind}-{seed}" if order == seed else f"{kind}-{seed}-{order}"
+    return Path(folder) / "measured" / f"{name}.safetensors"
 
 
 def one_by_one(what, todo: list, jobs: int, unit: str) -> None:
@@ -51,54 +68,62 @@ def one_by_one(what, todo: list, jobs: int, unit: str) -> None:
 def train_all(folder, kinds, jobs: int, device: str) -> None:
     """Train every shard of `kinds` that `folder` does not hold yet."""
 
-    def one(kind, seeds):
-        sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder, device=device)
-
-    one_by_one(one, [(k, seeds) for k in kinds for seeds in shards(k)], jobs, "shard")
+    todo = [(folder, k, *shard, device) for k in kinds for shard in shards(k)]
+    one_by_one(models_of, todo, jobs, "shard")
 
 
 def measure_all(folder, kinds, jobs: int) -> None:
     """Measure the models of each of `kinds`, those of the article in everything."""
     plain = [k for k in kinds if get_kind(k).task == "reverse_plus_one"]
-    todo = [(folder, k, seeds, i) for k in plain for seeds in shards(k) for i in range(SHARD)]
+    each = [(k, *shard) for k in plain for shard in shards(k)]
+    todo = [(folder, k, seeds, orders, i) for k, seeds, orders in each for i in range(len(seeds))]
     one_by_one(measure_one, todo, jobs, "model")
 
 
-def measure_one(folder, kind: str, seeds: list[int], i: int) -> None:
+def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
     """Measure the i-th of a shard, unless it is measured already."""
-    path = Path(folder) / "measured" / f"{kind}-{seeds[i]}.safetensors"
+    order = (orders or seeds)[i]
+    path = measured(folder, kind, seeds[i], order)
     row = load(path)[0] if path.exists() else {}
     done = set(row)
     with one_thread():
-        zoo, history = sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder)
+        zoo, history = models_of(folder, kind, seeds, orders)
         one = zoo.where(torch.arange(len(zoo)) == i)
         if "right" not in row:
             row |= C.measure(one, everything=kind == "article")
-        if kind == "article" and one.exact.all() and "proved" not in row:
+        full = kind == "article" and orders is None and one.exact.all()
+        if full and "proved" not in row:
             proof = prove(one)
             row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
-        if kind == "article" and one.exact.all() and "pause" not in row:
+        if full and "pause" not in row:
             row["pause"] = torch.tensor(C.pause_of(history["accuracy"][:, i]))
             early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
             row["pairs"] = C.pairs_said(early)
     if set(row) != done:
-        save(path, row, dict(kind=kind, seed=seeds[i]))
+        save(path, row, dict(kind=kind, seed=seeds[i], order=order))
+
+
+def rows_of(folder, kind: str, seeds, orders) -> list[dict]:
+    """The rows of the models of one shard."""
+    zoo, history = models_of(folder, kind, seeds, orders)
+    right, rows = (history["by_position"] * T.N_SEQUENCES).round().long(), []
+    for i, (seed, order) in enumerate(zip(seeds, orders or seeds)):
+        path = measured(folder, kind, seed, order)
+        row = dict(kind=kind, seed=seed, order=order)
+        row |= {name: zoo.info[name][i] for name in ("steps", "stopped")}
+        rows.append(row | (load(path)[0] if path.exists() else {"right": right[i]}))
+    return rows
 
 
 def write(folder, into=WEIGHTS) -> None:
     """Write the table of all that is trained, and the weights of the article's models."""
     rows, note = [], {}
     for kind in KINDS:
-        zoo, history = sweep(kind, sum(shards(kind), []), shard=SHARD, n_jobs=1, folder=folder)
-        right = (history["by_position"] * T.N_SEQUENCES).round().long()
-        for i, seed in enumerate(zoo.seeds):
-            path = Path(folder) / "measured" / f"{kind}-{seed}.safetensors"
-            row = load(path)[0] if path.exists() else {"right": right[i]}
-            made = dict(kind=kind, seed=seed, steps=zoo.info["steps"][i])
-            rows.append(made | dict(stopped=zoo.info["stopped"][i]) | row)
+        for shard in tqdm(shards(kind), unit="shard"):
+            rows += rows_of(folder, kind, *shard)
         note[kind] = dict(recipe=dataclasses.asdict(recipe_of(kind)))
-        if kind == "article":
-            article = zoo
+    seeds = [seed for each, orders in shards("article") if orders is None for seed in each]
+    article, _ = models_of(folder, "article", seeds, None)
     kept = ("steps", "stopped", "n_right")
     record = {name: article.info[name] for name in kept} | dict(seeds=article.seeds)
     tensors = {f"article/{name}": value for name, value in article.weights.items()}
