@@ -30,9 +30,24 @@ def save(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
 
     text = json.dumps(note | {"versions": versions(), "sha256": NO_SUM}, sort_keys=True)
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    blob = to_bytes(plain, metadata={"note": text})
-    blob = blob.replace(NO_SUM.encode(), hashlib.sha256(blob).hexdigest().encode(), 1)
-    write_whole(path, blob)
+    write_whole(path, sealed(to_bytes(plain, metadata={"note": text})))
+
+
+def sealed(blob: bytes) -> bytes:
+    """`blob`, which holds `NO_SUM` once, with the SHA-256 over all of it in that place.
+
+    ValueError where it holds it more or less often.
+    """
+    if (n := blob.count(NO_SUM.encode())) != 1:
+        raise ValueError(f"got bytes that hold {len(NO_SUM)} zeros in a row {n} times; allowed is 1")
+    return blob.replace(NO_SUM.encode(), hashlib.sha256(blob).hexdigest().encode())
+
+
+def check_seal(blob: bytes, expected: str) -> None:
+    """ValueError unless `blob` is what `sealed` made, and holds `expected` as its SHA-256."""
+    whole = hashlib.sha256(blob.replace(expected.encode(), NO_SUM.encode(), 1)).hexdigest()
+    if len(expected) != len(NO_SUM) or whole != expected:
+        raise ValueError(f"its SHA-256 is {whole}, its note expects {expected}")
 
 
 def write_whole(path, blob: bytes) -> None:
@@ -62,10 +77,7 @@ def load(path) -> tuple[dict[str, torch.Tensor], dict]:
     try:
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
         note = json.loads(header["__metadata__"]["note"])
-        expected = note.pop("sha256")
-        whole = hashlib.sha256(blob.replace(expected.encode(), NO_SUM.encode(), 1)).hexdigest()
-        if len(expected) != len(NO_SUM) or whole != expected:
-            raise ValueError(f"its SHA-256 is {whole}, its note expects {expected}")
+        check_seal(blob, note.pop("sha256"))
         return from_bytes(blob), note
     except Exception as error:  # whatever a broken file leads to is one thing to its reader
         raise ValueError(

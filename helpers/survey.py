@@ -18,7 +18,7 @@ import torch
 
 from helpers import task as T
 from helpers.model import WEIGHTS, Zoo, get_kind, load_zoo
-from helpers.storage import write_whole
+from helpers.storage import NO_SUM, check_seal, sealed, write_whole
 
 TABLE, MODELS = WEIGHTS / "survey.parquet", WEIGHTS / "survey.safetensors"
 
@@ -91,10 +91,35 @@ def write_table(path, rows: list[dict], note: dict) -> None:
             table[name] = pa.array(values, kind)
         else:
             table[name] = pa.array(values)
-    about = {"note": json.dumps(note), "columns": json.dumps(COLUMNS)}
+    write_sealed(path, pa.table(table), note)
+
+
+def write_sealed(path, table: pa.Table, note: dict) -> None:
+    """Write `table` as parquet, with `note` and a sum over every byte: parquet has none itself."""
+    about = {"note": json.dumps(note), "columns": json.dumps(COLUMNS), "sha256": NO_SUM}
     blob = io.BytesIO()
-    pq.write_table(pa.table(table).replace_schema_metadata(about), blob, compression="zstd")
-    write_whole(path, blob.getvalue())
+    pq.write_table(table.replace_schema_metadata(about), blob, compression="zstd")
+    write_whole(path, sealed(blob.getvalue()))
+
+
+def _read(path) -> tuple[pa.Table, dict]:
+    """(table, note) that `write_table` wrote to `path`; the errors of `load_survey`."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; expected the survey's table")
+    blob = path.read_bytes()
+    try:
+        file = pq.ParquetFile(pa.BufferReader(blob))
+        if file.schema_arrow.names != list(COLUMNS):
+            raise ValueError(f"it has the columns {', '.join(file.schema_arrow.names)}")
+        about = file.metadata.metadata
+        check_seal(blob, about.get(b"sha256", b"none").decode())
+        return file.read(), json.loads(about[b"note"])
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise ValueError(
+            f"{path}: not the survey's table as it was written ({error}). "
+            "The file was cut short or altered: fetch it again."
+        ) from None
 
 
 def _plain(value, exact: bool):
@@ -167,20 +192,12 @@ class Survey:
 def load_survey(kind: str = "article", path=TABLE, crossed: bool = False) -> Survey:
     """The survey's rows of `kind`: each seed with its own order of batches, or if `crossed` the
     models that share starts and orders with each other. FileNotFoundError or ValueError, naming
-    the file, where it is missing or no such table; ValueError for a kind that is not in it."""
+    the file, where it is missing, altered or no such table; ValueError for a kind that is not in it."""
     get_kind(kind)
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; expected the survey's table")
-    try:
-        table = pq.read_table(path)
-        if table.column_names != list(COLUMNS):
-            raise ValueError(f"it has the columns {', '.join(table.column_names)}")
-        own_order = pc.equal(table["order"], table["seed"])
-        wanted = pc.and_(pc.equal(table["kind"], kind), pc.xor(own_order, crossed))
-        rows = table.filter(wanted).to_pydict()
-    except (pa.ArrowException, ValueError) as error:
-        raise ValueError(f"{path}: not the survey's table ({error})") from None
+    table, _ = _read(path)
+    own_order = pc.equal(table["order"], table["seed"])
+    wanted = pc.and_(pc.equal(table["kind"], kind), pc.xor(own_order, crossed))
+    rows = table.filter(wanted).to_pydict()
     if not rows["seed"]:
         raise ValueError(f"{path}: no models of kind {kind!r}")
     return Survey(kind, rows)
@@ -188,14 +205,13 @@ def load_survey(kind: str = "article", path=TABLE, crossed: bool = False) -> Sur
 
 def kinds(path=TABLE) -> list[str]:
     """The kinds that the table has rows of."""
-    return pc.unique(pq.read_table(path, columns=["kind"])["kind"]).to_pylist()
+    return pc.unique(_read(path)[0]["kind"]).to_pylist()
 
 
 def load_models(path=MODELS, table=TABLE) -> Zoo:
     """The article's models of the survey. ValueError unless they are those that were measured."""
     zoo = load_zoo("article", path=path)
-    wanted = json.loads(pq.read_schema(table).metadata[b"note"])["weights"]
-    if digest(zoo) != wanted:
+    if digest(zoo) != _read(table)[1]["weights"]:
         raise ValueError(f"{table} was measured on other weights than those of {path}")
     return zoo
 
