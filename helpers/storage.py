@@ -39,7 +39,7 @@ def sealed(blob: bytes) -> bytes:
     ValueError where it holds it more or less often.
     """
     if (n := blob.count(NO_SUM.encode())) != 1:
-        raise ValueError(f"got bytes that hold {len(NO_SUM)} zeros in a row {n} times; allowed is 1")
+        raise ValueError(f"{len(NO_SUM)} zeros stand in the file {n} times; allowed is once")
     return blob.replace(NO_SUM.encode(), hashlib.sha256(blob).hexdigest().encode())
 
 

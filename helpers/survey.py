@@ -192,7 +192,8 @@ class Survey:
 def load_survey(kind: str = "article", path=TABLE, crossed: bool = False) -> Survey:
     """The survey's rows of `kind`: each seed with its own order of batches, or if `crossed` the
     models that share starts and orders with each other. FileNotFoundError or ValueError, naming
-    the file, where it is missing, altered or no such table; ValueError for a kind that is not in it."""
+    the file, where it is missing, altered or no such table; ValueError for a kind that is not in
+    it."""
     get_kind(kind)
     table, _ = _read(path)
     own_order = pc.equal(table["order"], table["seed"])
