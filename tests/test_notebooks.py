@@ -16,7 +16,7 @@ from nbval.plugin import IPyNbFile
 
 from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, copy_of_the_series, python, read, saved
 from helpers import storage
-from helpers.reader.claims import claims
+from helpers.reader.claims import BOUNDS, _show, claims
 from tools import build
 
 
@@ -73,7 +73,38 @@ def test_each_claim_was_printed_as_holding(name):
     outputs = [o for c in saved(name).cells for o in c.get("outputs", [])]
     text = "".join(o.get("text", "") for o in outputs)
     for claim_id in asserted(name):
-        assert re.search(rf"✓ .*  \({re.escape(claim_id)}\)", text), claim_id
+        found = re.search(rf"^✓ (.*)  \({re.escape(claim_id)}\)$", text, re.M)
+        assert found and not out_of_bounds(found[1], claims()[claim_id]), claim_id
+
+
+def out_of_bounds(printed, entry):
+    """Whether a value, as `claim` printed it, is not what the bound of its claim asks; also where
+    the bound is so far away that a model would have to be another one to break it."""
+    if entry.get("equals") == 0.0 and printed == "under 1e-9":
+        return False
+    if "equals" in entry:
+        return printed != _show(entry["equals"])
+    value = 0.0 if printed == "under 1e-9" else float(printed.replace(",", ""))
+    bounds = {k: entry[k] for k in BOUNDS if k in entry}
+    near = [abs(value - b) < 10 * min(abs(value), abs(b)) for b in bounds.values()]
+    tiny = 0 < entry.get("at_most", 1) <= 0.001
+    return not (all(BOUNDS[k](value, b) for k, b in bounds.items()) and (tiny or any(near)))
+
+
+@pytest.mark.parametrize(
+    "printed, bound",
+    [
+        ("65,535", dict(equals=65536)),
+        ("0.97", dict(equals=1.0)),
+        ("False", dict(equals=True)),
+        ("0.96", dict(at_most=0.95)),
+        ("0.96", dict(at_least=0.01)),
+        ("1.1e-09", dict(at_most=1e-9)),
+        ("0.6", dict(at_least=0.1, at_most=0.5)),
+    ],
+)
+def test_a_printed_value_out_of_its_bound_is_noticed(printed, bound):
+    assert out_of_bounds(printed, bound)
 
 
 # ---------------------------------------------------------------- the checks can fail
@@ -118,15 +149,26 @@ def may_differ(output) -> bool:
     return bool(NOT_COMPARED.fullmatch(output.get("text") or data["text/plain"]))
 
 
+COMPARED = 194  # cells of all notebooks that nbval has to compare, at least
+
+
+def is_checked(cell) -> bool:
+    """Whether nbval compares what this cell gives."""
+    return cell.options["check"] and not cell.options["skip"]
+
+
+def compared_cells(cells):
+    return [cell for cell in cells if is_checked(cell) and cell.cell.outputs]
+
+
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_nbval_compares_the_cells_and_sees_each_changed_digit(name, request):
     """nbval's own comparison, with the saved outputs in place of those of a kernel."""
     file = IPyNbFile.from_parent(request.session, path=FOLDER / f"{name}.ipynb")
     cells = list(file.collect())
-    checked = [c for c in cells if c.options["check"] and not c.options["skip"]]
-    for output in [o for c in cells if c not in checked for o in c.cell.outputs]:
+    for output in [o for c in cells if not is_checked(c) for o in c.cell.outputs]:
         assert may_differ(output), output
-    compared = [c for c in checked if c.cell.outputs]
+    compared = compared_cells(cells)
     assert len(compared) >= max(10, len(cells) // 2)
     seen = 0
     for cell in compared:
@@ -135,6 +177,19 @@ def test_nbval_compares_the_cells_and_sees_each_changed_digit(name, request):
             assert not cell.compare_outputs(other, cell.cell.outputs), cell.name
             seen += 1
     assert seen >= len(compared)
+
+
+@pytest.mark.slow
+def test_most_cells_of_all_notebooks_are_compared(request, capsys):
+    """That a run is green says little if it compares little: `pytest -n0 -k most_cells` prints how
+    many there are. Who takes cells away on purpose lowers the floor."""
+    counts = {}
+    for name in ALL_NAMES:
+        file = IPyNbFile.from_parent(request.session, path=FOLDER / f"{name}.ipynb")
+        counts[name] = len(compared_cells(list(file.collect())))
+    with capsys.disabled():
+        print(f" [{sum(counts.values())} cells compared: {counts}] ", end="")
+    assert sum(counts.values()) >= COMPARED
 
 
 def nbval(path, *options):
