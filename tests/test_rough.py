@@ -1,0 +1,210 @@
+"""The series where it is not at home: a crowd, a folder that cannot be written, a kill at any time.
+
+`THOROUGH=1 pytest -n0 -s tests/test_rough.py` takes all six notebooks, not one, kills at twenty
+random moments, not three, and prints what was found after each.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from conftest import FOLDER, NAMES, ROOT, copy_of_the_series, missing, read
+from helpers import storage
+from helpers.model import load_zoo
+
+pytestmark = pytest.mark.slow
+THOROUGH = "THOROUGH" in os.environ
+KILLS = 20 if THOROUGH else 3
+SOME = NAMES if THOROUGH else ["02_transformer"]
+NBVAL = ("-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "-p", "conftest")
+NBVAL += ("-c", str(ROOT / "pyproject.toml"))
+
+
+@pytest.fixture
+def series(tmp_path):
+    return copy_of_the_series(tmp_path / "series")
+
+
+def start(command, folder, **env):
+    """A program that runs in `folder`, with whatever it starts in one group."""
+    return subprocess.Popen(
+        [*map(str, command)], cwd=folder, env={**os.environ, **env}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def check(series, *names, **env):
+    """What nbval says of notebooks in a copy: each cell is run, its output compared."""
+    paths = [series / "notebooks" / f"{name}.ipynb" for name in names]
+    return start([sys.executable, *NBVAL, "--rootdir", series, *paths], ROOT, **env)
+
+
+def passes(running):
+    said, _ = running.communicate()
+    assert running.returncode == 0, said
+    return said
+
+
+def contents(folder):
+    files = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+# ---------------------------------------------------------------- a crowd
+
+
+def test_three_notebooks_at_once_in_one_folder(series):
+    before = contents(series)
+    running = [check(series, name) for name in ("01_dataset", "02_transformer", "beyond/more")]
+    for one in running:
+        passes(one)
+    assert contents(series) == before
+
+
+def test_two_builds_at_once(series):
+    """Both make the same notebook; whichever is last, it is whole and what one alone makes."""
+    name = "01_dataset"
+    path = series / "notebooks" / f"{name}.ipynb"
+    before, page = contents(series), nbformat.read(path, as_version=4)
+    for cell in page.cells:
+        cell.outputs = []
+    nbformat.write(page, path)
+    command = [sys.executable, "tools/build.py", name]
+    for one in [start(command, series), start(command, series)]:
+        passes(one)
+    passes(start([*command, "--check"], series))
+    assert contents(series) == before
+
+
+# ---------------------------------------------------------------- folders
+
+
+def without_rights() -> list[str]:
+    """What stands before a command so that file permissions bind it, for a root user too."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        missing("no setpriv: root can write everywhere, so nothing is read-only")
+    return ["setpriv", "--bounding-set=-dac_override"]
+
+
+@pytest.fixture
+def locked(series):
+    """A copy of the series in which nothing can be written, though the source of 01 was edited."""
+    source = series / "notebooks" / "01_dataset.py"
+    source.write_text(read(source).replace("**You will**", "**You will** "), encoding="utf-8")
+    for path in [series, *series.rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    yield series
+    for path in [series, *series.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def test_a_checkout_that_cannot_be_written(locked):
+    bound, before = without_rights(), contents(locked)
+    refused = start([*bound, "touch", "new", "README.md"], locked)
+    refused.communicate()
+    assert refused.returncode, "this folder can be written"
+    pages = [locked / "notebooks" / f"{name}.ipynb" for name in SOME]
+    passes(start([*bound, sys.executable, *NBVAL, "--rootdir", locked, *pages], ROOT))
+    build = start([*bound, sys.executable, "tools/build.py", "--sources", "01_dataset"], locked)
+    said, _ = build.communicate()
+    assert build.returncode and "Permission denied" in said
+    assert contents(locked) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a path of such letters is not every file system's")
+def test_a_path_with_spaces_and_letters_of_all_kinds(tmp_path):
+    series = copy_of_the_series(tmp_path / "für später (2) – 変換器 'x'")
+    passes(check(series, *SOME))
+    passes(start([sys.executable, "tools/build.py", "--sources"], series))
+    passes(start([sys.executable, "tools/build.py", "--check"], series))
+
+
+def test_a_home_that_cannot_be_written(series, tmp_path):
+    home = tmp_path / "home"
+    home.touch()  # a file, in which no folder can be made, not even by root
+    passes(check(series, *SOME, HOME=str(home), USERPROFILE=str(home)))
+    assert home.read_bytes() == b""
+
+
+# ---------------------------------------------------------------- killed
+
+SAVING = """
+import sys
+from pathlib import Path
+
+from helpers import proof, storage
+from helpers.model import load_trained, load_zoo
+from tools import build
+
+folder, model = Path(sys.argv[1]), load_trained()
+zoo, shown = load_zoo("article"), proof.prove(model)
+page = (folder / "page.ipynb").read_text()
+print("ready", flush=True)
+while True:
+    storage.save(folder / "weights.safetensors", zoo.weights, {})
+    proof.save(folder / "proof.json", shown)
+    build.write(folder / "page.ipynb", page + " ")
+    build.write(folder / "page.ipynb", page)
+"""
+
+
+def kill(running):
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups of processes to kill")
+def test_files_are_whole_whenever_a_program_that_saves_is_killed(tmp_path):
+    """Weights, a proof and a notebook that are written over and over."""
+    choose, zoo = random.Random(seed := time.time_ns()), load_zoo("article")
+    print(f"\nmoments of random.Random({seed})")
+    page = tmp_path / "page.ipynb"
+    text = read(FOLDER / "06_ablation.ipynb")
+    page.write_text(text, encoding="utf-8")
+    for number in range(KILLS):
+        running = start([sys.executable, "-c", SAVING, tmp_path], ROOT)
+        assert running.stdout.readline() == "ready\n"
+        time.sleep(after := choose.uniform(0.05, 0.5))
+        kill(running)
+        weights, _ = storage.load(tmp_path / "weights.safetensors")
+        assert all((weights[k] == zoo.weights[k]).all() for k in weights)
+        if (tmp_path / "proof.json").exists() or number:
+            json.loads(read(tmp_path / "proof.json"))
+        assert read(page) in (text, text + " ")
+        parts = len(list(tmp_path.glob(".*")))
+        print(f"killed after {after:.2f} s: all whole, {parts} parts of files beside them")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups of processes to kill")
+def test_a_build_that_is_killed_leaves_the_notebook_whole(series):
+    """It is the old one or the new one, and nothing else has changed."""
+    choose = random.Random(seed := time.time_ns())
+    print(f"\nmoments of random.Random({seed})")
+    path = series / "notebooks" / "01_dataset.ipynb"
+    new, old = path.read_bytes(), nbformat.read(path, as_version=4)
+    for cell in old.cells:
+        cell.outputs = []
+    nbformat.write(old, path)
+    before = contents(series)
+    for _ in range(KILLS):
+        running = start([sys.executable, "tools/build.py", "01_dataset"], series)
+        time.sleep(after := choose.uniform(1, 20))
+        kill(running)
+        now, was = contents(series), before["notebooks/01_dataset.ipynb"]
+        found = "new" if path.read_bytes() == new else "old"
+        print(f"killed after {after:.1f} s: the notebook is the {found} one")
+        assert now["notebooks/01_dataset.ipynb"] in (was, new)
+        assert all(now[name] == before[name] for name in before if "01_dataset.ipynb" not in name)
+        path.write_bytes(was)
+    passes(start([sys.executable, "tools/build.py", "01_dataset"], series))
+    assert path.read_bytes() == new
