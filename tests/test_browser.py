@@ -1,7 +1,7 @@
 """The notebooks as a reader meets them: JupyterLab, a real browser, Run All, a moved explorer.
 
-By keyboard alone and by mouse, in a wide and a small window, on a light and a dark page; and the
-exported page on a phone.
+By keyboard alone and by mouse, in a wide and a small window, on a light and a dark page, and asked
+by axe whether everybody can use it; and the exported page, on a phone too.
 
 One JupyterLab on loopback and one Chromium serve all. Nothing from outside is let through: the
 script of CircuitsVis, which a reader's browser takes from a CDN, comes from the installed package.
@@ -21,11 +21,12 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import axe
 import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, copy_of_the_series, missing, python, saved
+from conftest import ALL_NAMES, NAMES, ROOT, copy_of_the_series, missing, python, read, saved
 from helpers import plotting as P
 from tools import build
 
@@ -220,6 +221,7 @@ ERRORS = f"""{CODE}.flatMap(c => c.model.outputs.toJSON())
     .filter(o => o.output_type === 'error' || o.name === 'stderr')"""
 ALL_RUN = f"""() => {ERRORS}.some(o => o.output_type === 'error')
     || ({KERNEL}?.status === 'idle' && {CODE}.every(c => c.model.executionCount !== null))"""
+NOTEBOOK = ".jp-NotebookPanel .jp-Notebook"
 FIGURE = ".jp-Notebook .js-plotly-plot"
 
 
@@ -344,6 +346,8 @@ def test_a_saved_notebook_is_shown_whole(name, opened):
 def test_a_notebook_runs_through(opened):
     """04, which has a view of CircuitsVis."""
     with opened("04_attention") as page:
+        page.locator(".plot-img").last.wait_for(timeout=MINUTE)
+        axe.nothing_is_ours(page, "04_attention, saved", axe.SAVED, NOTEBOOK)
         run_all(page)
         wait_for_figures(page, figures("04_attention") + len(explorers_of("04_attention")))
         circuitsvis_is_drawn(page)
@@ -352,6 +356,7 @@ def test_a_notebook_runs_through(opened):
             ground = page.locator("[id^=circuits-vis-] canvas").last.evaluate(INK)[1]
             assert P.contrast(ground, "#666666") >= 4.5, theme  # the grey of its names, painted
             can_be_read(page.locator("[id^=circuits-vis-]").get_by_text(re.compile("[a-z]{3}")))
+            axe.nothing_is_ours(page, f"04_attention, run, {theme}", axe.RUN, NOTEBOOK)
         page.locator("[id^=circuits-vis-]").screenshot(path=ARTEFACTS / "circuitsvis-dark.png")
         no_errors(page)
 
@@ -373,19 +378,27 @@ def circuitsvis_is_drawn(page):
 
 # ---------------------------------------------------------------- explorers
 
-CONTROLS = ", ".join(
-    f".jp-OutputArea .jupyter-widgets {what}"
-    for what in (".noUi-handle", "button:not(.mod-active)", "input[type=text]")
-)
+CONTROLS = ".jupyter-widgets :is(.noUi-handle, .jupyter-button, input)"
+# The place of the focus among the controls of a cell; how a control looks.
+FOCUS = f"cell => [...cell.querySelectorAll('{CONTROLS}')].indexOf(document.activeElement)"
+LOOKS = """e => { const s = getComputedStyle(e)
+    const line = s.outlineStyle === 'none' ? '' : s.outlineWidth + s.outlineColor
+    return [line, s.boxShadow, s.borderColor, s.borderWidth, s.backgroundColor].join(' ') }"""
+# What a cell says: of its controls, of its figure, and in words.
+SAYS = """cell => [...cell.querySelectorAll('input, .noUi-handle, .gtitle, .mod-active, em')].map(
+    e => e.value ?? e.getAttribute('aria-valuetext') ?? e.textContent).join(' | ')"""
 TITLES = "cell => [...cell.querySelectorAll('.gtitle')].map(t => t.textContent).join(' | ')"
 
 
 def move(page, control):
-    """Move a slider, press a button, or type the text backwards: by keyboard alone."""
+    """Move a slider, press a button, turn a text, step a number: by keyboard alone."""
     control.scroll_into_view_if_needed()
     control.focus()
     tag = control.evaluate("e => e.tagName")
-    if tag == "INPUT":
+    if control.get_attribute("type") == "number":
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+    elif tag == "INPUT":
         before = control.input_value()
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.type(before[::-1])
@@ -421,8 +434,39 @@ def focus_comes_to(page, words):
     page.wait_for_function(f"document.activeElement.textContent === '{words}'", timeout=MINUTE)
 
 
+def tab_reaches_all_and_shows_where_it_is(page, cell):
+    """From one control of a cell to the next, in the order in which they stand; returns them."""
+    controls = cell.locator(CONTROLS).all()
+    assert controls
+    resting = [control.evaluate(LOOKS) for control in controls]
+    controls[0].focus()
+    page.keyboard.press("Shift+Tab")
+    for number, (control, rest) in enumerate(zip(controls, resting)):
+        said, presses = f"control {number} of {len(controls)}", 0
+        while cell.evaluate(FOCUS) != number and presses < 2:  # a slider's number is a stop too
+            page.keyboard.press("Tab")
+            presses += 1
+        assert cell.evaluate(FOCUS) == number, f"Tab does not come to {said}"
+        assert control.evaluate(LOOKS) != rest, f"nothing shows that {said} has the focus"
+    return controls
+
+
+def every_control_does_something(page, cell, controls):
+    """Each control changes what its cell says."""
+    changed = f"([cell, before]) => ({SAYS})(cell) !== before"
+    for number, control in enumerate(controls):
+        if control.evaluate("e => e.matches('.mod-active') || e.textContent === 'Train'"):
+            continue  # what is chosen, and what is pressed below
+        before = cell.evaluate(SAYS)
+        move(page, control)
+        try:
+            page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=MINUTE / 4)
+        except Exception as error:
+            raise AssertionError(f"control {number} changed nothing: {before}") from error
+
+
 def test_every_explorer_answers_to_the_keyboard(opened):
-    """The first control of each is moved, and the title of its figure changes."""
+    """Tab reaches each control, each does something, and the title of the figure follows."""
     with opened("explorers") as page:
         run_all(page)
         cells = page.locator(".jp-Notebook .jp-Cell")
@@ -432,7 +476,8 @@ def test_every_explorer_answers_to_the_keyboard(opened):
             cell.scroll_into_view_if_needed()
             cell.locator(".gtitle").first.wait_for(timeout=MINUTE)
             before = cell.evaluate(TITLES)
-            move(page, cell.locator(CONTROLS).first)
+            controls = tab_reaches_all_and_shows_where_it_is(page, cell)
+            every_control_does_something(page, cell, controls)
             if cell.get_by_role("button", name="Train", exact=True).count():
                 train_and_stop(page, cell, before)
             else:
@@ -446,8 +491,12 @@ def test_every_explorer_answers_to_the_keyboard(opened):
                 look(page, theme, width)
                 nothing_is_cut(page)
                 assert not page.evaluate(TOUCHING), (theme, width)
+            axe.nothing_is_ours(page, f"explorers, {theme}", axe.EXPLORERS, NOTEBOOK)
             can_be_read(page.locator(".jp-Notebook .widget-label:visible, [role=status] em"))
             page.screenshot(path=ARTEFACTS / f"explorers-{theme.split()[1]}.png")
+        page.locator("[role=slider]").first.evaluate("e => e.removeAttribute('aria-label')")
+        nameless, *more = axe.sort_out(axe.violations(page, NOTEBOOK), axe.EXPLORERS)[0]
+        assert nameless.startswith("aria-input-field-name") and not more
         tips = str(page.locator(".modebar-btn").evaluate_all(TIPS))
         assert "Download" in tips and "Share" not in tips
         page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
@@ -518,31 +567,70 @@ SHOWN = """() => [...document.querySelectorAll('main img[src^="data:image/png"]'
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A folder with all notebooks as pages, as `jupyter nbconvert --to html` makes them."""
+    """A folder with all notebooks as pages, by the command that CONTRIBUTING has."""
     folder = tmp_path_factory.mktemp("exported")
-    pages = [f"{name}.ipynb" for name in ALL_NAMES]
-    done = python(FOLDER, "-m", "nbconvert", "--to", "html", "--output-dir", folder, *pages)
+    command = re.search(r"jupyter nbconvert(.+?)notebooks/", read(ROOT / "CONTRIBUTING.md"), re.S)
+    pages = [f"notebooks/{name}.ipynb" for name in ALL_NAMES]
+    options = [*command[1].split(), "--output-dir", folder]
+    done = python(ROOT, "-m", "nbconvert", *options, *pages)
     assert done.returncode == 0, done.stderr
     return folder
 
 
-@pytest.mark.parametrize("name", ALL_NAMES)
-def test_an_exported_page_fits_a_phone(name, exported, browser):
-    """Nothing but code and tables scrolls sideways, and the letters of figures can be read."""
-    context = browser.new_context(viewport={"width": PHONE, "height": 844})
-    context.route("http*://**/*", lambda route: route.abort())
-    page = context.new_page()
-    try:
+@pytest.fixture
+def exported_page(exported, browser):
+    """A function (name, width) -> that exported page, in a window of this width."""
+    contexts = []
+
+    def open_page(name, width):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 844}))
+        contexts[-1].route("http*://**/*", lambda route: route.abort())
+        page = contexts[-1].new_page()
         page.goto(f"file://{exported / name.split('/')[-1]}.html")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
-        assert not page.evaluate(WIDE)
-        page.evaluate("document.querySelector('main p').style.width = '600px'")
-        assert page.evaluate(WIDE), "this check would not notice"
-        page.evaluate("document.querySelector('main p').style.width = ''")
-        shown = page.evaluate(SHOWN)
-        assert len(shown) == figures(name)
-        for share, width in shown:
-            assert share * SMALLEST >= 9, f"a picture {width} px wide is shown at {share:.0%}"
-        page.screenshot(path=ARTEFACTS / f"phone-{name.replace('/', '-')}.png")
-    finally:
+        return page
+
+    yield open_page
+    for context in contexts:
         context.close()
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_an_exported_page_fits_a_phone(name, exported_page):
+    """Nothing but code and tables scrolls sideways, and the letters of figures can be read."""
+    page = exported_page(name, PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    assert not page.evaluate(WIDE)
+    page.evaluate("document.querySelector('main p').style.width = '600px'")
+    assert page.evaluate(WIDE), "this check would not notice"
+    page.evaluate("document.querySelector('main p').style.width = ''")
+    shown = page.evaluate(SHOWN)
+    assert len(shown) == figures(name)
+    for share, width in shown:
+        assert share * SMALLEST >= 9, f"a picture {width} px wide is shown at {share:.0%}"
+    page.screenshot(path=ARTEFACTS / f"phone-{name.replace('/', '-')}.png")
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_axe_finds_nothing_on_an_exported_page(name, exported_page):
+    page = exported_page(name, WIDTHS[0])
+    page.evaluate(axe.THINNED)
+    axe.nothing_is_ours(page, f"{name}, exported")
+
+
+BROKEN = {
+    "image-alt": "main img[alt]: e.removeAttribute('alt')",
+    "link-in-text-block": "main p > a: e.style.textDecoration = 'none'",
+    "color-contrast": "main p: e.style.color = '#999'",
+    "heading-order": "main h2: e.outerHTML = '<h4>Below its rank</h4>'",
+}
+
+
+def test_axe_sees_what_is_broken_on_an_exported_page(exported_page):
+    """Each way to break a page breaks the rule that it should, and is said to be ours."""
+    page = exported_page("04_attention", WIDTHS[0])
+    page.evaluate(axe.THINNED)
+    for where, what in (how.split(": ") for how in BROKEN.values()):
+        page.locator(where).first.evaluate(f"e => {{ {what} }}")
+    ours, gone, _ = axe.sort_out(axe.violations(page), "")
+    assert {line.split(":")[0] for line in ours} == set(BROKEN) and not gone
+    assert axe.sort_out([], axe.RUN)[1], "what is found no more has to be seen"

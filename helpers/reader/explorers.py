@@ -326,11 +326,23 @@ def _put(out: W.Output, figure, says: str) -> None:
 
 
 # While a button has the focus, JupyterLab takes letters for its commands: `m` makes Markdown of the
-# cell. This attribute keeps its hands off, where it stands on the control itself. The script runs
-# before the explorer is on the page.
-KEYS = """if (typeof element !== "undefined") setTimeout(() => element.closest(".widget-vbox")
-    ?.querySelectorAll("button, [tabindex]")
-    .forEach(e => e.setAttribute("data-lm-suppress-shortcuts", "true")), 500)"""
+# cell. The first attribute keeps its hands off, where it stands on the control itself. And a slider
+# of ipywidgets has neither a name nor, where it steps through words, a value that a screen reader
+# could say: it gets those that stand beside it. The script runs before the explorer is on the page.
+KEYS = """if (typeof element !== "undefined") setTimeout(() => {
+    const all = what => element.closest(".widget-vbox")?.querySelectorAll(what) ?? []
+    all("button, [tabindex]").forEach(e => e.setAttribute("data-lm-suppress-shortcuts", "true"))
+    all(".widget-slider").forEach(row => {
+        const words = what => row.querySelector(what).textContent
+        const handle = row.querySelector("[role=slider]"), name = "aria-valuetext"
+        const say = () => handle.getAttribute(name) === words(".widget-readout") ||
+            handle.setAttribute(name, words(".widget-readout"))
+        handle.setAttribute("aria-label", words(".widget-label"))
+        new MutationObserver(say).observe(row,
+            {subtree: true, childList: true, characterData: true, attributeFilter: [name]})
+        say()
+    })
+}, 500)"""
 
 
 class Explorer(W.VBox):
