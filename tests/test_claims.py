@@ -9,8 +9,10 @@ import torch
 
 from conftest import ROOT, read
 from helpers import task as T
+from helpers.model import load_zoo
 from helpers.reader import colab
 from helpers.reader.claims import BOUNDS, FILE, claim, claims
+from helpers.survey import exact_models, load_survey
 
 
 def test_the_claims_are_inside_the_package_and_complete():
@@ -44,6 +46,27 @@ def test_what_is_installed_is_what_the_requirements_ask_for():
     lines = read(ROOT / "requirements.txt").splitlines()
     assert set(colab.WANTED.values()) <= set(lines)
     assert all(spec.startswith(name) for name, spec in colab.WANTED.items())
+
+
+def test_readme_says_what_the_claims_say():
+    """The numbers of its first paragraphs; where one changed, the sentence has to follow."""
+    readme = " ".join(read(ROOT / "README.md").split())
+    found = {name: entry.get("equals") for name, entry in claims().items()}
+    n_zoo, n_more = len(load_zoo().seeds), len(exact_models("article"))
+    every = n_zoo + len(load_survey("article"))
+    assert n_more == found["survey-exact"]
+    line = exact_models().right("line").all(1).sum().item()
+    for sentence in (
+        f"a transformer of {found['parameters']} parameters",
+        f"There are {found['all-sequences']:,} inputs",
+        f"Of {every:,} seeds {found['zoo-exact-03'] + n_more} become exact",
+        f"Of {n_more} other exact models, a line is enough in {line}, and a line with a constant "
+        f"in place of the MLP in {found['survey-story']};",
+        f"counted over {n_zoo} seeds",
+    ):
+        assert sentence in readme
+    assert round(3 * (1 - found["before-mlp-often-right"])) == 1
+    assert "without the MLP a third goes wrong" in readme
 
 
 # ---------------------------------------------------------------- a sentence and its bound

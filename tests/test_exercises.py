@@ -221,6 +221,19 @@ def far_off(exercise, spec):
     return targets(spec)[0] + 1000
 
 
+SEVERAL = [(n, e) for n, e in ALL if len(exercise_cases(X.EXERCISES[e])) > 1]
+
+
+@pytest.mark.parametrize("name, exercise", SEVERAL)
+def test_one_wrong_case_is_wrong(name, exercise):
+    """An answer that is right in all cases but the last."""
+    spec = X.EXERCISES[exercise]
+    last, wrong = repr(exercise_cases(spec)[-1]), far_off(exercise, spec)
+    right = answer(name, exercise, exercise_cells(name)[exercise][3])
+    mixed = X.judge(exercise, lambda *case: (wrong if repr(case) == last else right)(*case))
+    assert mixed.right is False and len(SEVERAL) >= 6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("exercise", X.EXERCISES)
 def test_a_wrong_answer_never_shows_the_target(exercise, displayed, capsys):

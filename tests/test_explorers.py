@@ -1,6 +1,7 @@
 """helpers.reader.explorers: figures from plain values, and widgets that follow and stay calm."""
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from helpers import task as T
 from helpers.evaluation import by_position
 from helpers.reader import explorers as E
 from helpers.reader import line as L
-from helpers.training import train
+from helpers.training import recipe_of, train
 
 X = [3, 1, 0, 2, 2, 0, 1, 3]
 BAD = {
@@ -268,6 +269,30 @@ def test_explorer_starts_at_the_static_figure_and_follows(model, explorer, reque
     assert explorer.figure.layout.height == f"{E.HEIGHT + 20}px"
 
 
+MOVED = {
+    "task": dict(tokens="00000000"),
+    "forward": dict(stop="pattern", tokens="00000000"),
+    "attention": dict(tokens="01232030"),
+    "line": dict(output=5, tokens="00000000", mlp=0.0, attention=0.3),
+    "ablation": dict(
+        part="attention", how="mean", everything=True, neuron=3, position=2, tokens="00000000"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "explorer, control", [(n, c) for n in MOVED for c in MOVED[n]], indirect=["explorer"]
+)
+def test_each_control_moves_what_is_shown(explorer, control, request):
+    moved = MOVED[request.node.callspec.params["explorer"]]
+    assert set(moved) == set(explorer.controls)
+    before, value = shown(explorer)["data"], explorer.controls[control].value
+    explorer.controls[control].value = moved[control]
+    after = shown(explorer)["data"]
+    explorer.controls[control].value = value
+    assert explorer.error is None and after != before
+
+
 def test_no_explorer_has_a_drop_down(explorers):
     """JupyterLab takes the keys of a collapsed one, and the cell pays for it."""
 
@@ -392,6 +417,20 @@ def test_training_starts_draws_and_stops(explorers):
     box.thread.join(30)
     assert title(box).endswith("stopped") and box.alert.value == "" and box.error is None
     assert box.button.description == "Train"
+
+
+def test_what_is_trained_is_what_the_controls_say(explorers):
+    box = explorers["training"]
+    box.kind.value, box.seed.value, box.rate.value = "no_mlp", 3, 0.02
+    box.button.click()
+    wait(lambda: "step 21" in title(box))
+    box.button.click()
+    box.thread.join(30)
+    box.kind.value, box.seed.value, box.rate.value = "article", 0, 0.05
+    losses = drawn(shown(box)["data"][0], "y")
+    recipe = dataclasses.replace(recipe_of("no_mlp"), lr=0.02)
+    _, history = train("no_mlp", [3], recipe, max_steps=len(losses))
+    assert torch.allclose(losses, history["loss"][:, 0], atol=1e-4)
 
 
 def test_training_refuses_bad_seeds_and_rates(explorers):

@@ -125,6 +125,16 @@ def test_a_failed_model_is_counted_exactly_and_the_sum_of_two_is_proved():
     assert proof.proved and pairs.exact.all() and proof.cases >= 16 + 7 * 64
 
 
+def test_the_scale_of_the_logits_does_not_matter_to_a_proof():
+    """All margins get very small, and so does what a box leaves open: nothing is let through."""
+    zoo, proof = stored()
+    few = fresh(M.Kind(length=3), 0)
+    for model, wanted in ((zoo, proof), (few, R.prove(few))):
+        weights = model.weights | {"unembed.weight": model.weights["unembed.weight"] / 2**20}
+        small = R.prove(M.Zoo(model.kind, weights, model.seeds))
+        assert (small.cases, small.wrong) == (wanted.cases, wanted.wrong)
+
+
 def test_what_attention_adds_lies_in_the_box_of_each_node():
     zoo, proof = stored()
     model, rng = zoo[0], np.random.default_rng(SEED)

@@ -94,6 +94,23 @@ def test_training_does_not_depend_on_the_processor_or_the_threads():
     assert runs[0][-1] < runs[0][0] / 2  # it had learnt by then
 
 
+def test_gradients_are_rounded_where_they_are_used(monkeypatch):
+    given, plain = [], R.to_grid
+
+    def watched(gradient):
+        given.append((gradient, plain(gradient)))
+        return given[-1][1]
+
+    monkeypatch.setattr(R, "to_grid", watched)
+    R.train("article", [0], max_steps=2)
+    assert len(given) == 2 * len(M.shapes("article"))
+    for gradient, rounded in given:
+        steps = rounded * 2**20
+        assert torch.equal(steps, steps.round())
+        assert (gradient - rounded).abs().max() <= 2**-21
+    assert any(not torch.equal(gradient, rounded) for gradient, rounded in given)
+
+
 def test_holdout_is_never_trained_on():
     train_set, holdout = T.split(T.full_sequences())
 
