@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from conftest import ALL_NAMES, FOLDER, ROOT, copy_at, python, read, saved
+from helpers.reader import page
 from tools import build
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -105,10 +106,38 @@ def test_saved_figures_are_there_with_and_without_a_script(name):
     for cell, output in found:
         says = output.data[build.PLOTLY]["layout"]["meta"]["says"]
         assert len(says) > 20
+        named = re.search(r'^show\(.*"([\w-]+)"\)$', cell.source, re.M)
+        assert not named or says == page.captions()[named[1]]["says"]
         assert output.data["image/png"].startswith("iVBOR"), f"no PNG: {says}"
         assert output.metadata["image/png"]["alt"] == output.data["text/plain"] == says
         captions = "".join(o.get("data", {}).get("text/html", "") for o in cell.outputs)
         assert html.escape(says) in captions
+
+
+SHOWS = r"^ *(?:P\.)?(?:show|drawing)\(|^E\.explore_\w+\("
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_each_cell_that_shows_something_has_it_saved(name):
+    """Also what is not compared, such as an explorer; a drawing has its words as its text."""
+    for cell in saved(name).cells:
+        shown = [o for o in cell.get("outputs", []) if "text/html" not in o.get("data", {})]
+        shown += [o for o in cell.get("outputs", []) if "<img" in o.get("data", {}).get(
+            "text/html", "")]  # fmt: skip
+        if cell.cell_type == "code" and re.search(SHOWS, cell.source, re.M):
+            assert shown, cell.source
+
+
+def test_each_picture_of_a_page_has_an_alternative_text():
+    """Those of Markdown, and those of the saved HTML."""
+    for path in [*map(ROOT.joinpath, PAGES), *(FOLDER / f"{name}.ipynb" for name in ALL_NAMES)]:
+        alts = re.findall(r"!\[([^\]]*)\]\(", markdown_of(path))
+        if path.suffix == ".ipynb":
+            outputs = [o for c in nbformat.read(path, 4).cells for o in c.get("outputs", [])]
+            for output in outputs:
+                alts += Images(output.get("data", {}).get("text/html", "")).alts
+        assert all(alts), f"{path.name}: a picture without words"
+    assert len(re.findall(r"!\[[^\]]{20,}\]", read(ROOT / "README.md"))) >= 1
 
 
 class Images(HTMLParser):

@@ -14,7 +14,7 @@ from helpers import census as C
 from helpers import interventions as I
 from helpers import survey as S
 from helpers import task as T
-from helpers.evaluation import by_position, n_right
+from helpers.evaluation import by_position, hits, n_right
 from helpers.model import WEIGHTS, load_trained, load_zoo
 from helpers.training import sweep, train
 from tools import survey as tool
@@ -175,6 +175,50 @@ def test_the_table_is_the_surveys():
     some = models.where(torch.arange(1024) % 64 == 0)
     exact = article.right("right").all(1)[torch.arange(1024) % 64 == 0]
     assert torch.equal(n_right(some) == FULL, exact)
+
+
+@pytest.mark.slow
+def test_each_row_is_of_its_own_model():
+    """Counted again for every model: what sixteen inputs decide exactly, and a sample of the rest.
+
+    No two models of the article have the same of all of it, so no two rows can be exchanged.
+    """
+    article, models = S.load_survey(), S.load_models()
+    few, each = C.SEQUENCES[C.FEW], FULL // len(C.FEW)
+    columns = {"attn_zero": {"attn_out": torch.zeros(4)}, "W_O_zero": {"z": torch.zeros(4)}}
+    for name, edits in columns.items():
+        right = hits(models.edited(edits)(few), few).sum(1) * each
+        assert torch.equal(right, article[name].long()), name
+    some = C.SEQUENCES[torch.randperm(FULL, generator=torch.Generator().manual_seed(0))[:256]]
+    found = hits(models(some), some).double().mean(1)
+    told = article["right"].double() / FULL
+    assert (found[told == 1] == 1).all() and (found - told).abs().max() < 0.1
+    pattern = torch.cat([
+        I.record(models.where(torch.arange(1024) // 64 == part), "pattern", some)
+        for part in range(16)
+    ])  # fmt: skip
+    weight = pattern[:, :, range(8), C.KEYS].mean(1)
+    assert (weight - article["weight"]).abs().max() < 0.1
+    whole = torch.cat([article[c].double() for c in [*columns, "right", "weight"]], 1)
+    assert len(whole.unique(dim=0)) == 1024
+
+
+@pytest.mark.slow
+def test_columns_are_of_the_intervention_that_their_name_says():
+    """Counted for one model by `helpers.interventions`; another model each time."""
+    article, models = S.load_survey(), S.load_models()
+    exact = article.right("right").all(1).nonzero().flatten().tolist()
+    i = random.Random(seed := int(time.time())).choice(exact)
+    row, one = article.row(article.seeds[i]), models.where(torch.arange(1024) == i)
+    found = C.measure(one, everything=False) | {"line": counts(one.edited(
+        {"attn_out": I.one_direction(one)[0]}
+    ))}  # fmt: skip
+    for short, part in {"attn": "attention", "mlp": "mlp"}.items():
+        for how in I.HOW:
+            found[f"{short}_{how}"] = counts(I.ablate(one, part, how, effect=False))
+    for name, value in found.items():
+        near = torch.allclose(value.double(), row[name].double(), atol=1e-3)
+        assert near, f"random.Random({seed}), seed {article.seeds[i]}: {name}"
 
 
 def test_a_row_and_a_column_that_are_not_there_are_refused():
