@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import nbformat
+import nbval.kernel
 import pytest
 from nbval.plugin import IPyNbCell
 
@@ -45,6 +46,23 @@ def pytest_collection_modifyitems(items):
         return place[found[0]] if found else len(FIRST)
 
     items.sort(key=order)
+
+
+_start = nbval.kernel.start_new_kernel
+
+
+def start_kernel(*args, tries=3, **kwargs):
+    """Start the kernel of a notebook. Of two that start at the same moment, one may find its port
+    taken and die; then it is started again."""
+    try:
+        return _start(*args, **kwargs)
+    except RuntimeError:
+        if tries == 1:
+            raise
+        return start_kernel(*args, tries=tries - 1, **kwargs)
+
+
+nbval.kernel.start_new_kernel = start_kernel
 
 
 @pytest.hookimpl(wrapper=True)

@@ -58,6 +58,13 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
+def without_outputs(page, path):
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    nbformat.write(page, path)
+
+
 # ---------------------------------------------------------------- a crowd
 
 
@@ -74,14 +81,70 @@ def test_two_builds_at_once(series):
     name = "01_dataset"
     path = series / "notebooks" / f"{name}.ipynb"
     before, page = contents(series), nbformat.read(path, as_version=4)
-    for cell in page.cells:
-        cell.outputs = []
-    nbformat.write(page, path)
+    without_outputs(page, path)
     command = [sys.executable, "tools/build.py", name]
     for one in [start(command, series), start(command, series)]:
         passes(one)
     passes(start([*command, "--check"], series))
     assert contents(series) == before
+
+
+def test_two_threads_print_what_one_prints(series):
+    """The other tests run with one thread, and what is saved may have been made with any number."""
+    passes(check(series, *SOME, "03_training", OMP_NUM_THREADS="2"))
+
+
+KERNEL = """
+import runpy, sys
+from pathlib import Path
+
+marks = Path(__file__).parent
+for i in range(int((marks / "deaths").read_text())):
+    try:
+        (marks / f"died-{i}").touch(exist_ok=False)
+    except FileExistsError:
+        continue
+    sys.exit(1)
+runpy.run_module("ipykernel_launcher", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("by", ["build", "nbval"])
+@pytest.mark.parametrize("deaths, rescued", [(2, True), (3, False)])
+def test_a_kernel_that_died_at_its_start_is_started_again(by, deaths, rescued, tmp_path):
+    """As one does that finds its port taken; three times in a row is another matter."""
+    spec = tmp_path / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.py").write_text(KERNEL)
+    (spec / "deaths").write_text(str(deaths))
+    argv = [sys.executable, str(spec / "kernel.py"), "-f", "{connection_file}"]
+    spec.joinpath("kernel.json").write_text(json.dumps(dict(argv=argv, display_name="it dies")))
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    page.metadata["kernelspec"] = dict(name="python3", display_name="it dies")
+    nbformat.write(page, path := tmp_path / "page.ipynb")
+    command = ["-c", RUN, path, tmp_path]
+    if by == "nbval":
+        options = [o for o in NBVAL if o != str(ROOT / "pyproject.toml")]
+        options[options.index("-c")] = "--nbval-lax"
+        command = [*options, "-c", os.devnull, "--rootdir", tmp_path, path]
+    running = start([sys.executable, *command], ROOT, JUPYTER_PATH=str(tmp_path))
+    said, _ = running.communicate()
+    assert (running.returncode == 0) == rescued, said
+    assert len(list(spec.glob("died-*"))) == deaths
+
+
+RUN = """
+import sys
+from pathlib import Path
+
+import nbformat
+
+from tools import build
+
+page = nbformat.read(sys.argv[1], as_version=4)
+build.execute(page, Path(sys.argv[2]))
+assert page.cells[0].outputs[0].data["text/plain"] == "2"
+"""
 
 
 # ---------------------------------------------------------------- folders
@@ -192,9 +255,7 @@ def test_a_build_that_is_killed_leaves_the_notebook_whole(series):
     print(f"\nmoments of random.Random({seed})")
     path = series / "notebooks" / "01_dataset.ipynb"
     new, old = path.read_bytes(), nbformat.read(path, as_version=4)
-    for cell in old.cells:
-        cell.outputs = []
-    nbformat.write(old, path)
+    without_outputs(old, path)
     before = contents(series)
     for _ in range(KILLS):
         running = start([sys.executable, "tools/build.py", "01_dataset"], series)

@@ -186,7 +186,11 @@ def take_over(cells: list, old: list, prefix: str) -> None:
 
 
 def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
-    """Run all cells in place. A cell that feeds an Output widget can stall nbclient: try again."""
+    """Run all cells in place, and try again where that can help.
+
+    A cell that feeds an Output widget can stall nbclient, and of two kernels that start at the same
+    moment one may find its port taken.
+    """
     where = {"metadata": {"path": str(folder)}}
     for left in reversed(range(tries)):
         try:
@@ -194,10 +198,10 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
                 notebook, timeout=timeout, resources=where, record_timing=False
             ).execute()
             break
-        except CellTimeoutError:
+        except (CellTimeoutError, RuntimeError) as error:  # a kernel that died is a RuntimeError
             if not left:
                 raise
-            print(f"stalled, {left} tries left", file=sys.stderr)
+            print(f"{type(error).__name__}: {error}; {left} tries left", file=sys.stderr)
     notebook.metadata.pop("widgets", None)  # GitHub refuses notebooks with widget state
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
