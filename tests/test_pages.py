@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, FOLDER, ROOT, copy_at, python, read, saved
+from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, copy_at, python, read, saved
 from helpers.reader import page
 from tools import build
 
@@ -86,6 +86,16 @@ def test_readme_links_every_notebook_and_states_its_minutes():
     rows = dict(re.findall(r"^\|[^|]*\| \[([\w/]+)\][^|]*\|[^|]*\| (\d+) \|", readme, re.M))
     for name in ALL_NAMES:
         assert f"**Time:** about {rows[name]} minutes" in read(FOLDER / f"{name}.py"), name
+
+
+def test_readme_explains_what_two_notebooks_of_the_course_explain():
+    """In bold, as what is needed in more than one; each opens alone, in any order."""
+    words = re.findall(r"^\| \*\*(.+?)\*\*", read(ROOT / "README.md"), re.M)
+    assert len(set(words)) == len(words)
+    bold = [set(re.findall(r"\*\*([a-z][\w -]+)\*\*", read(FOLDER / f"{n}.py"))) for n in NAMES]
+    shared = {word for i, one in enumerate(bold) for other in bold[:i] for word in one & other}
+    assert len(shared) >= 4
+    assert {word.removeprefix("the ") for word in shared} <= set(words)
 
 
 # ---------------------------------------------------------------- figures on a static page

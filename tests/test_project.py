@@ -1,19 +1,24 @@
 """What stands around the series: packages, requirements, what lint and CI run."""
 
+import ast
+import json
 import re
 import tomllib
 import zipfile
+from importlib.metadata import version
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from rattler import MatchSpec
 
-from conftest import ALL_NAMES, ROOT, copy_of_the_series, python, read
-from tools import build
+from conftest import ALL_NAMES, ROOT, copy_of_the_series, missing, python, read
+from helpers.reader import colab
+from tools import build, mutants
 
 PROJECT = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+FAST = 'pytest -m "not slow and not browser and not network"'
 
 
 # ---------------------------------------------------------------- what is installed
@@ -28,6 +33,17 @@ def test_every_requirement_has_a_name_and_a_range_and_stands_once():
     assert all(r.specifier and not r.url for r in wanted)
     names = [r.name.lower().replace("_", "-") for r in wanted]
     assert len(set(names)) == len(names)
+
+
+def test_what_is_installed_lies_within_the_ranges():
+    """So each range is one that a version can be had from, of which this one is tested."""
+    for wanted in map(Requirement, [*requirements(), *colab.WANTED.values()]):
+        assert wanted.specifier.contains(version(wanted.name), prereleases=True), wanted
+
+
+def test_there_is_one_licence_and_every_file_that_names_it_agrees():
+    assert read(ROOT / "LICENSE").startswith(f"{PROJECT['license']} License\n")
+    assert yaml.safe_load(read(ROOT / "CITATION.cff"))["license"] == PROJECT["license"] == "MIT"
 
 
 def test_conda_takes_its_packages_from_requirements():
@@ -77,6 +93,7 @@ def test_an_installed_package_holds_all_that_it_reads(tmp_path):
     there = {p.relative_to(ROOT).as_posix() for p in (ROOT / "helpers").rglob("*") if p.is_file()}
     there = {name for name in there if "__pycache__" not in name and "/." not in name}
     assert {name for name in names if ".dist-info/" not in name} == there
+    assert any(name.endswith("/LICENSE") for name in names)
     drawings = [p.name for p in (ROOT / "helpers" / "drawings").iterdir()]
     done = python(
         tmp_path, "-c", INSTALLED, tmp_path / "installed", *drawings,
@@ -97,8 +114,10 @@ def test_readme_is_as_built_and_names_the_command_that_ci_runs():
     readme = read(ROOT / "README.md")
     assert not build.readme_drift()
     assert readme.count("[![Open in Colab]") in (0, len(ALL_NAMES))
-    last = [line for line in read(ROOT / ".ci" / "run").splitlines() if "pytest" in line][-1]
-    assert last.strip() in readme
+    *before, last = read(ROOT / ".ci" / "run").splitlines()
+    assert last.endswith(".venv/bin/pytest") and last in readme.splitlines()
+    assert [line for line in before if "exit" in line] == []
+    assert any(line.startswith("export CI=true") for line in before)  # skips are failures
 
 
 def commands(workflow):
@@ -113,37 +132,112 @@ def hooks():
     return [hook for repo in config["repos"] for hook in repo["hooks"]]
 
 
+# When a workflow runs, and the lines for which it is there.
+RUNS = {
+    "nightly": ({"schedule", "workflow_dispatch"}, ["python tools/mutants.py --jobs 2 --shard "
+                                                    "${{ matrix.shard }}"]),
+    "push": ({"push", "pull_request", "workflow_dispatch"}, ["bash .ci/run", FAST]),
+    "weekly": ({"schedule", "workflow_dispatch"}, ["pytest notebooks "
+                                                   "${{ matrix.versions.options }}"]),
+}  # fmt: skip
+
+
 def test_workflows_are_whole_and_run_what_is_there():
-    assert [w.name for w in WORKFLOWS] == ["push.yml", "weekly.yml"]
-    for workflow in WORKFLOWS:
-        made = yaml.safe_load(read(workflow))
-        assert made["name"] and made["permissions"] and True in made  # yaml reads `on` as true
+    assert set(WORKFLOWS) == set(RUNS)
+    for name, workflow in WORKFLOWS.items():
+        made, (when, what) = yaml.safe_load(read(workflow)), RUNS[name]
+        assert made["name"] == name and made["permissions"]
+        assert set(made[True]) == when  # yaml reads `on` as true
         for job in made["jobs"].values():
             assert job["timeout-minutes"] and job["runs-on"]
             assert all(("run" in step) != ("uses" in step) for step in job["steps"])
         lines = list(commands(workflow))
-        assert lines
+        assert set(what) <= set(lines)
         for path in re.findall(r"[\w./-]+\.(?:py|txt|toml|ipynb|yml|md)\b", "\n".join(lines)):
             assert (ROOT / path).exists() or f"-o {path}" in "\n".join(lines), path
+    assert FAST in read(ROOT / "CONTRIBUTING.md")
+
+
+def test_no_workflow_goes_on_after_a_failure_or_leaves_a_job_out():
+    for name, workflow in WORKFLOWS.items():
+        assert not re.search("continue-on-error|\\|\\| *true|set \\+e", read(workflow))
+        for job_name, job in yaml.safe_load(read(workflow))["jobs"].items():
+            assert ("if" in job) == (job_name == "report"), f"{name}: {job_name}"
+            conditions = [step["if"] for step in job["steps"] if "if" in step]
+            assert conditions in ([], ["always()"])
+
+
+def test_a_failure_by_the_clock_is_reported():
+    for name, needs in (("nightly", "mutants"), ("weekly", "notebooks")):
+        report = yaml.safe_load(read(WORKFLOWS[name]))["jobs"]["report"]
+        assert report["needs"] == needs and report["if"].startswith("failure()")
+        assert "gh issue create" in "\n".join(commands(WORKFLOWS[name]))
 
 
 def test_ci_runs_readmes_command_on_the_oldest_and_newest_python_and_lint_as_before_a_commit():
-    push = yaml.safe_load(read(WORKFLOWS[0]))
+    push = yaml.safe_load(read(WORKFLOWS["push"]))
     versions = push["jobs"]["readme"]["strategy"]["matrix"]["python"]
     assert f">={versions[0]}" == PROJECT["requires-python"]
-    assert "bash .ci/run" in list(commands(WORKFLOWS[0]))
     lint = {hook["entry"] for hook in hooks()}
-    assert lint <= set(commands(WORKFLOWS[0])) and len(lint) == 2
+    assert lint <= set(commands(WORKFLOWS["push"])) and len(lint) == 2
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks())
     done = python(ROOT, "-m", "pre_commit", "validate-config")
     assert done.returncode == 0, done.stdout
 
 
 def test_weekly_runs_the_notebooks_on_three_systems_with_lowest_and_newest_versions():
-    weekly = yaml.safe_load(read(WORKFLOWS[1]))
-    matrix = weekly["jobs"]["notebooks"]["strategy"]["matrix"]
+    matrix = yaml.safe_load(read(WORKFLOWS["weekly"]))["jobs"]["notebooks"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
     assert {one["resolution"] for one in matrix["versions"]} == {"lowest-direct", "highest"}
-    report = weekly["jobs"]["report"]
-    assert report["needs"] == "notebooks" and report["if"].startswith("failure()")
-    assert "gh issue create" in "\n".join(commands(WORKFLOWS[1]))
+
+
+def test_nightly_takes_every_shard_of_the_mutants():
+    matrix = yaml.safe_load(read(WORKFLOWS["nightly"]))["jobs"]["mutants"]["strategy"]["matrix"]
+    n = len(matrix["shard"])
+    assert list(map(mutants.shard_of, matrix["shard"])) == [(k + 1, n) for k in range(n)]
+
+
+# ---------------------------------------------------------------- no test is left out
+
+COLLECT = """
+import json, sys
+import pytest
+
+class Collected:
+    def pytest_collection_modifyitems(self, items):
+        self.items = items
+
+seen = Collected()
+status = pytest.main(["--collect-only", "-qq", "-n0", "-p", "no:cacheprovider"], [seen])
+left_out = [
+    item.nodeid for item in seen.items for mark in item.iter_markers()
+    if mark.name in ("skip", "xfail") or (mark.name == "skipif" and any(mark.args))
+]
+found = [i.nodeid.partition("[")[0] for i in seen.items]
+json.dump([int(status), found, left_out], open(sys.argv[1], "w"))
+"""
+
+
+def test_what_is_missing_is_a_skip_here_and_a_failure_in_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no browser"):
+        missing("no browser")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no browser"):
+        missing("no browser")
+
+
+@pytest.mark.slow
+def test_every_test_that_is_written_is_run_and_none_is_skipped(tmp_path):
+    """By the options of pyproject.toml alone, as README's command runs it."""
+    done = python(ROOT, "-c", COLLECT, tmp_path / "found.json", PYTEST_ADDOPTS="")
+    status, found, left_out = json.loads(read(tmp_path / "found.json"))
+    assert status == 0, done.stdout + done.stderr
+    assert not left_out
+    written = {f"notebooks/{name}.ipynb::Cell 0" for name in ALL_NAMES}
+    for path in (ROOT / "tests").glob("test_*.py"):
+        text = read(path)
+        assert not re.search(r"pytest\.(skip|importorskip|xfail)\(", text), path.name
+        names = [n.name for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+        written |= {f"tests/{path.name}::{n}" for n in names if n.startswith("test_")}
+    assert written <= set(found), written - set(found)
