@@ -2,7 +2,8 @@
 
 Token colours follow Okabe & Ito (2008), told apart by colour-blind readers; every colour that
 carries meaning has a contrast of 3:1 or more on the figures' white ground, and every letter 4.5:1
-on its own. A figure takes the width there is, from a phone's on. Written for plotly 5.24 to 7.
+on its own. No colour is the only sign: dashes, patterns, symbols or words say the same. A figure
+takes the width there is, from a phone's on. Written for plotly 5.24 to 7.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import html
 import json
 import re
 import textwrap
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ import plotly.io as pio
 from IPython.display import HTML, display
 from plotly.subplots import make_subplots
 
-from helpers.task import INPUT_NAMES, OUTPUT_NAMES
+from helpers.task import INPUT_NAMES, OUTPUT_NAMES, named, shown
 
 DRAWINGS = Path(__file__).parent / "drawings"
 MIME = "application/vnd.plotly.v1+json"
@@ -35,6 +37,10 @@ PART_COLOURS = {"embedding": "#8c8c8c", "position": "#555555", "attention": SKY,
 OUTPUT_COLOURS = "#0d0887 #43039e #6a00a8 #8f0da4 #b12a90 #cb4679 #dd5e66 #e0662f".split()
 # What is none of these, told apart by how dark it is.
 NEUTRAL = ["#3d4f5c", "#8796a1", "#5f717d", "#b58a5a"]
+# What tells the groups of a figure apart without their colours: lines, bars, points in space.
+DASHES = "solid dash dot dashdot longdash longdashdot 9px,3px,2px,3px,2px,3px 2px,8px".split()
+PATTERNS = ["", "/", ".", "x", "-", "\\", "+", "|"]
+SYMBOLS = ["circle", "square", "diamond", "square-open", "diamond-open"]
 SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"]]
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
 
@@ -55,6 +61,7 @@ _BOTTOM = dict(orientation="h", y=0, yref="container", yanchor="bottom")
 _LAYOUT["legend"] = dict(**_BOTTOM, x=0, xanchor="left")
 _LAYOUT["modebar"] = dict(orientation="v")  # beside the title, not over it
 _SCALE = dict(**_BOTTOM, thickness=12, ypad=8, xpad=0, title=dict(side="bottom", font_size=13))
+_STROKES = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=7, solidity=0.25)
 pio.templates[LOOK] = go.layout.Template(layout=_LAYOUT, data_heatmap=[dict(colorbar=_SCALE)])
 # The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
 CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
@@ -128,6 +135,9 @@ def _needed(says: str) -> str:
 
 
 def show(figure: go.Figure, says: str) -> None:
+_shown: list[go.Figure] = []  # the figure shown last
+
+
     """Display `figure` with `says`: the figure in words, as caption and as alternative text."""
     words = in_words(figure, says)
     bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
@@ -135,6 +145,7 @@ def show(figure: go.Figure, says: str) -> None:
     display(bundle, raw=True, metadata={"image/png": {"alt": says}})
     _caption(says)
 
+    _shown[:] = [figure]
 
 def drawing(name: str, says: str) -> None:
     """Display `drawings/<name>.svg` at the width there is, with `says` as `show` does.
@@ -142,9 +153,9 @@ def drawing(name: str, says: str) -> None:
     FileNotFoundError, with the names there are, for an unknown one; ValueError without words.
     """
     path = DRAWINGS / f"{name}.svg"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in DRAWINGS.glob("*.svg")))
-        raise FileNotFoundError(f"no drawing {name!r}; there are {names}")
+    names = sorted(p.stem for p in DRAWINGS.glob("*.svg"))
+    if not named(name, names):
+        raise FileNotFoundError(f"no drawing {shown(name)}; there are {', '.join(names)}")
     words, data = html.escape(_needed(says)), base64.b64encode(path.read_bytes()).decode()
     # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
     # On a phone its letters would be too small: there it scrolls in a box of its own.
@@ -186,7 +197,7 @@ def lines(x, ys: dict, *, title, x_title, y_title, reference=None, colours=None,
     """
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
-        line = dict(color=_colour(colours, name, i))
+        line = dict(color=_colour(colours, name, i), dash=DASHES[i % len(DASHES)])
         figure.add_scatter(x=numbers(x), y=numbers(y, digits), name=name, mode="lines", line=line)
     return _finish(figure, title, x_title, y_title, reference, showlegend=True)
 
@@ -198,9 +209,10 @@ def bars(
     ys = ys if isinstance(ys, dict) else {"": ys}
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
-        colour = _colour(colours, name, i)
+        pattern = dict(shape=PATTERNS[i % len(PATTERNS)], **_STROKES)
+        marker = dict(color=_colour(colours, name, i)) | (dict(pattern=pattern) if i else {})
         named = dict(name=name, showlegend=bool(name))
-        figure.add_bar(x=list(x), y=numbers(y), marker_color=colour, **named)
+        figure.add_bar(x=list(x), y=numbers(y), marker=marker, **named)
     _same_height_for_shares(figure, ys.values())
     figure.update_xaxes(type="category", dtick=1)  # every name, also in a small window
     shown = dict(showlegend=len(ys) > 1, barmode="group")
@@ -229,7 +241,8 @@ def heatmap(
 ):
     """A matrix `[rows, columns]` with names on both axes, in `unit`; the scale ends at `top`.
 
-    `signed` centres the colours on zero; `text` writes the values into the cells.
+    `signed` centres the colours on zero, and marks what is clearly below it with a minus; `text`
+    writes the values into the cells.
     """
     z = np.asarray(z, dtype=float)
     top = numbers(np.abs(z).max() if top is None else top)
@@ -246,6 +259,8 @@ def _cells(z, x, y, top, signed, text, digits=4) -> go.Heatmap:
     if text:
         written = cell_texts([[f"{v:.2f}" for v in row] for row in z], z, **scale)
     return go.Heatmap(z=numbers(z, digits), x=list(x), y=list(y), **scale, **written)
+    elif signed and (low := np.asarray(z, dtype=float) < -0.05 * top).any():
+        written = cell_texts(np.where(low, "−", "").tolist(), z, **scale)  # both ends are dark
 
 
 def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
@@ -260,7 +275,8 @@ def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
 
     def cell(text, rgb):
         colour = ink("#{:02x}{:02x}{:02x}".format(*rgb.round().astype(int).tolist()))
-        return text if colour == "#000000" else f"<span style='color:{colour}'>{text}</span>"
+        white = text and colour != "#000000"
+        return f"<span style='color:{colour}'>{text}</span>" if white else text
 
     inked = [[cell(t, rgb) for t, rgb in zip(*row)] for row in zip(texts, mixed)]
     shown = dict(texttemplate="%{text}", textfont=dict(size=12, color="#000000"))
@@ -315,7 +331,7 @@ def scatter3d(
     if radius:
         _line3d(figure, _net(radius), line=dict(width=1, color="#dcdcdc"))
     for i, (name, points) in enumerate(groups.items()):
-        symbol = "circle-open" if name in hollow else "circle"
+        symbol = "circle-open" if name in hollow else SYMBOLS[i % len(SYMBOLS)]
         marker = dict(size=sizes, color=_colour(colours, name, i), symbol=symbol)
         text = list((labels or {}).get(name, [])) or None
         figure.add_scatter3d(**_xyz(points), name=name, mode="markers", text=text, marker=marker)
@@ -371,23 +387,89 @@ def strips(groups: dict, *, title, y_title, reference=None):
     return _finish(figure, title, "", y_title, reference, showlegend=False)
 
 
-def table(rows, header):
-    """Rows as an HTML table with a header: text that a screen reader can walk through.
+def table(rows, header, title: str = ""):
+    """Rows as an HTML table that a screen reader can walk through; its caption is `title`.
 
-    Numbers stand on the right, words on the left.
+    The first cell of a row is its heading, as the `header` is that of the columns. Numbers stand on
+    the right, words on the left.
     """
 
-    def cell(tag, value):
+    return HTML(_table(rows, header, title))
+
+
+def _table(rows, header, title: str) -> str:
+    def cell(value, tag="td", scope=""):
         value = str(value)
         side = "right" if re.fullmatch(r"[-−+]?[\d.,  ]+ ?%?|", value) else "left"
-        tag = tag if value else "td"  # an empty heading would be read out as one
-        return f"<{tag} style='text-align:{side}'>{html.escape(value)}</{tag}>"
+        if scope and value:  # an empty heading would be read out as one
+            tag = f"{tag} scope='{scope}'"
+        else:
+            tag = "td"
+        return f"<{tag} style='text-align:{side}'>{html.escape(value)}</{tag.split()[0]}>"
 
-    def line(tag, row):
-        return "<tr>" + "".join(cell(tag, v) for v in row) + "</tr>"
+    above = "".join(cell(name, "th", "col") for name in header)
+    body = ""
+    for first, *others in rows:
+        body += f"<tr>{cell(first, 'th', 'row')}{''.join(map(cell, others))}</tr>"
+    caption = f"<caption style='text-align:left'>{html.escape(title)}</caption>" if title else ""
+    return f"<table>{caption}<thead><tr>{above}</tr></thead><tbody>{body}</tbody></table>"
 
-    body = "".join(line("td", row) for row in rows)
-    return HTML(f"<table><thead>{line('th', header)}</thead><tbody>{body}</tbody></table>")
+
+def as_table(figure: go.Figure | None = None) -> HTML:
+    """The numbers of `figure`, or of the one shown last, as a table for each of its traces.
+
+    For who would rather read a figure than look at it. ValueError when none was shown yet.
+    """
+    if figure is None and not _shown:
+        raise ValueError("no figure was shown yet: run a cell that shows one, or give the figure")
+    figure = _shown[0] if figure is None else figure
+    data, layout = figure.to_plotly_json()["data"], figure.layout
+    title = _plain(layout.title.text) or "figure"
+    tables = []
+    for number, trace in enumerate(data, 1):
+        name = _plain(trace.get("name")) or f"part {number} of {len(data)}"
+        rows = _matrix(trace) if trace["type"] == "heatmap" else _columns(trace, layout)
+        tables.append(_table(rows[1:], rows[0], f"{title}: {name}"))
+    lines = [["line", "value"]]
+    lines += [[s.name or "across", _number(s.y0)] for s in layout.shapes if s.y0 == s.y1]
+    if len(lines) > 1:
+        tables.append(_table(lines[1:], lines[0], f"{title}: lines across"))
+    return HTML("".join(tables))
+
+
+def _plain(text) -> str:
+    """Without the tags that plotly reads."""
+    return re.sub(r"<[^>]*>", " ", text or "").strip()
+
+
+def _number(value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _matrix(trace: dict) -> list[list[str]]:
+    """The rows of a heatmap below their header; words that stand in its cells follow the value."""
+    texts = trace.get("text", [[""] * len(row) for row in trace["z"]])
+    rows = [["", *map(_plain, map(str, trace["x"]))]]
+    for name, values, words in zip(trace["y"], trace["z"], texts):
+        pairs = zip(map(_number, values), map(_plain, map(str, words)))
+        more = [f"{v} ({w.removeprefix(v).strip()})" if re.search(r"[^\d.−-]", w) else v
+                for v, w in pairs]  # fmt: skip
+        rows.append([_plain(str(name)), *more])
+    return rows
+
+
+def _columns(trace: dict, layout) -> list[list[str]]:
+    """The points of any other trace, a row each, below the names of what they have."""
+    names = dict(x="x", y="y", z="z", labels="name", values="value", text="text")
+    for axis in "xyz" if trace["type"].endswith("3d") else "xy":
+        place = trace.get(f"{axis}axis", axis).replace(axis, f"{axis}axis")
+        here = layout.scene[place] if "z" in trace else layout[place]
+        names[axis] = _plain(here.title.text) or axis
+    there = [key for key in names if trace.get(key) is not None]
+    columns = [trace[key] for key in there]
+    columns = [[c] if isinstance(c, str) else list(c) for c in columns]
+    points = [p for p in zip_longest(*columns) if any(v is not None for v in p)]
+    return [[names[key] for key in there], *([_plain(_number(v)) for v in p] for p in points)]
 
 
 def circuitsvis(view, key: str):

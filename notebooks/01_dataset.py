@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # 1 · The task and its dataset
 #
@@ -20,6 +17,9 @@
 # **You should know:** Python, and what a PyTorch tensor is.
 #
 # Run the cells from the top: click the first, then Shift+Enter, or Run > Run All Cells.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -136,6 +136,7 @@ claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
 # The inputs are random, so the model will be trained on the last eight tokens only.
+# (`P.as_table()` lists the numbers of the figure above.)
 #
 # ## What is hard about the task?
 #
@@ -175,8 +176,7 @@ claim("plus-one-not-linear-on-numbers", (line - plus_one).abs().max())
 
 # %% [markdown]
 # No line fits, because 3 goes back to 0.
-# But a transformer sees **one-hot** tokens, vectors of zeros with a single 1.
-# The same fit again:
+# But a transformer sees **one-hot** tokens, vectors of zeros with a single 1:
 
 # %%
 one_hot = torch.eye(4).double()
@@ -188,7 +188,7 @@ show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-ma
 
 # %% [markdown]
 # This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
-# A larger matrix would do the whole task, reversal too.
+# A larger matrix would do the whole task.
 # The article wanted a task neither trivial nor too hard to open; we ask not *whether* it can be solved, but *how* a transformer does it.
 #
 # A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.

@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # 5 · What attention writes, and what the MLP adds
 #
@@ -20,6 +17,9 @@
 # **Before this:** [04_attention](04_attention.ipynb).
 #
 # Run the cells from the top.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -72,7 +72,7 @@ claim("exact-05", n_right(model)[0])
 #
 # The **logit lens** ([nostalgebraist 2020](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens)) asks: if the model had to answer now, what would it say?
 # It applies the last layer norm and $W_U$ to an early stream.
-# (The article leaves the layer norm out; [beyond/more](beyond/more.ipynb) shows what that changes.)
+# (The article leaves the layer norm out; [beyond/more shows what that changes](beyond/more.ipynb).)
 # Here is our input.
 
 # %%
@@ -87,7 +87,8 @@ for i, name in enumerate(T.OUTPUT_NAMES):
     p = [logit_lens(stream[row, i]).softmax(-1) for stream in (before, after)]
     said = [f"{T.TOKEN_NAMES[q.argmax()]} (p = {q.max():.0%})" for q in p]
     table.append([name, sources[row, i].item(), answers[row, i].item(), *said])
-P.table(table, ["output", "source", "right answer", "before the MLP", "after the MLP"])
+header = ["output", "source", "right answer", "before the MLP", "after the MLP"]
+P.table(table, header, f"The logit lens on input {T.EXAMPLE}")
 
 # %% [markdown]
 # Now all inputs.
@@ -302,7 +303,8 @@ table = []
 for n in active.nonzero().flatten().tolist():
     table.append([f"neuron {n}", *(f"{share:.0%}" for share in fires[:, n])])
 claim("neurons-never-fire", (~active).sum())
-P.table(table, ["fires on this share of inputs", *T.OUTPUT_NAMES])
+header = ["fires on this share of inputs", *T.OUTPUT_NAMES]
+P.table(table, header, "How often each neuron fires")
 
 # %% [markdown]
 # ## Explore
@@ -361,7 +363,8 @@ for name, k, column in zip(seeds, enough, ("line", "plane", "line_mean")):
     rows.append(row)
 best = thousand.right("line_best").all(1).sum()
 rows.append(["one direction, best constant", "not searched", k_of_n(best, len(thousand))])
-P.table(rows, ["enough in exact models", "of 32 seeds", "of 1,024 more"])
+header = ["enough in exact models", "of 32 seeds", "of 1,024 more"]
+P.table(rows, header, "What is enough at all outputs")
 
 # %% [markdown]
 # A line is enough in fewer than half of the exact models, a plane in most.

@@ -263,12 +263,15 @@ def test_strips_spread_their_dots_in_a_fixed_way():
 
 
 def test_tables_escape_and_put_numbers_right_and_words_left():
-    text = P.table([["<b>", 0.25], ["12 %", "no"]], ["", "share"]).data
+    text = P.table([["<b>", 0.25], ["12 %", "no"]], ["", "share"], "a < b").data
     assert "<b>" not in text and "&lt;b&gt;" in text
-    assert "<th style='text-align:left'>share</th>" in text and text.count("<th") == 2  # + thead
-    for number in ("0.25", "12 %"):
-        assert f"<td style='text-align:right'>{number}</td>" in text
-    assert "<td style='text-align:left'>no</td>" in text
+    assert "<th scope='col' style='text-align:left'>share</th>" in text
+    assert "<th scope='row' style='text-align:right'>12 %</th>" in text
+    assert text.count("<th ") == 3, "an empty heading is none"
+    for side, value in (("right", "0.25"), ("left", "no")):
+        assert f"<td style='text-align:{side}'>{value}</td>" in text
+    assert "<caption style='text-align:left'>a &lt; b</caption>" in text
+    assert "caption" not in P.table([[1]], ["n"]).data
 
 
 def test_circuitsvis_has_a_stable_id():

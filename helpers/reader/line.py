@@ -140,7 +140,7 @@ def _strip(figure, stretches, y: float, width: int, room: float, **at) -> None:
     written = []
     for a, b, token in stretches:
         name = T.TOKEN_NAMES[token]
-        fits = [w for w in (f"says {name}", name) if b - a > room * (len(w) + 1) / len("says t ")]
+        fits = [w for w in (f"says {name}", name) if b - a > room * (len(w) + 0.5) / len("says t ")]
         written += [((a + b) / 2, fits[0], INK[token])] if fits else []
     middle, words, inks = zip(*written)
     style = dict(mode="text", text=words, textfont=dict(color=inks, size=12))
