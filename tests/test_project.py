@@ -10,11 +10,12 @@ from importlib.metadata import version
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rattler import MatchSpec
 
 from conftest import ALL_NAMES, ROOT, copy_of_the_series, missing, python, read
 from helpers.reader import colab
-from tools import build, mutants
+from tools import build, licences, mutants
 
 PROJECT = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
 WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
@@ -56,6 +57,28 @@ def test_conda_takes_its_packages_from_requirements():
     assert set(specs) == {"python", "pip"}, "every other package belongs in requirements.txt"
     assert str(specs["python"].version) == PROJECT["requires-python"]
     assert rest == {"pip": ["-r requirements.txt"]}  # conda reads it beside environment.yml
+
+
+def test_the_licence_of_each_direct_dependency_is_known_and_allowed():
+    done = python(ROOT, "tools/licences.py")
+    assert done.returncode == 0, done.stderr
+    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    assert listed == licences.direct() and {"torch", "pytest", "dask"} <= set(listed)
+    assert {canonicalize_name(Requirement(line).name) for line in requirements()} <= set(listed)
+
+
+@pytest.mark.parametrize("licence, wrong", [
+    ("MIT", ""),
+    ("MIT AND Zlib", ""),
+    ("Apache-2.0 WITH LLVM-exception", ""),
+    ("UNKNOWN", "UNKNOWN"),
+    ("MIT AND GPL-3.0-only", "GPL-3.0-only"),
+    ("MIT OR Apache-2.0", "MIT OR Apache-2.0"),  # nobody has looked at it yet
+])  # fmt: skip
+def test_a_licence_that_is_not_in_the_list_is_named(licence, wrong):
+    says = licences.complaint("mine", {"mine": ("1.0", licence)})
+    assert says == (f"has the licence {wrong}, which is not in the list" if wrong else "")
+    assert "not installed" in licences.complaint("other", {"mine": ("1.0", licence)})
 
 
 INSTALLED = """
@@ -138,7 +161,9 @@ RUNS = {
                                                     "${{ matrix.shard }}"]),
     "push": ({"push", "pull_request", "workflow_dispatch"}, ["bash .ci/run", FAST]),
     "weekly": ({"schedule", "workflow_dispatch"}, ["pytest notebooks "
-                                                   "${{ matrix.versions.options }}"]),
+                                                   "${{ matrix.versions.options }}",
+                                                   "pip-audit --skip-editable",
+                                                   "python tools/licences.py"]),
 }  # fmt: skip
 
 
@@ -168,7 +193,7 @@ def test_no_workflow_goes_on_after_a_failure_or_leaves_a_job_out():
 
 
 def test_a_failure_by_the_clock_is_reported():
-    for name, needs in (("nightly", "mutants"), ("weekly", "notebooks")):
+    for name, needs in (("nightly", "mutants"), ("weekly", ["everybody", "notebooks", "packages"])):
         report = yaml.safe_load(read(WORKFLOWS[name]))["jobs"]["report"]
         assert report["needs"] == needs and report["if"].startswith("failure()")
         assert "gh issue create" in "\n".join(commands(WORKFLOWS[name]))
