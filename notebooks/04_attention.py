@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # 4 · Where the model looks
 #
@@ -20,6 +17,9 @@
 # **Before this:** [03_training](03_training.ipynb).
 #
 # Run the cells from the top.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -260,7 +260,7 @@ distances = torch.cdist(vectors, vectors)
 names = [*values, "BOS"]
 claim("one-and-three-are-written-alike", distances[1, 3] / distances[0, 2])
 rows = [[name, *(f"{d:.1f}" for d in row)] for name, row in zip(names, distances)]
-P.table(rows, ["distance", *names])
+P.table(rows, ["distance", *names], "How far apart two vectors lie, by the token")
 
 # %% [markdown]
 # Looked at fully, 1 and 3 are written to nearly the same vector, far from BOS.
@@ -275,7 +275,8 @@ to_bos = read[T.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
 gap = (query * (to_itself - to_bos)).sum(-1) / 2  # the square root of d_head is 2
 claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
 rows = [[name, f"{g:.1f}", f"{g.sigmoid():.3f}"] for name, g in zip(values, gap)]
-P.table(rows, ["", "score of x7 − score of BOS", "weight on x7, between these two"])
+header = ["", "score of x7 − score of BOS", "weight on x7, between these two"]
+P.table(rows, header, "How the query at x7 decides")
 
 # %% [markdown]
 # With 1 about a quarter of the weight stays on $x_7$, which is enough to move what is written away from BOS; with 3 next to nothing stays.
@@ -341,7 +342,8 @@ more = [y0_more, rest_more, y0_more & rest_more, thousand.right("frozen").all(1)
 rows = []
 for (name, few), many in zip(counts.items(), more):
     rows.append([name, k_of_n(few.sum(), len(few)), k_of_n(many.sum(), len(many))])
-P.table(rows, ["exact models", "of 32 seeds", "of 1,024 more"])
+title = "Do the exact models of other seeds work like this?"
+P.table(rows, ["exact models", "of 32 seeds", "of 1,024 more"], title)
 
 # %%
 claim("zoo-clean-y0", y0_clean.sum())
@@ -370,7 +372,7 @@ claim("zoo-lookers-rely", (looks & relies).sum())
 # %% [markdown]
 # Nearly all that look rely on what they see.
 # If y0 does not look at $x_7$, the pattern alone cannot tell.
-# (A thousand seeds: [beyond/seeds](beyond/seeds.ipynb); other starts: [beyond/more](beyond/more.ipynb).)
+# (A thousand seeds: [beyond/seeds](beyond/seeds.ipynb); [other starts: beyond/more](beyond/more.ipynb).)
 #
 # ## Explore
 #

@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # 6 · Taking parts away
 #
@@ -20,6 +17,9 @@
 # **Before this:** [05_mlp](05_mlp.ipynb).
 #
 # Run the cells from the top.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -301,7 +301,8 @@ counts = {
 claim("none-exact-without-neurons", counts["exact with W_out zero"])
 claim("zoo-constant-mlp", counts["99 % right with the MLP's mean"])
 claim("zoo-no-attention-y0", counts["W_O zero: y0 is always right"])
-P.table([[name, k_of_n(k, 28)] for name, k in counts.items()], ["models", "how many"])
+rows = [[name, k_of_n(k, 28)] for name, k in counts.items()]
+P.table(rows, ["models", "how many"], "The exact ones of 32 seeds")
 
 # %% [markdown]
 # And of 1,024 more seeds, trained and measured in the same way:
@@ -314,7 +315,8 @@ guess = (W_O[:, 1:] <= 4**7).all(1)
 severe = W_O.sum(1) < W_out.sum(1)
 many = [(W_out == 4**8).all(1), near, guess, W_O[:, 0] == 4**8, severe]
 rows = [[name, k_of_n(m.sum(), len(m))] for name, m in zip(counts, many)]
-P.table(rows, ["models", "how many of a thousand more"])
+title = "The exact ones of 1,024 more seeds"
+P.table(rows, ["models", "how many of a thousand more"], title)
 
 # %% [markdown]
 # Seed 0 is an exception: in few exact models can the mean stand in for the MLP.
@@ -322,7 +324,7 @@ P.table(rows, ["models", "how many of a thousand more"])
 # And a few stay exact with $W_{out}$ zero: they had an MLP in training, and do not need it afterwards.
 # Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone.
 # [04_attention](04_attention.ipynb) counted more seeds that keep $y_0$, because there attention still wrote its mean.
-# The article's two figures over the 28, on three sets of inputs: [beyond/more](beyond/more.ipynb).
+# The article's two figures over the 28, [on three sets of inputs: beyond/more](beyond/more.ipynb).
 #
 # ## Does the task need an MLP?
 #
@@ -406,7 +408,7 @@ rows = [
     ["a part whose loss hurts is needed", "not the MLP: by the model, not by the task"],
     ["right on a hold-out", f"right on every input, proved in {proof.cases} cases"],
 ]
-P.table(rows, ["the article", "here"])
+P.table(rows, ["the article", "here"], "What the article says, and what was found")
 
 # %% [markdown]
 # **Not shown:** what another recipe would find; that a larger model works like this one.
@@ -502,6 +504,6 @@ show(figure, "our-path")
 # - You have a proof that the model is right on every input.
 #
 # **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push.
-# **Open:** how the others work ([beyond/seeds](beyond/seeds.ipynb)), and which task needs an MLP ([beyond/more](beyond/more.ipynb)).
+# **Open:** how the others work ([beyond/seeds](beyond/seeds.ipynb)), and [which task needs an MLP: beyond/more](beyond/more.ipynb).
 #
 # To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.
