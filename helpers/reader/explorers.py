@@ -328,7 +328,8 @@ def _put(out: W.Output, figure, says: str) -> None:
 # While a button has the focus, JupyterLab takes letters for its commands: `m` makes Markdown of the
 # cell. The first attribute keeps its hands off, where it stands on the control itself. And a slider
 # of ipywidgets has neither a name nor, where it steps through words, a value that a screen reader
-# could say: it gets those that stand beside it. The script runs before the explorer is on the page.
+# could say: it gets those that stand beside it. Which button is chosen, a shade alone would say: it
+# is marked as pressed, and has a line. The script runs before the explorer is on the page.
 KEYS = """if (typeof element !== "undefined") setTimeout(() => {
     const all = what => element.closest(".widget-vbox")?.querySelectorAll(what) ?? []
     all("button, [tabindex]").forEach(e => e.setAttribute("data-lm-suppress-shortcuts", "true"))
@@ -367,6 +368,15 @@ class Explorer(W.VBox):
         ]
         keys = W.Output()
         keys.append_display_data(Javascript(KEYS))
+    all(".widget-toggle-button").forEach(button => {
+        const say = () => {
+            const chosen = button.classList.contains("mod-active")
+            button.setAttribute("aria-pressed", chosen)
+            button.style.boxShadow = chosen ? "inset 0 -3px" : ""
+        }
+        new MutationObserver(say).observe(button, {attributeFilter: ["class"]})
+        say()
+    })
         self.children = [*lines, self.alert, self.figure, self.caption, keys]
         self.redraw()
 
