@@ -134,28 +134,28 @@ def _needed(says: str) -> str:
     return says
 
 
-def show(figure: go.Figure, says: str) -> None:
 _shown: list[go.Figure] = []  # the figure shown last
 
 
+def show(figure: go.Figure, says: str) -> None:
     """Display `figure` with `says`: the figure in words, as caption and as alternative text."""
     words = in_words(figure, says)
     bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
     bundle |= words if MIME in bundle else {"text/plain": says}
     display(bundle, raw=True, metadata={"image/png": {"alt": says}})
     _caption(says)
-
     _shown[:] = [figure]
+
 
 def drawing(name: str, says: str) -> None:
     """Display `drawings/<name>.svg` at the width there is, with `says` as `show` does.
 
     FileNotFoundError, with the names there are, for an unknown one; ValueError without words.
     """
-    path = DRAWINGS / f"{name}.svg"
     names = sorted(p.stem for p in DRAWINGS.glob("*.svg"))
     if not named(name, names):
         raise FileNotFoundError(f"no drawing {shown(name)}; there are {', '.join(names)}")
+    path = DRAWINGS / f"{name}.svg"
     words, data = html.escape(_needed(says)), base64.b64encode(path.read_bytes()).decode()
     # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
     # On a phone its letters would be too small: there it scrolls in a box of its own.
@@ -258,9 +258,9 @@ def _cells(z, x, y, top, signed, text, digits=4) -> go.Heatmap:
     written = {}
     if text:
         written = cell_texts([[f"{v:.2f}" for v in row] for row in z], z, **scale)
-    return go.Heatmap(z=numbers(z, digits), x=list(x), y=list(y), **scale, **written)
     elif signed and (low := np.asarray(z, dtype=float) < -0.05 * top).any():
         written = cell_texts(np.where(low, "−", "").tolist(), z, **scale)  # both ends are dark
+    return go.Heatmap(z=numbers(z, digits), x=list(x), y=list(y), **scale, **written)
 
 
 def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
@@ -393,11 +393,11 @@ def table(rows, header, title: str = ""):
     The first cell of a row is its heading, as the `header` is that of the columns. Numbers stand on
     the right, words on the left.
     """
-
     return HTML(_table(rows, header, title))
 
 
 def _table(rows, header, title: str) -> str:
+
     def cell(value, tag="td", scope=""):
         value = str(value)
         side = "right" if re.fullmatch(r"[-−+]?[\d.,  ]+ ?%?|", value) else "left"

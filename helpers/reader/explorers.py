@@ -343,6 +343,15 @@ KEYS = """if (typeof element !== "undefined") setTimeout(() => {
             {subtree: true, childList: true, characterData: true, attributeFilter: [name]})
         say()
     })
+    all(".widget-toggle-button").forEach(button => {
+        const say = () => {
+            const chosen = button.classList.contains("mod-active")
+            button.setAttribute("aria-pressed", chosen)
+            button.style.boxShadow = chosen ? "inset 0 -3px" : ""
+        }
+        new MutationObserver(say).observe(button, {attributeFilter: ["class"]})
+        say()
+    })
 }, 500)"""
 
 
@@ -368,15 +377,6 @@ class Explorer(W.VBox):
         ]
         keys = W.Output()
         keys.append_display_data(Javascript(KEYS))
-    all(".widget-toggle-button").forEach(button => {
-        const say = () => {
-            const chosen = button.classList.contains("mod-active")
-            button.setAttribute("aria-pressed", chosen)
-            button.style.boxShadow = chosen ? "inset 0 -3px" : ""
-        }
-        new MutationObserver(say).observe(button, {attributeFilter: ["class"]})
-        say()
-    })
         self.children = [*lines, self.alert, self.figure, self.caption, keys]
         self.redraw()
 
