@@ -129,8 +129,9 @@ def in_words(figure: go.Figure, says: str) -> dict:
 
 
 def _needed(says: str) -> str:
-    if not says.strip():
-        raise ValueError("a figure needs its sentence in words: says=''")
+    if not isinstance(says, str) or not says.strip():
+        given = f"says={shown(says)}"
+        raise ValueError(f"a figure needs its sentence in words: {given}; allowed is text")
     return says
 
 
@@ -477,7 +478,9 @@ def circuitsvis(view, key: str):
 
     Left to itself the library asks the network on display and may put 1.3 MB of script into the
     output, under a random id. Give each view of a notebook its own key. It draws in black, so it
-    stands on a light ground, whatever the page's.
+    stands on a light ground, whatever the page's. ValueError for a key that an id cannot hold.
     """
+    if not isinstance(key, str) or not re.fullmatch(r"[\w-]+", key):
+        raise ValueError(f"got the key {shown(key)}; allowed are letters, digits, - and _")
     view = re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view))
     return HTML(f"<div style='{CARD}; color-scheme:light; padding:8px'>{view}</div>")
