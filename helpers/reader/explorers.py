@@ -16,6 +16,7 @@ import sys
 import threading
 from dataclasses import replace
 from functools import cache, partial
+from numbers import Real
 
 import ipywidgets as W
 import numpy as np
@@ -40,10 +41,13 @@ COLAB = "google.colab" in sys.modules
 
 def _read(tokens) -> list[int]:
     """Eight tokens as people write them; ValueError in words for readers, not for programmers."""
-    try:
+    if not isinstance(tokens, str):
         return T.read_tokens(tokens)
+    typed = re.sub(r"[\s,]", "", tokens)  # wherever the spaces stand, as in "3222 1200"
+    try:
+        return T.read_tokens(typed)
     except ValueError:
-        typed = re.sub(r"[\s,]", "", tokens if isinstance(tokens, str) else _text(tokens))
+        pass
     wrong = [f"{name} is “{t}”" for name, t in zip(T.INPUT_NAMES, typed) if t not in "0123"]
     many = "so far" if len(typed) < T.LENGTH else "are too many"
     what = wrong[0] if wrong else f"{len(typed)} digits {many}"
@@ -75,7 +79,7 @@ def _best_constant() -> list[int]:
 def task_figure(tokens=EXAMPLE):
     """The target of eight tokens and three answers that are not the rule: (figure, says).
 
-    A tick marks what an answer has right.
+    A tick marks what an answer has right. ValueError for bad tokens, in words for readers.
     """
     x = _read(tokens)
     target = T.targets(x).tolist()
@@ -137,9 +141,12 @@ COLUMNS = {
 
 @torch.no_grad()
 def forward_figure(model, tokens=EXAMPLE, stop: str = "resid_pre"):
-    """The tensor at one of `STOPS` of the forward pass of a TransformerBridge: (figure, says)."""
-    if stop not in STOPS:
-        raise ValueError(f"unknown stop {stop!r}; there are {', '.join(STOPS)}")
+    """The tensor at one of `STOPS` of the forward pass of a TransformerBridge: (figure, says).
+
+    ValueError for another stop or bad tokens.
+    """
+    if not T.named(stop, STOPS):
+        raise ValueError(f"unknown stop {T.shown(stop)}; there are {', '.join(STOPS)}")
     x, number = _read(tokens), list(STOPS).index(stop) + 1
     sequence, (name, what) = T.full_sequences([x]), STOPS[stop]
     value = model.run_with_cache(sequence[:, :16])[1][name].reshape(16, -1)
@@ -166,9 +173,21 @@ def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: 
     """Loss and accuracy of each output so far: (figure, says).
 
     `losses` `[steps]` in nats per token, `accuracies` `[steps, 8]`; `end` is added to the title.
+    ValueError for an unknown kind, a seed or rate that is none, or other shapes.
     """
-    losses, steps = np.asarray(losses, dtype=float), len(losses)
-    recent = np.asarray(accuracies, dtype=float).reshape(-1, T.LENGTH)[-15:]
+    get_kind(kind)
+    T.whole(seed, "seed")
+    if isinstance(rate, bool) or not isinstance(rate, Real):
+        raise ValueError(f"the rate is {T.shown(rate)}; allowed are numbers")
+    try:
+        losses, accuracies = (np.asarray(v, dtype=float) for v in (losses, accuracies))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"got {error}; allowed are lists of numbers") from None
+    steps = losses.size
+    if losses.ndim != 1 or accuracies.shape not in ((steps, T.LENGTH), (steps * T.LENGTH,)):
+        rule = f"allowed are [steps] and [steps, {T.LENGTH}]"
+        raise ValueError(f"got the shapes {losses.shape} and {accuracies.shape}; {rule}")
+    recent = accuracies.reshape(-1, T.LENGTH)[-15:]
     now = recent.mean(0) if len(recent) else np.zeros(T.LENGTH)
     title = f"{kind}, seed {seed}, rate {rate:g}: step {steps}{end}"
     axes = dict(title="", x_title="step", y_title="loss (nats per token)")
@@ -191,7 +210,8 @@ def attention_figure(model, tokens=EXAMPLE):
 
     Kobayashi et al. 2020, "Attention is not only a weight": weight of the key times the norm of
     its value written through W_V and W_O. Rows y0..y7, columns BOS and x0..x7. The scale of the
-    second ends at the largest norm on a thousand fixed inputs, whatever the input shown.
+    second ends at the largest norm on a thousand fixed inputs, whatever the input shown. ValueError
+    for bad tokens.
     """
     zoo, x = as_zoo(model), _read(tokens)
     many = torch.cat([T.full_sequences([x]), T.full_sequences()[::61]])  # the first is shown
@@ -230,7 +250,8 @@ def line_figure(model, output: int = 1, tokens=EXAMPLE, mlp: float = 1.0, attent
     """The picture of `helpers.reader.line` for one output and one input: (figure, says).
 
     `model` may be its `Line`. `mlp` and `attention` are strengths, 0 to 1: how much of the push is
-    added, and how far from their middle the places lie.
+    added, and how far from their middle the places lie. ValueError for an output, a strength or
+    tokens that cannot be.
     """
     line = model if isinstance(model, L.Line) else L.find_line(model)
     x = _read(tokens)
@@ -254,10 +275,14 @@ def ablation_figure(
 
     `part` one of `PARTS`, `how` one of zero, mean, resample; `neuron` counts for "one neuron" only;
     `position` 0..7 limits it to one output. Accuracy is on the hold-out, or on all inputs with
-    `everything`.
+    `everything`. ValueError for what is none of these, and for bad tokens.
     """
-    if part not in PARTS:
-        raise ValueError(f"unknown part {part!r}; there are {', '.join(PARTS)}")
+    if not T.named(part, PARTS):
+        raise ValueError(f"unknown part {T.shown(part)}; there are {', '.join(PARTS)}")
+    if not T.named(how, I.HOW):
+        raise ValueError(f"no ablation {T.shown(how)}; there are {', '.join(I.HOW)}")
+    if position is not None:
+        position = T.whole(position, "position", 0, T.LENGTH - 1)
     zoo, x = as_zoo(model), _read(tokens)
     edited, note = zoo, ""
     if part != "nothing":
@@ -462,7 +487,7 @@ def _token_explorer(draw) -> Explorer:
 
     def follow(_change):
         try:
-            tokens = T.read_tokens(text.value)
+            tokens = _read(text.value)
         except ValueError:
             return  # the explorer says what is wrong
         following.append(True)
