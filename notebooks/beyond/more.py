@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # Beyond: what did not fit
 #
@@ -21,6 +18,9 @@
 # **Next:** [beyond/proof](proof.ipynb), on knowing without counting.
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -110,7 +110,8 @@ for start, kind in starts.items():
     first, others = perfect[:, 0].sum(), perfect[:, 1:].all(1).sum()
     rows.append([start, k_of_n(n, 32), k_of_n(first, n), k_of_n(others, n)])
 claim("start-decides-exact", n)
-P.table(rows, ["start", "exact", "of these: y0 stays right", "y1 to y7 stay right"])
+header = ["start", "exact", "of these: y0 stays right", "y1 to y7 stay right"]
+P.table(rows, header, "Models by their start, with the ideal pattern")
 
 # %% [markdown]
 # The start decides how often training succeeds.
@@ -163,7 +164,8 @@ for name, place in {"before": "resid_mid", "after": "resid_post"}.items():
     rows.append([f"{name} the MLP", *[f"{share:.2%}" for share in shares]])
     differ.append(shares[2])
 claim("shortcut-differs", differ[0])
-P.table(rows, ["stream", "right: lens", "right: shortcut", "the two differ"])
+header = ["stream", "right: lens", "right: shortcut", "the two differ"]
+P.table(rows, header, "The logit lens and its shortcut, share of all outputs")
 
 # %% [markdown]
 # ## Who writes the right answer?
@@ -242,7 +244,7 @@ show(figure, "neuron-pushes")
 zoo = load_zoo("article")
 exact = zoo.where(zoo.exact)  # 28 of 32 seeds
 sets = {"sorted tail": slice(60_000, None), "everything": slice(None)}
-sets["our hold-out"] = T.split(torch.arange(65_536))[1]
+sets["our hold-out"] = T.split(torch.arange(65_536)[:, None])[1][:, 0]
 
 
 def on_each_set(zoo):
