@@ -451,7 +451,7 @@ def tab_reaches_all_and_shows_where_it_is(page, cell):
     return controls
 
 
-def every_control_does_something(page, cell, controls):
+def every_control_does_something(page, cell, controls, limit=MINUTE / 4):
     """Each control changes what its cell says."""
     changed = f"([cell, before]) => ({SAYS})(cell) !== before"
     for number, control in enumerate(controls):
@@ -460,9 +460,25 @@ def every_control_does_something(page, cell, controls):
         before = cell.evaluate(SAYS)
         move(page, control)
         try:
-            page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=MINUTE / 4)
+            page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=limit)
         except Exception as error:
             raise AssertionError(f"control {number} changed nothing: {before}") from error
+
+
+def a_broken_control_is_noticed(page, cell):
+    """One that Tab passes by, one that hides the focus, one that hears no key; the first ones."""
+    first, second = cell.locator(CONTROLS).all()[:2]
+    second.evaluate("e => e.tabIndex = -1")
+    with pytest.raises(AssertionError, match="Tab does not come to control 1"):
+        tab_reaches_all_and_shows_where_it_is(page, cell)
+    second.evaluate("e => e.tabIndex = 0")
+    first.evaluate("e => e.style = 'outline: none; box-shadow: none; border: 1px solid #777'")
+    with pytest.raises(AssertionError, match="nothing shows that control 0"):
+        tab_reaches_all_and_shows_where_it_is(page, cell)
+    first.evaluate("e => e.style = ''")
+    second.evaluate("e => e.addEventListener('keydown', k => k.stopImmediatePropagation(), true)")
+    with pytest.raises(AssertionError, match="control 0 changed nothing"):
+        every_control_does_something(page, cell, [second], limit=2000)
 
 
 def test_every_explorer_answers_to_the_keyboard(opened):
@@ -486,6 +502,7 @@ def test_every_explorer_answers_to_the_keyboard(opened):
             cell.screenshot(path=ARTEFACTS / f"{name.replace('/', '-')}-explorer.png")
         a_message_moves_nothing(page, cells.nth(2))
         mouse_and_keys_take_turns(page, cells.nth(n_cells - 1))
+        a_broken_control_is_noticed(page, cells.nth(2))
         for theme in THEMES:
             for width in WIDTHS:
                 look(page, theme, width)
@@ -505,6 +522,7 @@ def test_every_explorer_answers_to_the_keyboard(opened):
         assert {"code"} == set(page.evaluate(f"{PANEL}.content.widgets.map(c => c.model.type)"))
 
 
+BELOW = "buttons => buttons.map(b => b.style.boxShadow)"
 TIPS = "buttons => buttons.map(b => b.dataset.title)"
 
 
@@ -538,6 +556,11 @@ def mouse_and_keys_take_turns(page, cell):
     cell.get_by_role("button", name="attention", exact=True).click()
     wait_for_other_titles(page, cell, before, MINUTE)
     assert cell.locator(":focus").text_content() == "attention"
+    chosen = cell.locator(".widget-toggle-button.mod-active").all_text_contents()
+    assert cell.locator("[aria-pressed=true]").all_text_contents() == chosen and len(chosen) == 3
+    for pressed in (True, False):
+        lines = cell.locator(f"[aria-pressed={pressed}]".lower()).evaluate_all(BELOW)
+        assert lines and all(("inset" in line) == pressed for line in lines)
     before = cell.evaluate(TITLES)
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
@@ -558,7 +581,7 @@ def mouse_and_keys_take_turns(page, cell):
 # ---------------------------------------------------------------- the exported page, on a phone
 
 # What is too wide, but for drawings: these scroll in a box of ours. (A cell's own box scrolls too.)
-WIDE = """() => [...document.querySelectorAll('main :is(p, h1, h2, h3, li, img)')]
+WIDE = """() => [...document.querySelectorAll('main :is(p, h1, h2, h3, h4, li, summary, img)')]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
     .filter(e => !e.closest('[style*="overflow-x"]')).map(e => e.textContent || e.alt)"""
 SHOWN = """() => [...document.querySelectorAll('main img[src^="data:image/png"]')].map(
