@@ -224,6 +224,15 @@ def test_nightly_takes_every_shard_of_the_mutants():
 
 # ---------------------------------------------------------------- no test is left out
 
+
+def test_pytests_options_leave_nothing_out():
+    """Such an option could leave out the test below, too."""
+    options = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    assert options["testpaths"] == ["tests", "notebooks"] and "--nbval" in options["addopts"]
+    for option in options["addopts"]:
+        assert not re.match("-[mk]|--ignore|--deselect|--nbval-lax", option), option
+
+
 COLLECT = """
 import json, sys
 import pytest

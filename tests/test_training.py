@@ -111,6 +111,22 @@ def test_gradients_are_rounded_where_they_are_used(monkeypatch):
     assert any(not torch.equal(gradient, rounded) for gradient, rounded in given)
 
 
+def test_each_model_is_clipped_as_torch_clips_one():
+    """One gradient that is too long and one that is not, in one stack."""
+    start = {k: torch.stack([v, v]).requires_grad_() for k, v in M.initial_weights().items()}
+    for value in start.values():
+        value.grad = torch.ones_like(value)
+        value.grad[0], value.grad[1] = 3.0, 1e-3
+    alone = [torch.nn.Parameter(v[0].detach().clone()) for v in start.values()]
+    for one, value in zip(alone, start.values()):
+        one.grad = value.grad[0].clone()
+    torch.nn.utils.clip_grad_norm_(alone, 1.0)
+    R._clip(start, 1.0)
+    for one, value in zip(alone, start.values()):
+        assert torch.allclose(value.grad[0], one.grad) and value.grad[0].abs().max() < 3
+        assert torch.equal(value.grad[1], torch.full_like(value.grad[1], 1e-3))
+
+
 def test_holdout_is_never_trained_on():
     train_set, holdout = T.split(T.full_sequences())
 

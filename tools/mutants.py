@@ -274,6 +274,7 @@ FOLLOWS = "tests/test_explorers.py::test_each_control_moves_what_is_shown"
 ROWS = "tests/test_survey.py::test_each_row_is_of_its_own_model"
 COLUMNS = "tests/test_survey.py::test_columns_are_of_the_intervention_that_their_name_says"
 CELLS = "notebooks/01_dataset.ipynb"  # executed again by nbval
+OPTIONS = "tests/test_project.py::test_pytests_options_leave_nothing_out"
 README = "tests/test_claims.py::test_readme_says_what_the_claims_say"
 WRONG = "tests/test_exercises.py::test_wrong_answers_fail_with_words_that_help"
 
@@ -367,7 +368,7 @@ MUTANTS = [
     Mutant("rounding-not-used",
         "tests/test_training.py::test_gradients_are_rounded_where_they_are_used", (
         ("helpers/training.py", "w.grad = to_grid(w.grad)", "w.grad = w.grad.clone()"),)),
-    Mutant("no-clipping", "tests/test_training.py::test_stacked_training_is_the_plain_loop", (
+    Mutant("no-clipping", "tests/test_training.py::test_each_model_is_clipped_as_torch_clips_one", (
         ("helpers/training.py", "(limit / (norm + 1e-6)).clamp(max=1)", "torch.ones_like(norm)"),)),
     Mutant("hook-does-nothing", "tests/test_model.py::test_an_edit_does_the_same_in_both", (
         ("helpers/model.py", "edit = edits.get(place) if edits else None", "edit = None"),)),
@@ -405,7 +406,8 @@ MUTANTS = [
     Mutant("checker-takes-a-lower-bound", FORGED, (
         ("tools/check_proof.py", "highest(values, output, known) <= 0",
          "highest(values, output, known) <= 1e-3"),)),
-    Mutant("checker-takes-a-smaller-gap", FORGED, (
+    Mutant("checker-takes-a-smaller-gap",
+        "tests/test_proof.py::test_the_checker_refuses_what_is_nearly_right", (
         ("tools/check_proof.py", '"right": all(m.a > 0 for', '"right": all(m.a > -1 for'),)),
     Mutant("checker-skips-a-case", FORGED, (
         ("tools/check_proof.py", 'demand(len(node["nodes"]) == 4,',
@@ -456,15 +458,15 @@ MUTANTS = [
     Mutant("shard-left-out",
         "tests/test_project.py::test_nightly_takes_every_shard_of_the_mutants", (
         (".github/workflows/nightly.yml", '["1/3", "2/3", "3/3"]', '["1/3", "2/3"]'),)),
-    Mutant("nbval-off", LEFT_OUT, (("pyproject.toml", '"--nbval", ', ""),)),
+    Mutant("nbval-off", OPTIONS, (("pyproject.toml", '"--nbval", ', ""),)),
     Mutant("nbval-lax", f"{N}::test_one_changed_digit_fails_a_run", (
         ("pyproject.toml", '"--nbval", ', '"--nbval-lax", '),)),
-    Mutant("slow-tests-left-out", LEFT_OUT, (
+    Mutant("slow-tests-left-out", OPTIONS, (
         ("pyproject.toml", '"-ra", ', '"-ra", "-m", "not slow", '),)),
     Mutant("test-file-skipped", LEFT_OUT, (
         ("tests/test_storage.py", "import pytest\n",
          "import pytest\npytestmark = pytest.mark.skip\n"),)),
-    Mutant("notebooks-not-collected", LEFT_OUT, (
+    Mutant("notebooks-not-collected", OPTIONS, (
         ("pyproject.toml", 'testpaths = ["tests", "notebooks"]', 'testpaths = ["tests"]'),)),
     Mutant("cell-may-reach-out", f"{N}::test_a_cell_that_reaches_out_fails", (
         ("conftest.py", "    if isinstance(item, IPyNbCell) and REACHED.exists():",
