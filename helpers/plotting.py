@@ -37,8 +37,8 @@ PART_COLOURS = {"embedding": "#8c8c8c", "position": "#555555", "attention": SKY,
 OUTPUT_COLOURS = "#0d0887 #43039e #6a00a8 #8f0da4 #b12a90 #cb4679 #dd5e66 #e0662f".split()
 # What is none of these, told apart by how dark it is.
 NEUTRAL = ["#3d4f5c", "#8796a1", "#5f717d", "#b58a5a"]
-# What tells the groups of a figure apart without their colours: lines, bars, points in space. A line
-# is never simply dashed: that is what a reference is.
+# What tells the groups of a figure apart without their colours: lines, bars, points in space. A
+# line is never simply dashed: that is what a reference is.
 DASHES = "solid dot dashdot longdashdot 9px,3px,2px,3px,2px,3px 2px,8px longdash 14px,2px".split()
 PATTERNS = ["", "/", ".", "x", "-", "\\", "+", "|"]
 SYMBOLS = ["circle", "square", "diamond", "square-open", "diamond-open"]
