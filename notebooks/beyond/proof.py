@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # Beyond: a proof
 #
@@ -18,6 +15,9 @@
 # **Time:** about 30 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), and what a fraction is.
 # **Before this:** [06_ablation](../06_ablation.ipynb).
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -258,7 +258,10 @@ def tree(proof, title):
 
     for root in proof.tree:
         add(root, "", 1024)
-    style = dict(marker=dict(colors=colours, line=dict(width=1, color="#fff")))
+    strokes = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=5, solidity=0.3)
+    strokes["shape"] = [{P.ORANGE: "/", P.RED: "x"}.get(c, "") for c in colours]
+    edge = dict(width=1, color="#fff")
+    style = dict(marker=dict(colors=colours, line=edge, pattern=strokes))
     style |= dict(branchvalues="total", tiling_orientation="v", pathbar_visible=False)
     edges = dict(margin_l=10, margin_r=10, margin_b=10)
     strips = go.Icicle(ids=ids, parents=parents, labels=names, values=shares, **style)
@@ -321,7 +324,8 @@ rows = [
 ]
 claim("proof-every-exact-seed", proved)
 claim("proof-counts-the-wrong", sum(p.wrong == c for p, c in zip(proofs, counted)))
-P.table(rows, ["not exact", "cases", "wrong tokens, proved", "wrong tokens, listed"])
+header = ["not exact", "cases", "wrong tokens, proved", "wrong tokens, listed"]
+P.table(rows, header, "The seeds that are not exact")
 
 # %%
 lengths = torch.tensor([proofs[i].cases for i in exact])
@@ -353,8 +357,9 @@ on_source = torch.stack([pattern[:, i, 8 - i] for i in range(8)], 1).mean(1)
 ideal = by_position(I.set_pattern(models, I.ideal_pattern())).mean(1)
 shown = {"mean weight on the source": on_source, "accuracy with the ideal pattern": ideal}
 figure = go.Figure()
-for (name, values), colour in zip(shown.items(), (P.SKY, P.RED)):
-    dots = dict(mode="markers", name=name, marker=dict(size=8, color=colour, opacity=0.8))
+signs = [dict(color=P.SKY, symbol="circle"), dict(color=P.RED, symbol="diamond")]
+for (name, values), sign in zip(shown.items(), signs):
+    dots = dict(mode="markers", name=name, marker=dict(size=8, opacity=0.8, **sign))
     figure.add_scatter(x=P.numbers(values), y=lengths.tolist(), **dots)
 titles = dict(xaxis_title="share", yaxis_title="cases of the proof")
 title = "Proof length, one dot for each exact seed and measure"
@@ -481,7 +486,7 @@ rows = [
     for name, p in long_proofs.items()
 ]
 header = ["model", "inputs", "training steps", "cases", "proved", "wrong tokens"]
-P.table(rows, header)
+P.table(rows, header, "Proofs of models of 16 to 64 digits")
 
 # %%
 claim("proof-16-digits", long_proofs["16 digits"].proved)
@@ -541,8 +546,9 @@ made += [("cases", [*proof_lengths], [*proof_lengths.values()], P.NEUTRAL[0], "l
 made += [("seconds, listed", [*listed], [*listed.values()], P.ORANGE, "markers")]
 made += [("seconds, extrapolated", all_lengths[3:], further[3:], P.ORANGE, "lines")]
 made += [("seconds, proved", [*to_prove], [*to_prove.values()], P.BLUE, "lines+markers")]
-for name, x, y, colour, mode in made:
+for (name, x, y, colour, mode), symbol in zip(made, P.SYMBOLS):
     style = dict(line=dict(color=colour, dash="dash" if "extra" in name else "solid"))
+    style["marker"] = dict(symbol=symbol, size=8)
     figure.add_scatter(x=list(map(int, x)), y=list(map(float, y)), name=name, mode=mode, **style)
 figure = P.sized(figure.update_layout(title="Listing and proving"), 420)
 figure.update_xaxes(title="digits", tickvals=[8, 16, 32, 48, 64])
