@@ -42,24 +42,26 @@ def right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """Which tokens are right: bool `[models, n, length]`, on `sequences` or on every input.
 
     `model` is a TransformerBridge or a `Zoo`, edited or not, as `helpers.interventions` returns it.
+    ValueError for another one, and for other sequences than `[n, 2 * length + 1]` of tokens.
     """
     return _evaluate(as_zoo(model), sequences, lambda hit: hit, partial(torch.cat, dim=1))
 
 
 def by_position(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
-    """Share of right tokens at each output: `[models, length]`."""
+    """Share of right tokens at each output: `[models, length]`. ValueErrors as of `right`."""
     zoo = as_zoo(model)
-    n = T.DIGITS**zoo.length if sequences is None else len(sequences)
-    return _evaluate(zoo, sequences, lambda hit: hit.sum(1), sum).double() / n
+    count = _evaluate(zoo, sequences, lambda hit: hit.sum(1), sum)
+    return count.double() / (T.DIGITS**zoo.length if sequences is None else len(sequences))
 
 
 def n_right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
-    """How many sequences have all tokens right: `[models]` counts."""
+    """How many sequences have all tokens right: `[models]` counts. ValueErrors as of `right`."""
     return _evaluate(as_zoo(model), sequences, lambda hit: hit.all(-1).sum(-1), sum)
 
 
 def only_exact(zoo: Zoo) -> Zoo:
     """The models of `zoo` that are right on every input; counted, not looked up."""
+    zoo = as_zoo(zoo)
     return zoo.where(n_right(zoo) == T.DIGITS**zoo.length)
 
 
@@ -86,6 +88,8 @@ def _evaluate(zoo: Zoo, sequences, count: Callable, join: Callable) -> torch.Ten
         groups = torch.arange(len(zoo), device="cpu") // MODELS_AT_ONCE[on_cpu]
         each = [zoo.where(groups == g) for g in groups.unique()]
         return torch.cat([_evaluate(group, sequences, count, join) for group in each])
+    if sequences is not None:
+        T.check_sequences(sequences, zoo.length, answers=True)
     logits, size = zoo, max(64, SEQUENCES_AT_ONCE[on_cpu] // len(zoo))
     if sequences is None:
         with zoo.device:

@@ -16,7 +16,7 @@ import torch
 
 from helpers import task as T
 from helpers.evaluation import n_right
-from helpers.model import HOOKS, Zoo, as_zoo, edit_at
+from helpers.model import HOOKS, Zoo, as_zoo, check_place, edit_at
 
 PARTS = {"attention": "attn_out", "mlp": "mlp_out"}
 HOW = ("zero", "mean", "resample")
@@ -34,12 +34,13 @@ def intervene(model, edits: dict, effect: bool = True) -> Zoo:
     A value is `[models, batch, length, ...]`, tokens are `[batch, 2 * length + 1]`. The edits are
     tried at once on fixed random sequences: NothingChanged when one gives back what it was given,
     or when the logits stay the same bit for bit; of a zoo, for any of its models. `effect=False`
-    allows both, for controls. ValueError for a place that this model does not have.
+    allows both, for controls. ValueError for a place that this model does not have, or an edit that
+    does not fit; KeyError for a place that is edited already.
     """
     plain = as_zoo(model)
+    zoo = plain.edited(edits)
     for place in edits:
         _check_place(plain, place)
-    zoo = plain.edited(edits)
     if effect:
         sample = _sample(plain)
         for place in edits:
@@ -57,10 +58,11 @@ def _sample(zoo: Zoo) -> torch.Tensor:
 
 
 def _check_place(zoo: Zoo, place: str) -> None:
-    if place not in HOOKS:
-        raise ValueError(f"no place {place!r} in a model; there are {', '.join(HOOKS)}")
+    check_place(place)
     if place in ("post", "mlp_out") and "blocks.0.mlp.in.weight" not in zoo.weights:
-        raise ValueError(f"this model has no {place}: {zoo.kind!r} was built without an MLP")
+        there = ", ".join(name for name in HOOKS if name not in ("post", "mlp_out"))
+        without = f"{zoo.kind!r} was built without an MLP; there are {there}"
+        raise ValueError(f"this model has no {place}: {without}")
 
 
 def _before_and_after(zoo: Zoo, place: str, sequences) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,9 +87,13 @@ def _demand_change(zoo: Zoo, what: str, old, new) -> None:
 
 @torch.no_grad()
 def record(model, place: str, sequences: torch.Tensor) -> torch.Tensor:
-    """The value at `place` of `HOOKS`, after its edit if any: `[models, n, length, ...]`."""
+    """The value at `place` of `HOOKS`, after its edit if any: `[models, n, length, ...]`.
+
+    ValueError for another place, or for sequences that the model cannot read.
+    """
     zoo = as_zoo(model)
     _check_place(zoo, place)
+    T.check_sequences(sequences, zoo.length)
     return _before_and_after(zoo, place, sequences.to(zoo.device))[1]
 
 
@@ -106,7 +112,10 @@ def _sum_over_inputs(zoo: Zoo, place: str, of_part) -> torch.Tensor:
 
 @torch.no_grad()
 def mean_of(model, place: str) -> torch.Tensor:
-    """The mean at `place` over every input, output by output: `[models, 1, length, ...]`."""
+    """The mean at `place` over every input, output by output: `[models, 1, length, ...]`.
+
+    ValueError for a place that this model does not have.
+    """
     zoo = as_zoo(model)
     _check_place(zoo, place)
     total = _sum_over_inputs(zoo, place, lambda value: value.sum(1, keepdim=True))
@@ -122,12 +131,14 @@ def ablate(
     part: "attention", "mlp", or a name of `HOOKS`. `positions` (0 for y0, ...) limits it to these
     outputs, `neurons` to these of "post". Means are over every input, output by output. Resampling
     pairs every sequence with another one by a fixed shuffle of all of them, drawn from `seed`.
-    `effect` as in `intervene`.
+    `effect` and errors as in `intervene`; ValueError for a part, position, neuron or seed that is
+    none.
     """
-    if part not in PARTS and part not in HOOKS:
-        raise ValueError(f"no part {part!r}; there are {', '.join([*PARTS, *HOOKS])}")
-    if how not in HOW:
-        raise ValueError(f"no ablation {how!r}; there are {', '.join(HOW)}")
+    if not T.named(part, [*PARTS, *HOOKS]):
+        raise ValueError(f"no part {T.shown(part)}; there are {', '.join([*PARTS, *HOOKS])}")
+    if not T.named(how, HOW):
+        raise ValueError(f"no ablation {T.shown(how)}; there are {', '.join(HOW)}")
+    T.whole(seed, "seed")
     zoo, place = as_zoo(model), PARTS.get(part, part)
     _check_place(zoo, place)
     if neurons is not None and place != "post":
@@ -152,17 +163,19 @@ def ablate(
 
 def _mask(what: str, chosen, size: int, device) -> torch.Tensor:
     """bool `[size]`, true at `chosen`, or everywhere for None; ValueError for what is not there."""
-    chosen = range(size) if chosen is None else list(chosen)
-    if wrong := [c for c in chosen if c not in range(size)]:
-        raise ValueError(f"no {what} {wrong[0]!r}; allowed are whole numbers from 0 to {size - 1}")
+    chosen = range(size) if chosen is None else T.whole_numbers(chosen, f"{what}s")
     mask = torch.zeros(size, dtype=torch.bool, device=device)
-    mask[list(chosen)] = True
+    mask[[T.whole(c, what, 0, size - 1) for c in chosen]] = True
     return mask
 
 
 def partners(n: int, seed: int = 0) -> np.ndarray:
-    """Which of `n` inputs each is paired with in resampling `[n]`: a fixed shuffle."""
-    return np.random.default_rng(seed).permutation(n)
+    """Which of `n` inputs each is paired with in resampling `[n]`: a fixed shuffle.
+
+    ValueError unless both are whole numbers, `n` from 1 and `seed` from 0 on.
+    """
+    n = T.whole(n, "number of inputs", 1, T.DIGITS**T.LONGEST_LIST)
+    return np.random.default_rng(T.whole(seed, "seed")).permutation(n)
 
 
 def _partners(zoo: Zoo, seed: int):
@@ -174,18 +187,30 @@ def _partners(zoo: Zoo, seed: int):
 
 
 def set_pattern(model, pattern) -> Zoo:
-    """The attention pattern replaced by `pattern` `[length, 2 * length]`, from BOS on."""
+    """The attention pattern replaced by `pattern` `[length, 2 * length]`, from BOS on.
+
+    ValueError for another shape, or for values that are no finite numbers; see `intervene`.
+    """
     zoo = as_zoo(model)
-    pattern = torch.as_tensor(pattern, dtype=torch.float64, device=zoo.device)
     shape = (zoo.length, 2 * zoo.length)
-    if tuple(pattern.shape[-2:]) != shape:
-        raise ValueError(f"got a pattern of shape {tuple(pattern.shape)}; allowed is {shape}")
+    try:
+        values = torch.as_tensor(pattern, dtype=torch.float64, device=zoo.device)
+        finite = "complex" not in str(getattr(pattern, "dtype", "")) and values.isfinite().all()
+    except (TypeError, ValueError, RuntimeError):
+        given = T.shown(pattern)
+        raise ValueError(f"got the pattern {given}; allowed are numbers {shape}") from None
+    if tuple(values.shape[-2:]) != shape:
+        raise ValueError(f"got a pattern of shape {tuple(values.shape)}; allowed is {shape}")
+    if not finite:
+        raise ValueError(f"got the pattern {T.shown(pattern)}; allowed are finite real numbers")
+    pattern = values
     return intervene(zoo, {"pattern": pattern})
 
 
 def ideal_pattern(length: int = T.LENGTH) -> torch.Tensor:
     """The pattern of the clean story: y_i looks at its source and nowhere else.
-    `[length, 2 * length]`."""
+    `[length, 2 * length]`. ValueError for a length that is no whole number from 1 on."""
+    length = T.whole(length, "length", 1)
     pattern = torch.zeros(length, 2 * length, dtype=torch.float64)
     for i in range(length):
         pattern[i, length - i] = 1  # x_{n-1-i} stands at position n - i, behind BOS

@@ -20,6 +20,7 @@ from helpers import task as T
 from helpers.storage import load
 
 WEIGHTS = Path(__file__).parent / "weights"
+SEVERAL = ("zoo", "survey")  # files of many models
 LN_EPS = 1e-5  # added to the variance in every layer norm
 
 # The article's model: 360 parameters.
@@ -41,7 +42,8 @@ class Kind:
     """A model variant: what differs from `CONFIG`, how it starts, its task and number of digits.
 
     `init_std` is the standard deviation of every initial matrix; None takes the library's default
-    (0.8 / sqrt(d_model), and 1/sqrt(2) of that for W_O and W_out).
+    (0.8 / sqrt(d_model), and 1/sqrt(2) of that for W_O and W_out). ValueError for what no model
+    can have.
     """
 
     config: dict = dataclasses.field(default_factory=dict)
@@ -50,6 +52,16 @@ class Kind:
     length: int = T.LENGTH
 
     def __post_init__(self):
+        T.whole(self.length, "length", 1)
+        if not T.named(self.task, T.TASKS):
+            raise ValueError(f"unknown task {T.shown(self.task)}; there are {', '.join(T.TASKS)}")
+        std = self.init_std
+        if std is not None and not (isinstance(std, (int, float)) and 0 <= std < math.inf):
+            raise ValueError(f"init_std is {T.shown(std)}; allowed are None and numbers from 0 on")
+        names = [*CONFIG, "attn_only"]
+        if not isinstance(self.config, dict) or set(self.config) - set(names):
+            given = T.shown(self.config)
+            raise ValueError(f"got the config {given}; allowed is a dict of {', '.join(names)}")
         full = {**CONFIG, "n_ctx": 2 * self.length + 1, **self.config}
         object.__setattr__(self, "config", full)
 
@@ -70,8 +82,8 @@ def get_kind(kind: str | Kind) -> Kind:
     """The `Kind` of that name (a `Kind` is its own); ValueError with the names there are."""
     if isinstance(kind, Kind):
         return kind
-    if kind not in KINDS:
-        raise ValueError(f"unknown model {kind!r}; there are {', '.join(KINDS)}")
+    if not T.named(kind, KINDS):
+        raise ValueError(f"unknown model {T.shown(kind)}; there are {', '.join(KINDS)}")
     return KINDS[kind]
 
 
@@ -100,7 +112,12 @@ def shapes(kind: str | Kind) -> dict[str, tuple[int, ...]]:
 
 
 def initial_weights(kind: str | Kind = "article", seed: int = 0, device="cpu") -> dict:
-    """Starting weights by parameter name: normal matrices, zero biases, LayerNorm at 1. float64."""
+    """Starting weights by parameter name: normal matrices, zero biases, LayerNorm at 1. float64.
+
+    ValueError for an unknown kind, and for a seed that is no whole number from 0 on; a device that
+    is not there gives torch's own error.
+    """
+    seed = T.whole(seed, "seed")
     std, d = get_kind(kind).init_std, get_kind(kind).config["d_model"]
     rng = np.random.default_rng(seed)
     weights = {}
@@ -118,14 +135,17 @@ def initial_weights(kind: str | Kind = "article", seed: int = 0, device="cpu") -
 
 
 def build(kind: str | Kind = "article", seed: int = 0, weights=None, device="cpu"):
-    """A TransformerBridge of that kind, float64, with `weights` or the initial ones of `seed`."""
+    """A TransformerBridge of that kind, float64, with `weights` or the initial ones of `seed`.
+
+    ValueError for weights of another kind, and those of `initial_weights`.
+    """
     from transformer_lens import TransformerBridge, TransformerBridgeConfig
 
+    weights = initial_weights(kind, seed) if weights is None else weights
+    check_shapes(weights, kind, "the weights")
     cfg = TransformerBridgeConfig(**get_kind(kind).config, seed=0)  # weights are set below
     with torch.device(device):
         model = TransformerBridge.boot_native(cfg, device=str(device), dtype=torch.float64)
-    weights = initial_weights(kind, seed) if weights is None else weights
-    check_shapes(weights, kind, "the weights")
     model.load_state_dict(weights, strict=False)  # not strict: the library adds unembed.bias = 0
     model.kind = kind  # so that `as_zoo` knows it
     return model
@@ -140,13 +160,16 @@ def read_weights(model) -> dict[str, torch.Tensor]:
 def check_shapes(weights, kind, where) -> None:
     """ValueError, naming `where` and the parameter, unless `weights` are those of one `kind`."""
     expected = shapes(kind)
-    for name in sorted(set(expected) ^ set(weights)):
+    if not isinstance(weights, dict):
+        raise ValueError(f"{where}: got {T.shown(weights)}; allowed is a dict of tensors by name")
+    for name in sorted(set(expected) ^ set(weights), key=str):
         what = "is missing" if name in expected else "is not a parameter of this kind"
         raise ValueError(f"{where}: {name} {what} ({kind!r})")
     for name, shape in expected.items():
-        found = tuple(weights[name].shape)
-        if found != shape:
-            raise ValueError(f"{where}: {name} has shape {found}, expected {shape}")
+        if not isinstance(value := weights[name], torch.Tensor) or not value.is_floating_point():
+            raise ValueError(f"{where}: {name} is {T.shown(value)}, expected a tensor of floats")
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{where}: {name} has shape {tuple(value.shape)}, expected {shape}")
 
 
 class Zoo:
@@ -167,7 +190,14 @@ class Zoo:
         return build(self.kind, weights={k: v[i] for k, v in self.weights.items()})
 
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits `[models, batch, length, vocab]` at the outputs; see `forward`."""
+        """Logits `[models, batch, length, vocab]` at the outputs; see `forward`.
+
+        ValueError for other tokens than `helpers.task.check_sequences` allows.
+        """
+        T.check_sequences(tokens, self.length)
+        if tokens.dim() == 3 and len(tokens) != len(self):
+            shape = tuple(tokens.shape)
+            raise ValueError(f"got tokens of shape {shape}; allowed are {len(self)} models first")
         return forward(self.weights, tokens.to(self.device), self.edits)
 
     @property
@@ -196,16 +226,26 @@ class Zoo:
         """The same models with more edits: a place of `HOOKS` -> tensor or function, as `forward`.
 
         KeyError for a place that has an edit already: which of two comes first would be a guess.
+        ValueError for a place that is none, or an edit that is neither of the two; when the models
+        run, for a value that does not fit its place.
         """
+        if not isinstance(edits, dict):
+            raise ValueError(f"got the edits {T.shown(edits)}; allowed is a dict of them by place")
+        for place, edit in edits.items():
+            check_place(place)
+            if not (isinstance(edit, torch.Tensor) or callable(edit)):
+                got = f"got {T.shown(edit)} as the edit of {place!r}"
+                raise ValueError(f"{got}; allowed are a tensor and a function (value, tokens)")
         if twice := set(edits) & set(self.edits):
             raise KeyError(f"{', '.join(sorted(twice))} of these models is edited already")
         return Zoo(self.kind, self.weights, self.seeds, self.info, {**self.edits, **edits})
 
     def where(self, mask) -> Zoo:
-        """The models for which `mask` (bool `[models]`) is true, in the same order, unedited."""
-        keep = [
-            i for i, wanted in enumerate(torch.as_tensor(mask, device="cpu").tolist()) if wanted
-        ]
+        """The models for which `mask` (bool `[models]`) is true, in the same order, unedited.
+
+        ValueError for another mask, such as the numbers of the models.
+        """
+        keep = [i for i, wanted in enumerate(T.check_mask(mask, len(self))) if wanted]
         info = {k: [v[i] for i in keep] for k, v in self.info.items() if len(v) == len(self)}
         weights = {k: v[keep] for k, v in self.weights.items()}
         return Zoo(self.kind, weights, [self.seeds[i] for i in keep], info)
@@ -219,7 +259,7 @@ def as_zoo(model) -> Zoo:
     """
     if isinstance(model, Zoo):
         return model
-    kind = getattr(model, "kind", None)
+    kind = getattr(model, "kind", None) if hasattr(model, "state_dict") else None
     if kind is None:
         asked = [k for k, known in KINDS.items() if _is_configured(model, known.config)]
         if not asked:
@@ -247,6 +287,12 @@ HOOKS = {
     "mlp_out": "blocks.0.hook_mlp_out",
     "resid_post": "blocks.0.hook_resid_post",
 }
+
+
+def check_place(place) -> None:
+    """ValueError, with the names there are, unless `place` is one of `HOOKS`."""
+    if not T.named(place, HOOKS):
+        raise ValueError(f"no place {T.shown(place)} in a model; there are {', '.join(HOOKS)}")
 
 
 def forward(weights: dict, tokens: torch.Tensor, edits: dict | None = None) -> torch.Tensor:
@@ -307,11 +353,19 @@ def after_z(weights: dict, stream, z, edits: dict | None, tokens) -> torch.Tenso
 
 
 def edit_at(place: str, value, edits: dict | None, tokens) -> torch.Tensor:
-    """`value` at `place`, or what its edit makes of it."""
+    """`value` at `place`, or what its edit makes of it; ValueError where that does not fit."""
     edit = edits.get(place) if edits else None
     if edit is None:
         return value
-    return edit(value, tokens) if callable(edit) else edit.to(value).expand_as(value)
+    new = edit(value, tokens) if callable(edit) else edit
+    try:
+        return new.to(value).expand_as(value)
+    except (AttributeError, TypeError, RuntimeError):
+        got = f"of shape {tuple(new.shape)}" if isinstance(new, torch.Tensor) else T.shown(new)
+        raise ValueError(
+            f"the edit of {place!r} gives a value {got}; "
+            f"allowed is a tensor of shape {tuple(value.shape)}, or one that broadcasts to it"
+        ) from None
 
 
 def stream_table(weights: dict) -> torch.Tensor:
@@ -398,13 +452,14 @@ def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):
     ValueError for an unknown name (the message lists the names there are), and the errors of
     `helpers.storage.load`.
     """
+    names = sorted(path.stem for path in Path(folder).glob("*.safetensors"))
+    if not T.named(name, [*names, *KINDS]):
+        there = ", ".join(n for n in names if n not in SEVERAL) or "none"
+        raise ValueError(f"unknown model {T.shown(name)}; there are {there}")
     path = Path(folder) / f"{name}.safetensors"
-    if not path.is_file() and name not in KINDS:
-        names = sorted(p.stem for p in Path(folder).glob("*.safetensors") if p.stem != "zoo")
-        raise ValueError(f"unknown model {name!r}; there are {', '.join(names) or 'none'}")
     weights, note = load(path)
     kind = note.get("kind")
-    if kind not in KINDS:
+    if not T.named(kind, KINDS):
         raise ValueError(f"{path}: its note names the kind {kind!r}; there are {', '.join(KINDS)}")
     check_shapes(weights, kind, path)
     return build(kind, weights=weights, device=device).eval()
@@ -413,16 +468,20 @@ def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):
 def load_zoo(kind: str = "article", path=WEIGHTS / "zoo.safetensors", device="cpu") -> Zoo:
     """The trained models of `kind` with their seeds; failed seeds are in, see `Zoo.exact`.
 
-    ValueError for an unknown kind (the message lists the kinds there are), and the errors of
-    `helpers.storage.load`.
+    ValueError for an unknown kind (the message lists the kinds there are) or other weights than
+    the note says, and the errors of `helpers.storage.load`.
     """
     get_kind(kind)
     tensors, note = load(path)
-    if kind not in note.get("kinds", {}):
-        there = ", ".join(note.get("kinds", {}))
-        raise ValueError(f"{path}: no models of kind {kind!r}; there are {there}")
+    there = note.get("kinds", {})
+    if not T.named(kind, there):
+        given, names = T.shown(kind), ", ".join(map(str, there))
+        raise ValueError(f"{path}: no models of kind {given}; there are {names or 'none'}")
     prefix = f"{kind}/"
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    record = there[kind]
+    seeds = record.get("seeds", ())
+    if any(value.shape[:1] != (len(seeds),) for value in weights.values()):
+        raise ValueError(f"{path}: its weights are not of the {len(seeds)} seeds in its note")
     check_shapes({k: v[0] for k, v in weights.items()}, kind, path)
-    record = note["kinds"][kind]
     return Zoo(kind, weights, record["seeds"], record).to(device)

@@ -29,6 +29,7 @@ from helpers.storage import write_whole
 
 PRECISION = 96  # bits of a ball's middle
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 FORMAT = {"format": "proof by balls", "version": 1}
 
 
@@ -334,7 +335,12 @@ def _largest_sum(values, groups) -> arb:
 
 
 def save(path, proof: Proof) -> None:
-    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them."""
+    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them.
+
+    TypeError for what is no `Proof`; OSError where the system cannot write there.
+    """
+    if not isinstance(proof, Proof):
+        raise TypeError(f"got {T.shown(proof)}; allowed is a Proof, as `prove` makes it")
 
     def plain(value):
         if isinstance(value, np.ndarray):
@@ -350,7 +356,8 @@ def save(path, proof: Proof) -> None:
 def load(path, model) -> Proof:
     """The proof of `model` that `save` wrote: read, not checked (tools/check_proof.py does that).
 
-    ValueError when the file was cut short, is of another version or of another model.
+    ValueError when the file was cut short, is of another version or of another model;
+    FileNotFoundError when it is missing.
     """
     zoo, weights = _one(model)
     wanted = FORMAT | dict(task=zoo.task, length=zoo.length, weights=_digest(weights))
@@ -367,11 +374,14 @@ def load(path, model) -> Proof:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
         given = {name: record.get(name) for name in wanted}
         tree = [node(i, {}, r) for i, r in enumerate(record["tree"])] if given == wanted else []
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        proof = Proof(zoo.task, wanted["weights"], tree)
+        if given == wanted and (proof.wrong != record["wrong"] or len(tree) != zoo.length):
+            raise ValueError(f"by its branches {proof.wrong} are wrong")
+    except (*UNREADABLE, RecursionError) as error:
         raise ValueError(f"{path}: not a whole proof as `save` writes it ({error!r})") from None
     if given != wanted:
         raise ValueError(f"{path} is a proof of {given}; allowed is {wanted}")
-    return Proof(zoo.task, wanted["weights"], tree)
+    return proof
 
 
 def _digest(weights) -> str:

@@ -114,7 +114,7 @@ def _read(path) -> tuple[pa.Table, dict]:
             raise ValueError(f"it has the columns {', '.join(file.schema_arrow.names)}")
         about = file.metadata.metadata
         check_seal(blob, about.get(b"sha256", b"none").decode())
-        return file.read(), json.loads(about[b"note"])
+        return file.read(use_threads=False), json.loads(about[b"note"])
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise ValueError(
             f"{path}: not the survey's table as it was written ({error}). "
@@ -153,14 +153,15 @@ class Survey:
         return len(self.seeds)
 
     def has(self, name: str) -> torch.Tensor:
-        """For which rows `name` was measured: bool `[models]`."""
-        return torch.tensor([value is not None for value in self.columns[name]])
+        """For which rows `name` was measured: bool `[models]`. KeyError for no such column."""
+        if not T.named(name, self.columns):
+            raise KeyError(f"no column {T.shown(name)}; there are {', '.join(self.columns)}")
+        measured = [value is not None for value in self.columns[name]]
+        return torch.tensor(measured, dtype=torch.bool)
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        if name not in self.columns:
-            raise KeyError(f"no column {name!r}; there are {', '.join(self.columns)}")
-        values = self.columns[name]
-        if missing := sum(v is None for v in values):
+        missing, values = int((~self.has(name)).sum()), self.columns[name]
+        if missing:
             raise ValueError(f"{name} was not measured for {missing} of these {len(self)} models")
         found = torch.tensor(values)
         return (
@@ -174,15 +175,15 @@ class Survey:
         return self[name] == T.N_SEQUENCES
 
     def where(self, mask) -> Survey:
-        keep = torch.as_tensor(mask).tolist()
+        keep = T.check_mask(mask, len(self))
         rows = {k: [v for v, wanted in zip(c, keep) if wanted] for k, c in self.columns.items()}
         return Survey(self.kind, rows)
 
     def row(self, seed: int) -> dict:
         """What was measured of one seed. KeyError, with the seeds there are, for another."""
-        if seed not in self.seeds:
-            there = f"{min(self.seeds)} to {max(self.seeds)}"
-            raise KeyError(f"seed {seed} is not in the survey of {self.kind!r}; it holds {there}")
+        if not T.is_whole(seed) or seed not in self.seeds:
+            given, there = T.shown(seed), f"{min(self.seeds)} to {max(self.seeds)}"
+            raise KeyError(f"seed {given} is not in the survey of {self.kind!r}; it holds {there}")
         one = self.where([s == seed for s in self.seeds])
         return {
             name: one[name][0] for name in self.columns if name != "kind" and one.has(name).all()
@@ -195,6 +196,8 @@ def load_survey(kind: str = "article", path=TABLE, crossed: bool = False) -> Sur
     the file, where it is missing, altered or no such table; ValueError for a kind that is not in
     it."""
     get_kind(kind)
+    if not isinstance(kind, str):
+        raise ValueError(f"got {T.shown(kind)}; allowed are the names of kinds")
     table, _ = _read(path)
     own_order = pc.equal(table["order"], table["seed"])
     wanted = pc.and_(pc.equal(table["kind"], kind), pc.xor(own_order, crossed))

@@ -6,6 +6,7 @@ digits are 0..3, BOS is 4. `length`, the number of digits, is a parameter wherev
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -55,12 +56,20 @@ def shown(value) -> str:
     return text if len(text) <= 160 else f"{text[:80]}... ({len(text)} characters)"
 
 
+def single(value):
+    """The plain number in a tensor or array of one; all else as it is."""
+    try:
+        return value.item() if hasattr(value, "item") else value
+    except (TypeError, ValueError, RuntimeError):  # it holds several, or none
+        return value
+
+
 def named(value, names) -> bool:
     """Whether `value` is one of these names; what cannot be hashed is none."""
     return isinstance(value, str) and value in names
 
 
-def is_whole(value, low: int = 0, high: int | None = None) -> bool:
+def is_whole(value, low: float = 0, high: int | None = None) -> bool:
     """Whether `value` is a whole number from `low` to `high`; True and 1.0 are none."""
     try:
         number = operator.index(value)  # numpy's and torch's whole numbers too
@@ -76,6 +85,18 @@ def whole(value, what: str, low: int = 0, high: int | None = None) -> int:
         end = "on" if high is None else f"to {high}"
         raise ValueError(f"no {what} {shown(value)}; allowed are whole numbers from {low} {end}")
     return operator.index(value)
+
+
+def whole_numbers(values, what: str) -> list[int]:
+    """`values` as a list of ints. ValueError unless they are whole numbers, as in `whole`."""
+    rule = f"got the {what} {shown(values)}; allowed are whole numbers in a list"
+    try:
+        listed = [] if isinstance(values, (str, bytes)) else list(values)
+    except TypeError:  # it is no list
+        listed = [None]
+    if isinstance(values, (str, bytes)) or not all(is_whole(value, -math.inf) for value in listed):
+        raise ValueError(rule)
+    return [operator.index(value) for value in listed]
 
 
 def check_mask(mask, n: int) -> list[bool]:
@@ -219,6 +240,7 @@ def all_inputs(length: int = LENGTH) -> torch.Tensor:
     if not is_whole(length, 1, LONGEST_LIST):
         can = f"inputs of 1 to {LONGEST_LIST} digits can be listed, no others are allowed"
         raise ValueError(f"got {shown(length)} digits; {can}")
+    length = int(length)
     return torch.cartesian_prod(*[torch.arange(DIGITS)] * length).reshape(-1, length)
 
 
@@ -247,7 +269,8 @@ def split(sequences: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.T
     if not isinstance(sequences, torch.Tensor) or sequences.dim() != 2:
         raise ValueError(f"got {shown(sequences)}; allowed is the tensor of all {N_SEQUENCES}")
     if len(sequences) != N_SEQUENCES:
-        raise ValueError(f"got {len(sequences)} sequences; the split is of all {N_SEQUENCES}")
+        got = f"got {len(sequences)} sequences"
+        raise ValueError(f"{got}; the split is of all {N_SEQUENCES}, fewer are not allowed")
     rng = np.random.default_rng(whole(seed, "seed"))
     order = torch.from_numpy(rng.permutation(N_SEQUENCES))
     return sequences[order[:N_TRAIN]], sequences[order[N_TRAIN:]]

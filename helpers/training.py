@@ -100,13 +100,15 @@ def train(
     on the batch of that step, NaN after a model has stopped; `steps` `[models]`; `stopped`: whether
     the criterion was met. `on_step(step, loss, accuracy)` is called after each step with the rows
     of the models still training; a true answer ends the run. `max_steps` is at most the recipe's,
-    and 0 means none. The hold-out is never looked at. ValueError for no seeds or one below 0.
+    and 0 means none. The hold-out is never looked at. ValueError for no seeds or one below 0, and
+    for what are no whole numbers.
     """
-    seeds, recipe = [int(s) for s in seeds], recipe or recipe_of(kind)
+    seeds, recipe = T.whole_numbers(seeds, "seeds"), recipe or recipe_of(kind)
     if not seeds or min(seeds) < 0:
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, none below 0")
-    if max_steps is not None and max_steps < 0:
-        raise ValueError(f"got max_steps={max_steps}; allowed are whole numbers from 0, and None")
+    if max_steps is not None and not T.is_whole(max_steps):
+        given = f"got max_steps={T.shown(max_steps)}"
+        raise ValueError(f"{given}; allowed are whole numbers from 0, and None")
     orders = _orders(seeds, orders)
     task, length = get_kind(kind).task, get_kind(kind).length
     if length == T.LENGTH:
@@ -132,7 +134,7 @@ def train(
 
 def _orders(seeds: list[int], orders) -> list[int]:
     """The seeds that order the batches, one for each of `seeds`."""
-    orders = seeds if orders is None else [int(s) for s in orders]
+    orders = seeds if orders is None else T.whole_numbers(orders, "orders")
     if len(orders) != len(seeds) or min(orders, default=0) < 0:
         raise ValueError(
             f"got the orders {orders} for the seeds {seeds}; allowed is one for each, none below 0"
@@ -237,7 +239,8 @@ def sweep(
     """
     from joblib import Parallel, delayed
 
-    seeds, recipe = [int(s) for s in seeds], recipe or recipe_of(kind)
+    seeds, recipe = T.whole_numbers(seeds, "seeds"), recipe or recipe_of(kind)
+    shard = T.whole(shard, "shard", 1)
     each = _orders(seeds, orders)
     if not seeds or len(set(zip(seeds, each))) < len(seeds):
         raise ValueError(f"got the seeds {seeds}; allowed is at least one, each once")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import tomllib
 from functools import cache
+from numbers import Real
 from pathlib import Path
+
+from helpers import task as T
 
 FILE = Path(__file__).with_name("claims.toml")
 BOUNDS = {"equals": operator.eq, "at_least": operator.ge, "at_most": operator.le}
@@ -20,13 +24,20 @@ def claims() -> dict[str, dict]:
 def claim(name: str, measured) -> None:
     """Assert that `measured` (number or bool) is within the bound of claim `name`; print one line.
 
-    KeyError for an id that is not in claims.toml; AssertionError, with the sentence, the value and
-    the bound, when it does not hold.
+    KeyError for an id that is not in claims.toml; TypeError for what is no such value: a bool where
+    the bound is one, else a number; AssertionError, with the sentence, the value and the bound,
+    when it does not hold, as it does for no value that is not finite.
     """
-    if name not in claims():
-        raise KeyError(f"{name!r} is not in {FILE.name}; there are {', '.join(claims())}")
+    if not T.named(name, claims()):
+        there = ", ".join(claims())
+        raise KeyError(f"{T.shown(name)} is not in {FILE.name}; there are {there}")
     entry = claims()[name]
-    value = measured.item() if hasattr(measured, "item") else measured
+    value = T.single(measured)
+    wanted = bool if isinstance(entry.get("equals"), bool) else Real
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is Real):
+        allowed = "True or False" if wanted is bool else "one number"
+        given = f"{T.shown(value)} ({type(value).__name__})"
+        raise TypeError(f"{name!r} is given {given}; allowed is {allowed}")
     bounds = {k: entry[k] for k in BOUNDS if k in entry}
     asked = [
         ("" if k == "equals" else k.replace("_", " ") + " ") + _show(bounds[k]) for k in bounds
@@ -34,7 +45,8 @@ def claim(name: str, measured) -> None:
     # Differences that are zero but for rounding are shown alike on every machine.
     tiny = isinstance(value, float) and abs(value) < 1e-9
     found = "under 1e-9" if tiny else _show(value)
-    if not all(BOUNDS[k](value, bound) for k, bound in bounds.items()):
+    endless = isinstance(value, float) and not math.isfinite(value)
+    if endless or not all(BOUNDS[k](value, bound) for k, bound in bounds.items()):
         says = f"{entry['says']}\n  measured {found}, must be {', '.join(asked)}"
         raise AssertionError(f"does not hold: {says} · {entry['seeds']} · {entry['inputs']}")
     print(f"✓ {found}  ({name})")
@@ -43,4 +55,4 @@ def claim(name: str, measured) -> None:
 def _show(value) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if T.is_whole(value, -(10**18), 10**18) else T.shown(value)

@@ -18,6 +18,7 @@ import torch
 from IPython.display import display
 
 from helpers import plotting as P
+from helpers import task as T
 from helpers.reader.answers import EXERCISES, Untouched
 
 
@@ -51,15 +52,18 @@ def judge(name: str, answer) -> Verdict:
 
     `right` is None while the answer is `...` or None, or returns `...` or raises a bare
     NotImplementedError (torch raises some of its own, with a message). KeyError only for a name
-    that is not in `EXERCISES`.
+    that is not in `EXERCISES`; it lists those that are.
     """
+    if not T.named(name, EXERCISES):
+        raise KeyError(f"no exercise {T.shown(name)}; there are {', '.join(EXERCISES)}")
     exercise = EXERCISES[name]
     cases, yours = exercise.cases(np.random.default_rng(0)), []
     for case in cases:
         try:
             yours.append(_value(exercise, answer, case))
         except Exception as error:  # whatever the reader's code does
-            if isinstance(error, Untouched) or repr(error) == "NotImplementedError()":
+            bare = type(error) is NotImplementedError and not error.args
+            if isinstance(error, Untouched) or bare:
                 return Verdict(None, "not tried yet")
             return Verdict(False, f"✗ {_what_failed(answer, error)}", _given(answer, case))
     wanted = [np.asarray(exercise.target(*case), dtype=float) for case in cases]
@@ -91,8 +95,12 @@ def _value(exercise, answer, case) -> np.ndarray:
     if value is None:
         raise TypeError("your function returned nothing: end it with return")
     value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
-    if np.asarray(value).dtype.kind in "US":
-        raise TypeError(f"{value!r} is text, and numbers are asked for: leave the quotes out")
+    kind = np.asarray(value).dtype.kind
+    if kind in "US":
+        text = f"{T.shown(value)} is text"
+        raise TypeError(f"{text}, and numbers are asked for: leave the quotes out")
+    if kind == "c":
+        raise TypeError(f"{T.shown(value)} is complex, and real numbers are asked for")
     return np.asarray(value, dtype=float)
 
 
@@ -111,7 +119,10 @@ def _given(answer, case) -> str:
     """The arguments of a case in words, by the names that the reader gave them."""
     if not case:
         return ""
-    names = list(inspect.signature(answer).parameters) if callable(answer) else []
+    try:
+        names = list(inspect.signature(answer).parameters)
+    except (TypeError, ValueError):  # it cannot be called, or is one like max, which has none
+        names = []
     names += ["?"] * (len(case) - len(names))
     return ", ".join(f"{name} = {_short(value)}" for name, value in zip(names, case))
 
@@ -152,7 +163,7 @@ def _difference(yours, target) -> str:
 def _draw(yours, target=None) -> None:
     """`yours`, beside the target if it is given: a matrix as a map, all else as a table."""
     pair = {"yours": yours} | ({} if target is None else {"target": target})
-    if yours.ndim == 2 and np.isfinite(yours).all():
+    if yours.ndim == 2 and yours.size and np.isfinite(yours).all():
         rows, columns = yours.shape
         top, signed = float(np.abs(yours).max()) or 1.0, bool((yours < 0).any())
         axes = dict(x=list(range(columns)), y=list(range(rows)), top=top, signed=signed)

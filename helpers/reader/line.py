@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import math
+from numbers import Real
 
 import torch
 from plotly.subplots import make_subplots
@@ -46,8 +48,10 @@ class Line:
     def logits(self, output: int, places, mlp: float = 1.0) -> torch.Tensor:
         """Logits `[n, vocab]` at these `places` `[n]` of an output, less the mean of the digits'.
 
-        `mlp` is the strength of the push: 0 takes it away, 1 is the model's own.
+        `mlp` is the strength of the push: 0 takes it away, 1 is the model's own. ValueError for an
+        output that is none, or a strength that is no finite number.
         """
+        output, mlp = _check(self, output), _strength(mlp)
         start = (self.own + self.usual + mlp * self.push)[output]
         places = torch.as_tensor(places, dtype=start.dtype, device=start.device)
         logits = unembed((start + places[:, None] * self.direction)[None], self.zoo.weights)[0]
@@ -66,16 +70,22 @@ class Line:
         return [(float(grid[a]), float(grid[b]), int(best[a])) for a, b in zip(ends, ends[1:])]
 
     def predicts(self, mlp: float = 1.0, attention: float = 1.0) -> torch.Tensor:
-        """The answers `[n, length]` that the picture gives to every input."""
+        """The answers `[n, length]` that the picture gives to every input. ValueError for a
+        strength that is no finite number."""
+        attention = _strength(attention)
         each = zip(range(self.zoo.length), attention * self.places.T)
         return torch.stack([self.logits(i, place, mlp).argmax(1) for i, place in each], 1)
 
     def place_of(self, tokens, output: int) -> float:
-        """Where attention writes for the input `tokens` at this output."""
-        return float(self.places[int(T.number(torch.tensor(T.read_tokens(tokens)))), output])
+        """Where attention writes for the input `tokens` at this output. ValueErrors as of `logits`,
+        and for bad tokens."""
+        x = torch.tensor(T.read_tokens(tokens, self.zoo.length))
+        return float(self.places[int(T.number(x)), _check(self, output)])
 
     def model_says(self, tokens, mlp: float = 1.0, attention: float = 1.0) -> list[int]:
-        """The answers `[length]` of the model itself, with both parts at these strengths in it."""
+        """The answers `[length]` of the model itself, with both parts at these strengths in it.
+        ValueErrors as of `place_of`."""
+        x, mlp, attention = T.read_tokens(tokens), _strength(mlp), _strength(attention)
 
         def attended(value, tokens):
             return self.usual + attention * (value - self.usual)
@@ -85,11 +95,13 @@ class Line:
 
         edits = {"attn_out": attended, "mlp_out": pushed}
         edited = I.intervene(self.zoo, edits, effect=False)
-        sequence = T.full_sequences([T.read_tokens(tokens)], self.zoo.task, self.zoo.length)
+        sequence = T.full_sequences([x], self.zoo.task, self.zoo.length)
         return edited(sequence)[0, 0].argmax(-1).tolist()
 
     def of_source(self, output: int, token: int) -> torch.Tensor:
-        """The places `[n]` of all inputs whose source at this output is `token`."""
+        """The places `[n]` of all inputs whose source at this output is `token`; ValueError for an
+        output or token that is none."""
+        output, token = _check(self, output), T.whole(token, "token", 0, T.DIGITS - 1)
         digits = T.full_sequences(task=self.zoo.task, length=self.zoo.length)
         return self.places[digits[:, self.zoo.length - output] == token, output]
 
@@ -99,7 +111,7 @@ def find_line(model) -> Line:
     """The `Line` of a TransformerBridge or a `Zoo` of one. ValueError for a zoo of several."""
     zoo = as_zoo(model)
     if len(zoo) != 1:
-        raise ValueError(f"got a zoo of {len(zoo)} models; a line is of 1")
+        raise ValueError(f"got a zoo of {len(zoo)} models; a line is of 1, more are not allowed")
     usual, directions, _ = I.directions_of(zoo)
     usual, direction = usual[0, 0], directions[0, 0]
     push = I.mean_of(zoo, "mlp_out")[0, 0]
@@ -248,7 +260,9 @@ def _at(strength: float) -> str:
 
 
 def in_words(line: Line, output: int, mlp: float = 1.0, attention: float = 1.0) -> str:
-    """What the picture of one output shows, as a sentence for each half of it."""
+    """What the picture of one output shows, as a sentence for each half of it. ValueError for an
+    output that is none, or a strength that is no finite number."""
+    output, mlp, attention = _check(line, output), _strength(mlp), _strength(attention)
     low, high, _ = _window(line, output)
     order = " ".join(T.TOKEN_NAMES[t] for *_, t in line.stretches(output, low, high, mlp))
     middles = {t: attention * m for t, (_, m, _) in enumerate(_sources(line, output))}
@@ -268,10 +282,12 @@ def line_figure(line: Line, output: int = 1, mlp=(0.0, 1.0), attention: float = 
     """The picture of one output, a panel for each strength of the MLP: (figure, says).
 
     Curves: the logits along the line (mean own token, mean push). Dots: where attention writes each
-    source token. `attention` scales the places; an input `tokens` is marked by ▼.
+    source token. `attention` scales the places; an input `tokens` is marked by ▼. ValueError for an
+    output, a strength or tokens that cannot be.
     """
-    _check(line, output)
-    strengths = [mlp] if isinstance(mlp, (int, float)) else list(mlp)
+    output, attention = _check(line, output), _strength(attention)
+    strengths = [_strength(m) for m in (mlp if isinstance(mlp, (tuple, list)) and mlp else [mlp])]
+    tokens = None if tokens is None else T.read_tokens(tokens, line.zoo.length)
     window, title = _window(line, output), f"y{output}: the line, and the answer at each place"
     names, space = [_at(strength) for strength in strengths], dict(horizontal_spacing=0.05)
     figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, **space)
@@ -284,28 +300,42 @@ def line_figure(line: Line, output: int = 1, mlp=(0.0, 1.0), attention: float = 
             y = [_rows(window[2])["answer"] + 0.22 * window[2]]
             _silent(figure, [place], y=y, mode="markers", marker=HERE, row=1, col=col)
     if tokens is not None:
-        source = T.read_tokens(tokens)[-1 - output]
+        source = tokens[-1 - output]
         said = line.says(output, place, strengths[-1])
         mark = "✓" if said == (source + 1) % T.DIGITS else "✗"
-        title = f"y{output} of {''.join(map(str, T.read_tokens(tokens)))} (▼): "
+        title = f"y{output} of {''.join(map(str, tokens))} (▼): "
         title += f"source {source}, says {T.TOKEN_NAMES[said]} {mark}"
     says = " ".join(in_words(line, output, strength, attention) for strength in strengths)
     return _finish(figure, window, title), says
 
 
-def _check(line: Line, output) -> None:
+def _check(line: Line, output) -> int:
+    """`output` as an int. ValueError unless `line` is a `Line` and has this output."""
+    if not isinstance(line, Line):
+        raise ValueError(f"got {T.shown(line)}; allowed is a Line, as find_line makes it")
     top = line.zoo.length - 1
-    if output not in range(top + 1):
-        raise ValueError(f"output is {output!r}; allowed are the whole numbers from 0 to {top}")
+    if not T.is_whole(output, 0, top):
+        given = T.shown(output)
+        raise ValueError(f"output is {given}; allowed are the whole numbers from 0 to {top}")
+    return int(output)
+
+
+def _strength(value) -> float:
+    """`value`, if it is a finite number and no bool; else ValueError."""
+    value = T.single(value)
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"a strength is {T.shown(value)}; allowed are numbers, such as 0 to 1")
+    return value
 
 
 @torch.no_grad()
 def line_slider(line: Line, output: int = 1):
     """The picture of one output with a slider over `STRENGTHS` of the MLP: (figure, says).
 
-    The slider is plotly's own, so a page without a kernel moves it.
+    The slider is plotly's own, so a page without a kernel moves it. ValueError for an output that
+    is none.
     """
-    _check(line, output)
+    output = _check(line, output)
     figure, window = make_subplots(1, 1), _window(line, output)
     _dots(figure, line, output, window[2], 1.0)
     shown = [None] * len(figure.data)  # these stay
@@ -332,9 +362,11 @@ def line_slider(line: Line, output: int = 1):
 def path_figure(line: Line, tokens=T.EXAMPLE, mlp: float = 1.0):
     """One input at all outputs: a strip of stretches each, and its place on it: (figure, says).
 
-    A row is one output; its ends are the outermost places that attention writes there.
+    A row is one output; its ends are the outermost places that attention writes there. ValueError
+    for bad tokens or a strength that is no finite number.
     """
-    x, figure = T.read_tokens(tokens), make_subplots(1, 1)
+    _check(line, 0)
+    x, figure, mlp = T.read_tokens(tokens), make_subplots(1, 1), _strength(mlp)
     names, heard = [], []
     for output in range(line.zoo.length):
         low, high, _ = _window(line, output)
@@ -370,7 +402,9 @@ SVG_WIDTH, SVG_HEIGHT, PANEL = 960, 460, 400
 
 @torch.no_grad()
 def line_svg(line: Line, output: int = 1) -> str:
-    """The picture of one output without and with the MLP, as the text of an SVG file."""
+    """The picture of one output without and with the MLP, as the text of an SVG file. ValueError
+    for an output that is none."""
+    output = _check(line, output)
     low, high, top = _window(line, output)
     rows, body = _rows(top), []
     for left, strength in ((60, 0.0), (60 + PANEL + 80, 1.0)):

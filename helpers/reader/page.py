@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from helpers import plotting as P
+from helpers import task as T
 
+MOST = 10**9  # models
 CAPTIONS = Path(__file__).with_name("captions.toml")
 
 
@@ -23,8 +25,9 @@ def captions() -> dict[str, dict]:
 
 
 def _words(name: str) -> str:
-    if name not in captions():
-        raise KeyError(f"{name!r} is not in {CAPTIONS.name}; there are {', '.join(captions())}")
+    if not T.named(name, captions()):
+        there = ", ".join(captions())
+        raise KeyError(f"{T.shown(name)} is not in {CAPTIONS.name}; there are {there}")
     return captions()[name]["says"]
 
 
@@ -37,7 +40,10 @@ def show(figure, name: str) -> None:
 
 
 def drawing(name: str) -> None:
-    """Display `drawings/<name>.svg` with the words that captions.toml has for `name`."""
+    """Display `drawings/<name>.svg` with the words that captions.toml has for `name`.
+
+    KeyError, with the names there are, for another one.
+    """
     P.drawing(name, _words(name))
 
 
@@ -48,20 +54,25 @@ def compare(prediction, measured) -> None:
 
 
 def _plain(value) -> str:
-    value = value.item() if hasattr(value, "item") else value
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    value = T.single(value)
+    try:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    except Exception:  # an int of thousands of digits cannot be shown, nor can some objects
+        return T.shown(value)
 
 
 def k_of_n(k, n) -> str:
     """`k` of `n` models in words, with the 95 % interval for the share in seeds like these.
 
-    The interval is Clopper and Pearson's, 1934. ValueError unless 0 <= k <= n and n > 0.
+    The interval is Clopper and Pearson's, 1934. ValueError unless both are whole numbers with
+    0 <= k <= n and n > 0.
     """
     from scipy.stats import binomtest
 
+    if not T.is_whole(n, 1, MOST) or not T.is_whole(k, 0, int(n)):
+        rule = "allowed are 0 to n of n, whole numbers, and n above 0"
+        raise ValueError(f"got {T.shown(k)} of {T.shown(n)}; {rule}")
     k, n = int(k), int(n)
-    if not 0 <= k <= n or n == 0:
-        raise ValueError(f"got {k} of {n}; allowed are 0 to n of n, and n above 0")
     low, high = binomtest(k, n).proportion_ci(0.95, method="exact")
     digits = 1 if high - low < 0.015 else 0  # so that the ends are not rounded to one number
     return f"{k} of {n} (95 % interval {low:.{digits}%} to {high:.{digits}%})"
