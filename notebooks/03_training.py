@@ -1,6 +1,3 @@
-# %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
-
 # %% [markdown]
 # # 3 · Training
 #
@@ -20,6 +17,9 @@
 # **Before this:** [02_transformer](02_transformer.ipynb).
 #
 # Run the cells from the top.
+
+# %% [markdown] tags=["badge"]
+# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
