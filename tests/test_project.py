@@ -158,7 +158,11 @@ def hooks():
 # When a workflow runs, and the lines for which it is there.
 RUNS = {
     "nightly": ({"schedule", "workflow_dispatch"}, ["python tools/mutants.py --jobs 2 --shard "
-                                                    "${{ matrix.shard }}"]),
+                                                    "${{ matrix.shard }}",
+                                                    "pytest -n0 -s tests/test_rough.py",
+                                                    "pytest -n0 -rP tests/test_hostile.py",
+                                                    "python tools/flakes.py --times 10 "
+                                                    + FAST.removeprefix("pytest ")]),
     "push": ({"push", "pull_request", "workflow_dispatch"}, ["bash .ci/run", FAST]),
     "weekly": ({"schedule", "workflow_dispatch"}, ["pytest notebooks "
                                                    "${{ matrix.versions.options }}",
@@ -193,7 +197,7 @@ def test_no_workflow_goes_on_after_a_failure_or_leaves_a_job_out():
 
 
 def test_a_failure_by_the_clock_is_reported():
-    for name, needs in (("nightly", "mutants"), ("weekly", ["everybody", "notebooks", "packages"])):
+    for name, needs in (("nightly", ["mutants", "rough"]), ("weekly", ["everybody", "notebooks", "packages"])):
         report = yaml.safe_load(read(WORKFLOWS[name]))["jobs"]["report"]
         assert report["needs"] == needs and report["if"].startswith("failure()")
         assert "gh issue create" in "\n".join(commands(WORKFLOWS[name]))
