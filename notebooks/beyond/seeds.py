@@ -16,7 +16,7 @@
 #
 # **Time:** about 35 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), [05_mlp](../05_mlp.ipynb) and [06_ablation](../06_ablation.ipynb).
-# **Next:** [beyond/more](more.ipynb), what did not fit.
+# **Next:** [what did not fit: beyond/more](more.ipynb).
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
@@ -42,9 +42,11 @@ import sys
 import tomllib
 from itertools import permutations
 
+import numpy
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
+from scipy.ndimage import distance_transform_edt
 from scipy.stats import binomtest, fisher_exact
 from tqdm import tqdm
 
@@ -538,6 +540,14 @@ for i, (says, at, ticks) in enumerate(maps.values()):
     ink = dict(text=list("0123"), textfont=dict(size=15, color="#fff"))
     dots = dict(marker=dict(size=24, color="#222"), showlegend=False, **ink)
     figure.add_scatter(x=x, y=y, mode="markers+text", **dots, **where)
+    far = (ticks - at[:, :1]) ** 2 / 25, (ticks - at[:, 1:]) ** 2 / 5  # a name is wide
+    free = ((far[0][:, None] + far[1][:, :, None]) > (ticks[1] - ticks[0]) ** 2 * 9).all(0)
+    for token in says.unique().tolist():  # its name where there is most room for it
+        room = numpy.pad((says == token) & free, 1)
+        depth = distance_transform_edt(room, sampling=(3, 1))[1:-1, 1:-1]
+        row, column = numpy.unravel_index(depth.argmax(), depth.shape)
+        name = dict(text=f"says {T.TOKEN_NAMES[token]}", showarrow=False)
+        figure.add_annotation(x=t[column], y=t[row], font=dict(color="#000"), **name, **where)
 
 # %%
 for name, colour in zip(("0", "1", "2", "3", "BOS"), P.TOKEN_COLOURS):
@@ -948,4 +958,4 @@ P.table(rows, header, "The eight most common kinds")
 # - You have seen when the training curve tells the mechanism.
 #
 # **Answer:** the story of seed 0 is one of a few; what the models share is a place for each source, in a plane, and what differs is how the answer is read off it.
-# Next: [beyond/more](more.ipynb).
+# Next: [what did not fit: beyond/more](more.ipynb).
