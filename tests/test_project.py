@@ -197,7 +197,8 @@ def test_no_workflow_goes_on_after_a_failure_or_leaves_a_job_out():
 
 
 def test_a_failure_by_the_clock_is_reported():
-    for name, needs in (("nightly", ["mutants", "rough"]), ("weekly", ["everybody", "notebooks", "packages"])):
+    all_of = dict(nightly=["mutants", "rough"], weekly=["everybody", "notebooks", "packages"])
+    for name, needs in all_of.items():
         report = yaml.safe_load(read(WORKFLOWS[name]))["jobs"]["report"]
         assert report["needs"] == needs and report["if"].startswith("failure()")
         assert "gh issue create" in "\n".join(commands(WORKFLOWS[name]))

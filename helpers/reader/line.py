@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 from numbers import Real
 
 import torch
@@ -22,6 +21,7 @@ from helpers.model import Zoo, as_zoo, stream_table, unembed
 
 POINTS = 181  # of each curve
 FINE = 4001  # points between which a border is sought
+STRONGEST = 1000
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 INK = [P.ink(colour) for colour in P.TOKEN_COLOURS]  # what can be read on the colour of each token
 HERE = dict(symbol="triangle-down", size=14, color="#000")  # where one input is
@@ -321,11 +321,12 @@ def _check(line: Line, output) -> int:
 
 
 def _strength(value) -> float:
-    """`value`, if it is a finite number and no bool; else ValueError."""
+    """`value` as a float. ValueError unless it is a number of at most `STRONGEST`, and no bool."""
     value = T.single(value)
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"a strength is {T.shown(value)}; allowed are numbers, such as 0 to 1")
-    return value
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= STRONGEST:
+        given = f"a strength is {T.shown(value)}"
+        raise ValueError(f"{given}; allowed are numbers of at most {STRONGEST}, such as 0 to 1")
+    return float(value)
 
 
 @torch.no_grad()
