@@ -91,7 +91,7 @@ def test_two_builds_at_once(series):
 
 def test_two_threads_print_what_one_prints(series):
     """The other tests run with one thread, and what is saved may have been made with any number."""
-    passes(check(series, *SOME, "03_training", OMP_NUM_THREADS="2"))
+    passes(check(series, *SOME, OMP_NUM_THREADS="2"))
 
 
 KERNEL = """
