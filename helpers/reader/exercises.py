@@ -173,4 +173,4 @@ def _draw(yours, target=None) -> None:
         says = f"{title}, {rows} by {columns}: values from {yours.min():.2f} to {yours.max():.2f}."
         return P.show(P.sized(figure, 320), says)
     rows = [[n, *(f"{v:,.6g}" for v in value.ravel()[:8])] for n, value in pair.items()]
-    display(P.table(rows, ["", *range(min(yours.size, 8))]))
+    display(P.table(rows, ["", *range(min(yours.size, 8))], title))
