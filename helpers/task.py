@@ -102,7 +102,7 @@ def whole_numbers(values, what: str) -> list[int]:
 def check_mask(mask, n: int) -> list[bool]:
     """`mask` as a list. ValueError unless it holds `n` bools."""
     try:
-        values = torch.as_tensor(mask, device="cpu")
+        values = torch.as_tensor(mask if len(mask) == n else [[]], device="cpu")
     except (TypeError, ValueError, RuntimeError):  # it is no array at all
         values = torch.empty(0, 0)
     if values.shape != (n,) or (n and values.dtype != torch.bool):

@@ -163,14 +163,15 @@ def _difference(yours, target) -> str:
 def _draw(yours, target=None) -> None:
     """`yours`, beside the target if it is given: a matrix as a map, all else as a table."""
     pair = {"yours": yours} | ({} if target is None else {"target": target})
+    beside = "" if target is None else " and the target"
     if yours.ndim == 2 and yours.size and np.isfinite(yours).all():
         rows, columns = yours.shape
         top, signed = float(np.abs(yours).max()) or 1.0, bool((yours < 0).any())
         axes = dict(x=list(range(columns)), y=list(range(rows)), top=top, signed=signed)
-        title = "Your matrix" + (" and the target" if len(pair) > 1 else "")
+        title = f"Your matrix{beside}"
         text = columns * len(pair) <= 16  # more do not fit into the cells
         figure = P.gallery(pair.values(), pair, title=title, columns=len(pair), text=text, **axes)
         says = f"{title}, {rows} by {columns}: values from {yours.min():.2f} to {yours.max():.2f}."
         return P.show(P.sized(figure, 320), says)
     rows = [[n, *(f"{v:,.6g}" for v in value.ravel()[:8])] for n, value in pair.items()]
-    display(P.table(rows, ["", *range(min(yours.size, 8))], title))
+    display(P.table(rows, ["", *range(min(yours.size, 8))], f"Your numbers{beside}"))
