@@ -61,6 +61,7 @@ from helpers.training import RECIPE, batches, to_grid, train
 # %%
 SEED = 0  # try others: what the text and the captions say is about seed 0
 SAVE = False  # True: the model trained here is the one that the other notebooks load
+torch.set_num_threads(1)  # quicker for tensors as small as these
 sequences = T.full_sequences()
 train_set, holdout = T.split(sequences)
 example = T.full_sequences([list(map(int, T.EXAMPLE))])  # our input, with its target
