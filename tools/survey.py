@@ -4,9 +4,9 @@
     python tools/survey.py measure FOLDER [--kinds KIND ...] [--jobs N]
     python tools/survey.py write FOLDER
 
-1,024 seeds of the article's model, from 32 on, and `OTHERS` seeds of each other kind, by the
-series' recipes; the models of the pairs task are not measured, only counted. Beside them 16 starts
-of the article's model, each with 16 orders of its batches, to see which of the two decides what.
+1,024 seeds of each kind, from 32 on, by the series' recipes; fewer of the pairs task, whose models
+take longest and are only counted. Beside them 16 starts of the article's model, each with 16 orders
+of its batches, to see which of the two decides what.
 What is finished stays in FOLDER, and a run that was interrupted goes on from there.
 """
 
@@ -30,9 +30,7 @@ from helpers.storage import load, save
 from helpers.training import recipe_of, sweep, train
 
 FIRST = 32  # the zoo holds the seeds before it
-OTHERS, PAIRS = 256, 64
-N_SEEDS = {kind: PAIRS if kind.startswith("sum_pairs") else OTHERS for kind in KINDS}
-N_SEEDS["article"] = 1024
+N_SEEDS = dict.fromkeys(KINDS, 1024) | {"sum_pairs": 64, "sum_pairs_no_mlp": 128}
 SHARD = 32
 STARTS, ORDERS = range(2000, 2016), range(3000, 3016)  # seeds that the survey does not have
 
