@@ -102,8 +102,8 @@ class Line:
         """The places `[n]` of all inputs whose source at this output is `token`; ValueError for an
         output or token that is none."""
         output, token = _check(self, output), T.whole(token, "token", 0, T.DIGITS - 1)
-        digits = T.full_sequences(task=self.zoo.task, length=self.zoo.length)
-        return self.places[digits[:, self.zoo.length - output] == token, output]
+        source = T.all_inputs(self.zoo.length)[:, -1 - output]
+        return self.places[source == token, output]
 
 
 @torch.no_grad()
