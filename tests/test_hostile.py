@@ -994,7 +994,9 @@ SYSTEM = r"\[Errno \d+\]|embedded null|not JSON serializable|not supported betwe
 
 def mentions(message: str, value, depth=0) -> bool:
     """Whether `message` says something of `value`: itself, its type, shape, length or a part."""
-    if re.search(r"\bholds |shape", message) or (isinstance(value, M.Zoo) and "model" in message):
+    if re.search(r"\bholds |shape|got \d+ tokens|given\.json", message):
+        return True
+    if isinstance(value, M.Zoo) and "model" in message:
         return True
     if isinstance(value, (torch.Tensor, np.ndarray)):
         if str(value.dtype) in message or re.search("tokens|inputs", message):
