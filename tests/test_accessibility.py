@@ -20,10 +20,6 @@ from conftest import ALL_NAMES, FOLDER, saved
 from helpers import plotting as P
 from tools import build
 
-# Its outputs are older than these rules; the mark goes when it is built again.
-OLDER = pytest.param("beyond/seeds", marks=pytest.mark.xfail(reason="built before these rules"))
-BUILT = [name if name != "beyond/seeds" else OLDER for name in ALL_NAMES]
-
 # ---------------------------------------------------------------- tables
 
 
@@ -72,7 +68,7 @@ def shown_tables(name):
             yield from Tables(output.get("data", {}).get("text/html", "")).tables
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_saved_tables_have_a_caption_and_headings_with_scopes(name):
     assert not list(wrong_with(shown_tables(name)))
 
@@ -265,7 +261,7 @@ def unread_cells(trace):
                 yield f"a cell of {value} that may be taken for another"
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_no_saved_figure_says_anything_by_colour_alone(name):
     found = [list(said_by_colour_alone(figure)) for figure in saved_figures(name)]
     assert len(found) >= 3 and not any(found), found
@@ -317,7 +313,7 @@ def checked(*notebooks):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_the_checker_of_notebooks_finds_nothing(name):
     failed, says = checked(FOLDER / f"{name}.ipynb")
     assert not failed and "No accessibility issues found" in says, says

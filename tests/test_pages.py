@@ -199,7 +199,7 @@ def without_stamps(path, stamps):
 def files_with_text():
     """The files of the series, without what is made from them."""
     skip = {".git", ".venv", "__pycache__", "build", "test-artefacts", ".pytest_cache",
-            ".ruff_cache", ".ipynb_checkpoints"}
+            ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"}
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         made = skip.intersection(parts) or any(p.endswith(".egg-info") for p in parts)
