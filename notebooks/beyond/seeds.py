@@ -664,7 +664,7 @@ header = ["test", "kind", "exact models", "p (Fisher)"]
 P.table(rows, header, "The quick tests, by kind")
 
 # %% [markdown]
-# From the library's larger start training fails far more often, but those that succeed are of the same kinds, as far as these tests can tell: the size of the start decides whether, not how.
+# From the library's larger start training fails far more often, but those that succeed are of much the same kinds: no clear difference in four tests. The size of the start decides whether, not how.
 # Without layer norm fewer are clean, and a plane is enough less often; there the stream has four dimensions, not three.
 # Without its MLP a model has y0 in place less often.
 #
