@@ -196,7 +196,7 @@ def set_pattern(model, pattern) -> Zoo:
     try:
         values = torch.as_tensor(pattern, dtype=torch.float64, device=zoo.device)
         finite = "complex" not in str(getattr(pattern, "dtype", "")) and values.isfinite().all()
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         given = T.shown(pattern)
         raise ValueError(f"got the pattern {given}; allowed are numbers {shape}") from None
     if tuple(values.shape[-2:]) != shape:

@@ -71,7 +71,8 @@ def test_what_survives_or_cannot_be_judged_is_printed_and_fails(monkeypatch, cap
     said = capsys.readouterr().out
     for name, verdict in (
         ("harmless", "SURVIVED"), ("without-a-test", "NO CONTROL: 4"),
-        ("broken", "NOT JUDGED: 2"), ("out-of-date", "NOT JUDGED: ValueError: out-of-date: README"),
+        ("broken", "NOT JUDGED: [24]"),
+        ("out-of-date", "NOT JUDGED: ValueError: out-of-date: README"),
     ):  # fmt: skip
         assert re.search(rf"^\| {name} \|.* {verdict}.* \| \d+ \|$", said, re.M), said
     assert "0 of 4 killed; 2 controls;" in said

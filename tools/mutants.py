@@ -81,7 +81,7 @@ class Mutant:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split()) or "nothing"
+    line = " ".join(text.split()).replace("|", "¦") or "nothing"  # a bar would end the cell
     return line if len(line) <= 40 else f"{line[:39]}…"
 
 
