@@ -226,6 +226,14 @@ def exact_models(kind: str = "article") -> Survey:
     return survey.where(survey.right("right").all(1))
 
 
+def y0_of(survey: Survey) -> dict[str, torch.Tensor]:
+    """The three kinds of y0, each a bool `[models]`: "in place" (right when attention writes its
+    mean), "looks" (not in place, and right under the ideal pattern), "looks away" (neither)."""
+    in_place, passes = survey.right("attn_mean")[:, 0], survey.right("ideal")[:, 0]
+    away = ~in_place & ~passes
+    return {"in place": in_place, "looks": ~in_place & passes, "looks away": away}
+
+
 def needs_of(survey: Survey) -> dict[str, torch.Tensor]:
     """What y1 to y7 need of attention, without their own token: {"a line", "a plane" or "more":
     bool `[models]`}, each mask without the models of the one before."""

@@ -928,8 +928,8 @@ plotting.heatmap plotting.cell_texts plotting.gallery plotting.scatter3d plottin
 plotting.table plotting.as_table
 
 what tools/survey.py alone calls, or takes a table that was read whole: survey.write_table
-survey.write_sealed survey.digest survey.load_models survey.needs_of survey.sorts_of survey.Survey
-survey.Survey.__len__
+survey.write_sealed survey.digest survey.load_models survey.y0_of survey.needs_of survey.sorts_of
+survey.Survey survey.Survey.__len__
 
 the loop of training, on what train has checked: training.Recipe training.Recipe.lr_at
 training.to_grid training.batches training.random_batches
@@ -1191,7 +1191,7 @@ FOLDERS = {
     "a shard of a sweep": (shard_in, sweep_in),
     "a measured model": (
         lambda folder: tool.measured(folder, "article", 32, 32),
-        lambda folder: tool.measure_one(folder, "article", [32], None, 0),
+        lambda folder: tool.measure_one(folder, "article", [32], [32], 0),
     ),
     "the zoo": (
         lambda folder: folder / "zoo.safetensors",
