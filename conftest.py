@@ -94,6 +94,10 @@ def missing(what: str):
 
 # ---------------------------------------------------------------- what many tests do
 
+# pytest for a notebook that stands elsewhere, and the same as in this project.
+PYTEST = ("-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "-p", "conftest")
+NBVAL = (*PYTEST, "-c", str(ROOT / "pyproject.toml"))
+
 
 def read(path) -> str:
     return Path(path).read_text(encoding="utf-8")

@@ -203,8 +203,7 @@ def set_pattern(model, pattern) -> Zoo:
         raise ValueError(f"got a pattern of shape {tuple(values.shape)}; allowed is {shape}")
     if not finite:
         raise ValueError(f"got the pattern {T.shown(pattern)}; allowed are finite real numbers")
-    pattern = values
-    return intervene(zoo, {"pattern": pattern})
+    return intervene(zoo, {"pattern": values})
 
 
 def ideal_pattern(length: int = T.LENGTH) -> torch.Tensor:

@@ -399,20 +399,17 @@ def table(rows, header, title: str = ""):
 
 
 def _table(rows, header, title: str) -> str:
-
-    def cell(value, tag="td", scope=""):
+    def cell(value, scope=""):
         value = str(value)
         side = "right" if re.fullmatch(r"[-−+]?[\d.,  ]+ ?%?|", value) else "left"
-        if scope and value:  # an empty heading would be read out as one
-            tag = f"{tag} scope='{scope}'"
-        else:
-            tag = "td"
-        return f"<{tag} style='text-align:{side}'>{html.escape(value)}</{tag.split()[0]}>"
+        # An empty heading would be read out as one.
+        tag, of = ("th", f" scope='{scope}'") if scope and value else ("td", "")
+        return f"<{tag}{of} style='text-align:{side}'>{html.escape(value)}</{tag}>"
 
-    above = "".join(cell(name, "th", "col") for name in header)
+    above = "".join(cell(name, "col") for name in header)
     body = ""
     for first, *others in rows:
-        body += f"<tr>{cell(first, 'th', 'row')}{''.join(map(cell, others))}</tr>"
+        body += f"<tr>{cell(first, 'row')}{''.join(map(cell, others))}</tr>"
     caption = f"<caption style='text-align:left'>{html.escape(title)}</caption>" if title else ""
     return f"<table>{caption}<thead><tr>{above}</tr></thead><tbody>{body}</tbody></table>"
 

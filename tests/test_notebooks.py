@@ -14,7 +14,7 @@ import pytest
 import torch
 from nbval.plugin import IPyNbFile
 
-from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, copy_of_the_series, python, read, saved
+from conftest import ALL_NAMES, FOLDER, NAMES, NBVAL, ROOT, copy_of_the_series, python, read, saved
 from helpers import storage
 from helpers.reader.claims import BOUNDS, _show, claims
 from tools import build
@@ -194,8 +194,7 @@ def test_most_cells_of_all_notebooks_are_compared(request, capsys):
 
 def nbval(path, *options):
     """pytest as in this project, on a notebook that stands elsewhere."""
-    alone = ("-n0", "-q", "-p", "no:cacheprovider", "-p", "conftest", "-c", ROOT / "pyproject.toml")
-    return python(ROOT, "-m", "pytest", *alone, "--rootdir", path.parent, *options, path)
+    return python(ROOT, *NBVAL, "--rootdir", path.parent, *options, path)
 
 
 @pytest.mark.slow

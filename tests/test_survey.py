@@ -312,7 +312,7 @@ def test_the_tool_goes_on_where_it_was_stopped_and_writes_a_table(tmp_path, monk
     tool.train_all(tmp_path, tool.KINDS, 1, "cpu")
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.safetensors")} == shards
     for kind in tool.KINDS:
-        tool.measure_one(tmp_path, kind, [32, 33], None, 0)  # one of each kind
+        tool.measure_one(tmp_path, kind, [32, 33], [32, 33], 0)  # one of each kind
     (tmp_path / "into").mkdir()
     tool.write(tmp_path, tmp_path / "into")
     stored, made = S.load_survey(), S.load_survey(path=tmp_path / "into" / S.TABLE.name)

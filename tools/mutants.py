@@ -214,7 +214,7 @@ def table(says: str, edit: Callable) -> Callable:
 
 
 def rows_exchanged(columns):
-    for name in set(columns) - {"kind", "seed"}:
+    for name in set(columns) - {"kind", "seed", "order"}:  # what says whose row it is
         values = columns[name]
         values[700], values[701] = values[701], values[700]
 
@@ -498,8 +498,8 @@ class Row:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a folder, by its path there."""
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+    """The SHA-256 of every file of a folder but what Python keeps there, by its path there."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
     }

@@ -6,8 +6,8 @@
 
 1,024 seeds of each kind, from 32 on, by the series' recipes; fewer of the pairs task, whose models
 take longest and are only counted. Beside them 16 starts of the article's model, each with 16 orders
-of its batches, to see which of the two decides what.
-What is finished stays in FOLDER, and a run that was interrupted goes on from there.
+of its batches, to see which of the two decides what. What is finished stays in FOLDER, and a run
+that was interrupted goes on from there.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ STARTS, ORDERS = range(2000, 2016), range(3000, 3016)  # seeds that the survey d
 
 
 def shards(kind: str) -> list[tuple]:
-    """The seeds of every shard, and those of the order of their batches (None: the same)."""
+    """The seeds of every shard, and those of the order of their batches."""
     firsts = range(FIRST, FIRST + N_SEEDS[kind], SHARD)
-    found = [(list(range(first, first + SHARD)), None) for first in firsts]
+    found = [(seeds, seeds) for seeds in (list(range(f, f + SHARD)) for f in firsts)]
     if kind == "article":
         found += [([start] * len(ORDERS), list(ORDERS)) for start in STARTS]
     return found
@@ -65,7 +65,6 @@ def one_by_one(what, todo: list, jobs: int, unit: str) -> None:
 
 def train_all(folder, kinds, jobs: int, device: str) -> None:
     """Train every shard of `kinds` that `folder` does not hold yet."""
-
     todo = [(folder, k, *shard, device) for k in kinds for shard in shards(k)]
     one_by_one(models_of, todo, jobs, "shard")
 
@@ -80,8 +79,7 @@ def measure_all(folder, kinds, jobs: int) -> None:
 
 def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
     """Measure the i-th of a shard, unless it is measured already."""
-    order = (orders or seeds)[i]
-    path = measured(folder, kind, seeds[i], order)
+    path = measured(folder, kind, seeds[i], orders[i])
     row = load(path)[0] if path.exists() else {}
     done = set(row)
     with one_thread():
@@ -89,7 +87,7 @@ def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
         one = zoo.where(torch.arange(len(zoo)) == i)
         if "right" not in row:
             row |= C.measure(one, everything=kind == "article")
-        full = kind == "article" and orders is None and one.exact.all()
+        full = kind == "article" and orders == seeds and one.exact.all()
         if full and "proved" not in row:
             proof = prove(one)
             row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
@@ -98,14 +96,14 @@ def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
             early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
             row["pairs"] = C.pairs_said(early)
     if set(row) != done:
-        save(path, row, dict(kind=kind, seed=seeds[i], order=order))
+        save(path, row, dict(kind=kind, seed=seeds[i], order=orders[i]))
 
 
 def rows_of(folder, kind: str, seeds, orders) -> list[dict]:
     """The rows of the models of one shard."""
     zoo, history = models_of(folder, kind, seeds, orders)
     right, rows = (history["by_position"] * T.N_SEQUENCES).round().long(), []
-    for i, (seed, order) in enumerate(zip(seeds, orders or seeds)):
+    for i, (seed, order) in enumerate(zip(seeds, orders)):
         path = measured(folder, kind, seed, order)
         row = dict(kind=kind, seed=seed, order=order)
         row |= {name: zoo.info[name][i] for name in ("steps", "stopped")}
@@ -120,8 +118,8 @@ def write(folder, into=WEIGHTS) -> None:
         for shard in tqdm(shards(kind), unit="shard"):
             rows += rows_of(folder, kind, *shard)
         note[kind] = dict(recipe=dataclasses.asdict(recipe_of(kind)))
-    seeds = [seed for each, orders in shards("article") if orders is None for seed in each]
-    article, _ = models_of(folder, "article", seeds, None)
+    seeds = [seed for each, orders in shards("article") if orders == each for seed in each]
+    article, _ = models_of(folder, "article", seeds, seeds)
     kept = ("steps", "stopped", "n_right")
     record = {name: article.info[name] for name in kept} | dict(seeds=article.seeds)
     tensors = {f"article/{name}": value for name, value in article.weights.items()}
