@@ -1,8 +1,9 @@
 """Run the tests again and again on a busy machine, and say which of them did not always pass.
 
-    python tools/flakes.py [--times 10] [PYTEST OPTIONS, such as -m "not slow"]
+    python tools/flakes.py [--times 10] [--busy 1] [PYTEST OPTIONS, such as -m "not slow"]
 
-All cores but one are kept busy meanwhile. Exit status 1 if a test failed in any of the runs.
+All cores but one are kept busy meanwhile, or as many as `--busy` says. Exit status 1 if a test
+failed in any of the runs.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def busy(cores: int):
             one.wait()
 
 
-def one_run(options: list[str]) -> tuple[int, list[str], int]:
-    """Run the tests once: how many were run, the names of those that failed, the exit status."""
+def one_run(options: list[str]) -> tuple[int, dict[str, str], int]:
+    """Run the tests once: how many were run, what each that failed said, the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options]
@@ -43,25 +44,33 @@ def one_run(options: list[str]) -> tuple[int, list[str], int]:
         if not report.exists():
             sys.exit(f"pytest ended with {done.returncode} and reported nothing")
         cases = list(ET.parse(report).iter("testcase"))
-    wrong = [c for c in cases if c.find("failure") is not None or c.find("error") is not None]
-    return len(cases), [f"{c.get('classname')}::{c.get('name')}" for c in wrong], done.returncode
+    said = {
+        f"{case.get('classname')}::{case.get('name')}": what.text or what.get("message", "")
+        for case in cases
+        for what in case
+        if what.tag in ("failure", "error")
+    }
+    return len(cases), said, done.returncode
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--busy", type=int, default=max((os.cpu_count() or 2) - 1, 1))
     options, rest = parser.parse_known_args()
-    cores = max((os.cpu_count() or 2) - 1, 1)
     failed, bad = Counter(), 0
-    with busy(cores):
+    with busy(options.busy):
         for run in range(1, options.times + 1):
             start = time.perf_counter()
-            n, wrong, status = one_run(rest)
+            n, said, status = one_run(rest)
             bad += status != 0
-            failed.update(wrong)
+            failed.update(said.keys())
             seconds = time.perf_counter() - start
-            print(f"run {run}: {n} tests, {len(wrong)} failed, {seconds:.0f} s", flush=True)
-    print(f"{options.times} runs, {cores} other core(s) busy: {bad} with a failure")
+            print(f"run {run}: {n} tests, {len(said)} failed, {seconds:.0f} s", flush=True)
+            # A flake may not come again: what it said is all that there is to find its cause.
+            for name, text in said.items():
+                print(f"--- {name}\n{text}", flush=True)
+    print(f"{options.times} runs, {options.busy} other core(s) busy: {bad} with a failure")
     for name, times in failed.most_common():
         print(f"  failed {times} of {options.times} times: {name}")
     return bool(bad)
