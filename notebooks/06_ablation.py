@@ -321,7 +321,7 @@ P.table(rows, ["models", "how many of a thousand more"], title)
 # %% [markdown]
 # Seed 0 is an exception: in few exact models can the mean stand in for the MLP.
 # In more of them another constant can ([beyond/seeds](beyond/seeds.ipynb) searches it).
-# And a few stay exact with $W_{out}$ zero: they had an MLP in training, and do not need it afterwards.
+# And a few stay exact with $W_{out}$ zero: they had an MLP in training, and afterwards need at most its bias.
 # Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone.
 # [04_attention](04_attention.ipynb) counted more seeds that keep $y_0$, because there attention still wrote its mean.
 # The article's two figures over the 28, [on three sets of inputs: beyond/more](beyond/more.ipynb).

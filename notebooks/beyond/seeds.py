@@ -60,6 +60,7 @@ from helpers.evaluation import n_right
 from helpers.model import LN_EPS, WEIGHTS, Zoo, attention_writes, load_zoo
 from helpers.reader.claims import claim
 from helpers.reader.page import compare, k_of_n, show
+from helpers.training import train
 
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)  # quicker for tensors as small as these
@@ -241,6 +242,8 @@ in_place = kinds_of_y0["in place"]
 counts = {name: tally(m) for name, m in kinds_of_y0.items()}
 show(shares(counts, "Three kinds of y0"), "survey-kinds-of-y0")
 count("y0-in-place", in_place, "in place")
+for name in ("looks", "looks away"):
+    print(f"{name}:", of(kinds_of_y0[name]))
 claim("survey-y0-in-place", in_place.sum())
 claim("survey-y0-looks-away", kinds_of_y0["looks away"].sum())
 
@@ -331,7 +334,7 @@ for part in ("W_out", "W_O"):
 claim("survey-exact-without-neurons", no_W_out.sum())
 
 # %% [markdown]
-# So "zeroing breaks every one of them" was true of 28 and is not true of all: a few models had an MLP while they were trained, and do not need it afterwards.
+# So "zeroing breaks every one of them" was true of 28 and is not true of all: a few models had an MLP while they were trained, and afterwards need at most its bias.
 #
 # ## What does attention write?
 #
@@ -339,7 +342,8 @@ claim("survey-exact-without-neurons", no_W_out.sum())
 # Which description of attention is enough in general?
 # One must beware of descriptions that cannot fail: a table of what attention writes for each source *and* each own token is right almost by construction, because anything that the model really wrote there leads to the right answer.
 # A useful description leaves something out.
-# Each of these is run in place of the model, and in all of them the token at the output's own place is taken out of the stream at y1 to y7, so that nothing but attention can bring the answer:
+# Each of these is run in place of the model.
+# In all but the last the token at the output's own place is taken out of the stream at y1 to y7, so that nothing but attention can bring the answer:
 #
 # - **one direction**: attention's mean at each output, and a place on one line for all outputs;
 # - **two directions**: a place in one plane for all outputs;
@@ -368,6 +372,7 @@ compare(my_smallest, enough[0])
 
 # %%
 rows = [[name, of(rest[name]), of(runs[name][:, 0])] for name in DESCRIPTIONS]
+rows[-1][2] = "not asked"  # the own token of y0 is its source
 claim("survey-plane", rest["two directions"].sum())
 claim("survey-line", rest["one direction"].sum())
 claim("survey-any-own", rest["any own token"].sum())
@@ -378,8 +383,9 @@ P.table(rows, header, "Enough without the own token, of the exact models")
 
 # %% [markdown]
 # A plane is enough in nearly all of them; a line in little more than half.
-# That is the common circuit: **attention writes a place in a plane, one for each source, and the rest of the model reads the answer off that place.**
-# The own token hardly matters, and what else attention collected does not either.
+# One vector for each output and source is enough in nearly all of them, too: what else attention collected is not needed.
+# That is the common circuit: **attention writes the source as a place in a plane, and the rest of the model reads the answer off that place.**
+# The own token is not needed either; but in one model of five a *wrong* own token breaks an answer.
 #
 # ## What is the MLP for?
 #
@@ -419,7 +425,7 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # The distribution has two ends and little between them, so we name three sorts:
 #
 # - **bias**: some constant will do at all of y1 to y7. The MLP is a bias that moves borders, as in seed 0.
-# - **bent**: none was found at any of them. What the MLP writes has to differ between inputs.
+# - **bent**: none was found at any of them. As far as the search can tell, what the MLP writes has to differ between inputs.
 # - **mixed**: some outputs are of the one sort, some of the other.
 
 # %%
@@ -557,7 +563,7 @@ show(P.sized(figure, 760), "survey-two-planes")
 
 # %% [markdown]
 # In the bias model four regions meet like slices, and a constant can shift them.
-# In the bent one the MLP bends a border around a source; with a constant, three sources can be right at once and the fourth cannot.
+# In the bent one the MLP bends a border around a source; with the best constant that was found three sources are right at once, and the fourth is not.
 #
 # ## How do the answers go together?
 #
@@ -570,8 +576,9 @@ axes = dict(x=list(SORTS), y=list(NEEDS), unit="share", text=True, top=0.5)
 axes |= dict(x_title="the MLP is", y_title="attention needs")
 share = torch.tensor(cells).double() / len(exact)
 show(P.heatmap(share, title="Exact models by two tests", **axes), "survey-two-tests")
-print("models:", dict(zip(NEEDS, cells)))
+rows = [[a, *(of(NEEDS[a] & m) for m in SORTS.values())] for a in NEEDS]
 claim("survey-line-and-bias", cells[0][0])
+P.table(rows, ["attention needs", *SORTS], "The same with intervals, by what the MLP is")
 
 # %% [markdown]
 # So what does [05_mlp](../05_mlp.ipynb) tell of the others?
@@ -582,8 +589,28 @@ story = exact.right("line_best").all(1)
 strict = exact.right("line_mean").all(1)
 count("seed-0-circuit", strict, "a line and the MLP's mean")
 print("a line and the best constant:", of(story))
-print("the same, at y1 to y7:", of(exact.right("line_best")[:, 1:].all(1)))
 claim("survey-story", story.sum())
+
+# %% [markdown]
+# So the story of seed 0, with whatever constant, is that of about one exact model in five.
+# And the others? Each model stands in one row:
+
+# %%
+line, plane, more = NEEDS.values()
+but_y0 = exact.right("line_best")[:, 1:].all(1) & ~story
+parts = {"a line and a constant, as in seed 0": story}
+parts |= {"the same at y1 to y7, and not at y0": but_y0}
+parts |= {"a line, and no constant was found somewhere": line & ~story & ~but_y0}
+parts |= {"a plane and a constant": plane & SORTS["bias"]}
+parts |= {"a plane, and no constant was found somewhere": plane & ~SORTS["bias"]}
+parts |= {"more than a plane": more}
+claim("survey-parts", sum(m.int() for m in parts.values()).eq(1).sum())
+rows = [[name, of(mask)] for name, mask in parts.items()]
+P.table(rows, ["what is enough", "exact models"], "What the exact models do")
+
+# %% [markdown]
+# With a line, a constant is enough in more models than the table above counts.
+# There the constant stands against all that attention writes and against the own token; here both are taken out first.
 
 # %% [markdown]
 # ### And what does the logit lens see?
@@ -632,7 +659,7 @@ claim("survey-pairs-are-halves", agree["4 to 7"].double().mean())
 # %% [markdown]
 # (Outputs of one model are not independent, so these intervals are too narrow; the distance from a third is not in doubt.)
 # A model that rests at one half already shows one half of its mechanism.
-# Most models hurry past one half without pairs, and then the curve tells nothing.
+# In nearly half of the models no output knows a pair at that step, and then there is nothing to compare.
 #
 # ## Does the start decide the kind?
 #
@@ -907,9 +934,12 @@ P.table(rows, header, "How long it is, written down")
 #
 # 1. Is it right on all 65,536 inputs? If not, look at which outputs fail.
 # 2. Replace attention's output by its mean. Is y0 still right? **In place.** If not, force the ideal pattern: right is **looks**, wrong is **looks away**.
-# 3. Does the ideal pattern leave y1 to y7 right? **Clean**; if not, **by value**.
-# 4. Keep one direction of attention, without the own token. Are y1 to y7 right? **A line.** If not, keep two: **a plane**.
-# 5. Search a constant for the MLP. For all of y1 to y7: **bias**; for none: **bent**; else **mixed**.
+# 3. Does the ideal pattern leave y1 to y7 right? **Clean**; if not, **by value** (three in four of these have a token that needs no weight).
+# 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and one direction, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
+# 5. For each output search a constant in place of the MLP. Found for all of y1 to y7: **bias**; for none: **bent**; else **mixed**. (A search that gives up early makes models look bent.)
+#
+# `measure` in [helpers/census.py](../../helpers/census.py) does all this.
+# Here it sorts your seeds, and the first one that is not in the survey: it is trained now.
 
 # %%
 def kind_of(row):
@@ -924,7 +954,17 @@ def kind_of(row):
     return y0, clean, needs, "bias" if n == 7 else "bent" if n == 0 else "mixed"
 
 
-rows = [[f"seed {s}", *kind_of(row)] for s, row in again.items() if s in exact.seeds]
+# %%
+new_seed = 1056  # or any other that is not in the survey
+fresh, _ = train("article", [new_seed])
+again[new_seed] = C.measure(fresh)
+
+# %%
+rows = [
+    [f"seed {s}", *kind_of(row)] if (row["right"] == T.N_SEQUENCES).all()
+    else [f"seed {s}", "not exact", "", "", ""]
+    for s, row in again.items()
+]
 header = ["model", "y0", "y1 to y7", "attention needs", "the MLP is"]
 P.table(rows, header, "The kinds of your seeds")
 
@@ -942,9 +982,9 @@ P.table(rows, header, "The eight most common kinds")
 # %% [markdown]
 # ## What was shown, and what was not
 #
-# - **Nearly all** exact models share one circuit: attention writes a place in a plane for each source, and what reads the place gives the answer.
-# - The story of [05_mlp](../05_mlp.ipynb), a line and a constant, is that of a minority; the print under "How do the answers go together?" says how large.
-#   In the others the places fill a plane, or the MLP bends a border, or both.
+# - **Nearly all** exact models share one circuit: attention writes the source as a place in a plane, and what reads the place gives the answer.
+# - The story of [05_mlp](../05_mlp.ipynb), a line and a constant, is that of about one in five; the table "What the exact models do" has the shares of all.
+#   In the others y0 goes its own way, or the places fill a plane, or no constant is enough for the MLP, or several of these.
 # - **Not shown**: what a bent MLP computes, beyond a function of the place; that no constant exists where none was found; anything about other recipes, tasks or larger models.
 # - **Left over**: models whose y1 to y7 need more than a plane, or notice the own token.
 
@@ -957,5 +997,5 @@ P.table(rows, header, "The eight most common kinds")
 # - You have sorted the models by what their MLP is for.
 # - You have seen when the training curve tells the mechanism.
 #
-# **Answer:** the story of seed 0 is one of a few; what the models share is a place for each source, in a plane, and what differs is how the answer is read off it.
+# **Answer:** the story of seed 0 is that of about one exact model in five; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.
 # Next: [what did not fit: beyond/more](more.ipynb).
