@@ -95,7 +95,7 @@ for end in range(9, 17):
 # %% [markdown]
 # ## Can we list every sequence?
 #
-# There are only $4^8$ inputs, so nothing later has to rest on a sample.
+# There are only $4^8$ inputs, so a model can be tested on all of them.
 # A model that is right on all 65,536 is **exact**.
 
 # %%
@@ -108,7 +108,7 @@ print("first", sequences[0].tolist())
 print("last ", sequences[-1].tolist())
 
 # %% [markdown]
-# A `claim` compares what was measured with a bound set before; it prints one line, or stops with an error.
+# A `claim` compares what was measured with a bound in [claims.toml](../helpers/reader/claims.toml); it prints one line, or stops with an error.
 
 # %%
 rows = [tuple(row) for row in sequences.tolist()]
@@ -191,7 +191,7 @@ show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-ma
 # A larger matrix would do the whole task.
 # The article wanted a task neither trivial nor too hard to open; we ask not *whether* it can be solved, but *how* a transformer does it.
 #
-# A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), its non-linear part.
+# A transformer has **attention**, which moves information between positions, and an **MLP** (*multi-layer perceptron*), which computes at each position alone and is not linear.
 # The article reasons: for reversal alone attention would be enough, for +1 alone no attention is needed, and the task asks for both; so attention reverses, and the MLP adds 1.
 # We call this **the clean story**.
 #

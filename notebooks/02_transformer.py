@@ -2,7 +2,7 @@
 # # 2 · A transformer, computed by hand
 #
 # A transformer is a black box because it is large, not because anything in it is hidden.
-# Ours has 360 numbers, and its forward pass is a few matrix products that you can write yourself.
+# Ours has 360 numbers, and its forward pass is a few lines that you can write yourself.
 #
 # **Question:** What happens between the tokens and the answer?
 #
@@ -177,7 +177,7 @@ print("weight on the source, y0 to y7:", P.numbers(on_source, 2))
 compare(my_prediction, (on_source > 0.9).sum())
 
 # %% [markdown]
-# Here six of eight rows look almost only at their source; [04_attention](04_attention.ipynb) asks what the others do.
+# [04_attention](04_attention.ipynb) asks what the two others do.
 #
 # Each position collects the values by these weights (**z** in the library), and $W_O$ writes the result into the stream.
 
@@ -285,7 +285,7 @@ show(P.bars(spread, **axes, title=title), "spread")
 claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
 
 # %% [markdown]
-# Where the four points of a position lie close together, the position dominates; where they lie apart, as at $x_7$ here, the token does.
+# Where the four points of a position lie close together, the position dominates; where they lie apart, as at $x_7$ here, the token counts.
 # [04_attention](04_attention.ipynb) asks what for.
 #
 # ## Explore: what stands at each stop of the forward pass?

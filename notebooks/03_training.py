@@ -2,12 +2,12 @@
 # # 3 · Training
 #
 # Three hundred and sixty random numbers know nothing.
-# Some hundred small corrections teach them.
+# A few hundred small corrections teach them.
 #
 # **Question:** Can 360 random numbers learn the rule from examples, and in what order?
 #
 # **You will**
-# - write the training loop and watch it run;
+# - run the training loop and watch it;
 # - see what is learnt first, and when our input is answered right;
 # - count right answers on all 65,536 inputs;
 # - train on, and see how many of 32 seeds fail.
@@ -171,7 +171,6 @@ show(P.lines(range(len(losses)), {"loss": losses}, **axes), "loss-while-training
 # %% [markdown]
 # ## What is learnt first?
 #
-# The loss falls in several slopes.
 # We split the same steps by output (smoothed over 15 steps):
 
 # %%
@@ -196,15 +195,31 @@ if SEED == 0:
     claim("others-learnt-together", order[-2][0] - order[0][0])
 
 # %% [markdown]
-# Distance does not decide: seven outputs arrive together.
+# At nine tenths distance does not decide: seven outputs arrive together.
 # In this seed y0 is first at one half, and last at nine tenths.
-# (Other seeds differ: try the explorer below.)
 #
 # What are the pauses?
-# We split the steps by the right *answer*:
+# In the first, from step 40 to 90, most of y1 to y7 stay near one third.
+# Is an answer then right more often if its source token stands in the input more often?
 
 # %%
 answers = torch.stack(answers)  # [step, batch, output]
+early, first_pause = answers[40:90], rights[40:90, :, 1:]
+often = (early[..., None] == early[..., None, :]).sum(-1)[..., 1:]  # [step, batch, 7]
+found = [first_pause[often == n].mean().item() for n in range(1, 7)]
+names = dict(x=range(1, 7), x_title="how often the source token stands in the input")
+names |= dict(y_title="accuracy of y1 to y7", reference={"chance": 0.25})
+show(P.bars(found, **names, title="In the first pause"), "first-pause")
+if SEED == 0:
+    claim("first-pause-counts", found[3] / found[0])
+
+# %% [markdown]
+# A token that stands there once is found less often than by chance, one that stands there four times nearly every second time.
+# So the model first learns *which* tokens there are, and later where ([beyond/seeds](beyond/seeds.ipynb): so do all 32 seeds).
+#
+# For the later pauses we split the steps by the right *answer*:
+
+# %%
 curves = {}
 for t in range(4):
     asked = answers == t
@@ -223,7 +238,7 @@ if SEED == 0:
     claim("answers-mirror-in-pairs", max(together[0, 2], together[1, 3]))
 
 # %% [markdown]
-# Seed 0 learns pairs of answers in turn, not positions.
+# Seed 0 learns one pair of answers after the other.
 # From step 120 to 170 the curves of 0 and 2 tend to be mirror images, and so do those of 1 and 3.
 # This fits a model that knows the pair and guesses within it.
 # Then the model tells 0 from 2, and later 1 from 3.
@@ -235,7 +250,7 @@ if SEED == 0:
 # %%
 written = I.record(model, "attn_out", sequences)[0]  # [sequence, output, d_model]
 varying = written - written.mean(0)
-line = torch.linalg.svd(varying[::9].flatten(0, 1), full_matrices=False)[2][0]
+line = torch.linalg.svd(varying.flatten(0, 1), full_matrices=False).Vh[0]
 places, targets, halves = varying @ line, sequences[:, 9:], []
 for i, name in enumerate(T.OUTPUT_NAMES):
     mean = [places[targets[:, i] == t, i].mean() for t in range(4)]
@@ -258,15 +273,15 @@ if SEED == 0:
 shown = (answers == example[:, 9:]).all(-1).any(-1).nonzero().flatten()
 print("in the batch of step", *shown.tolist())
 wrong_steps = [step for step, right in enumerate(solved) if not right]
-print("first answered wholly right before step", solved.index(True))
-print("and always right from step", wrong_steps[-1] + 1, "on")
+print("first answered wholly right after", solved.index(True), "steps")
+print("and always right from", wrong_steps[-1] + 1, "steps to the end")
 
 # %% [markdown]
 # The model saw it once, long before it could answer it: other examples taught the rule.
 #
 # ## Is it right on everything?
 #
-# Now the hold-out, for the first time, and then every sequence there is.
+# Now the hold-out, for the first time, and then every sequence.
 
 # %%
 on_holdout, everywhere = n_right(model, holdout).item(), n_right(model).item()
@@ -369,8 +384,8 @@ claim("failing-seed-guesses-one-output", abs(worst[0] - 0.25))
 claim("failing-seed-others-perfect", worst[1])
 
 # %% [markdown]
-# Seed 7 guesses at one output here after 1,400 steps, and in the zoo still after all 3,276.
-# Our own model made errors again for a while.
+# Our model made errors again for a while.
+# Seed 7 guesses at one output here, and in the zoo after all 3,276 steps.
 #
 # ## Explore
 #
@@ -439,12 +454,12 @@ X.check("03-loss", my_loss)
 # %% [markdown]
 # ## What you have
 #
-# - You have written the loop and watched it run.
+# - You have run the loop and watched it.
 # - You have seen what seed 0 learns first, and when it answers our input.
 # - You have counted right answers on all 65,536 inputs.
 # - You have trained on, and seen how many of 32 seeds fail.
 #
-# **Answer:** yes, in most seeds; seed 0 learnt the answers two by two, and seven outputs at once.
+# **Answer:** yes, in most seeds; seed 0 learnt first which tokens there are, then the answers two by two.
 #
 # **Open:** *how* does the model do it?
 # [04_attention](04_attention.ipynb) asks first where it looks.

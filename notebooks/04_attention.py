@@ -2,7 +2,6 @@
 # # 4 · Where the model looks
 #
 # The attention pattern is the first thing everybody draws, and the first that misleads.
-# Here are the picture and the experiments that decide how much of it is true.
 #
 # **Question:** Where does each output look, and does the picture explain the answer?
 #
@@ -152,7 +151,7 @@ ideal = accuracy(forced)
 compare(my_clean_outputs, (ideal == 1).sum())
 
 # %% [markdown]
-# **Second: is the pattern the same on every input?**
+# **Second: must the pattern change with the input?**
 # We freeze it at its mean.
 
 # %%
@@ -200,7 +199,7 @@ claim("silent-attention-breaks-y0", silent[0])
 
 # %% [markdown]
 # We call an output **clean** if the ideal reversal leaves it right on every input, and a model clean if all its outputs are.
-# (The clean *story* says more: also that the MLP adds 1.)
+# (The clean *story* also says that the MLP adds 1.)
 # In this model y1 to y7 are clean, and y0 is not.
 # The mean pattern does worse at y0 and y6: it is an average that the model never uses.
 # And y0 *could* use the token at its own position, but it relies on attention like the others.
@@ -248,7 +247,7 @@ claim("forced-y0-fails-by-value", torch.equal(right, x7 != 3))
 # %% [markdown]
 # Only 3, and then y0 gives the answer for 1.
 # What would attention write at y0 if it looked at one key only?
-# With one layer this depends on the token and the position alone, so five vectors tell all.
+# With one layer this depends on the token and the position alone, so for $x_7$ and BOS five vectors tell all.
 # How far apart are they?
 
 # %%
@@ -285,7 +284,7 @@ P.table(rows, header, "How the query at x7 decides")
 #
 # The article prints one pattern of its own model, on our input, and reads it as the reversal.
 # Three rows do not fit: y2 looks at two inputs, and y4 and y5 hardly at any.
-# Coding by looking away could explain them, but we cannot test a model that we do not have.
+# Coding by looking away could explain them; that model is not here to be tested.
 # </details>
 #
 # ## Do other models work like this?
@@ -331,8 +330,7 @@ counts = {
 }
 
 # %% [markdown]
-# Twenty-eight are few: the intervals are wide.
-# So 1,024 more seeds were trained and measured in the same way, and stored as a table:
+# Twenty-eight are few, so 1,024 more seeds were trained, measured in the same way and stored as a table:
 
 # %%
 thousand = exact_models()
@@ -370,7 +368,7 @@ print(k_of_n((looks_more & ~alone).sum(), looks_more.sum()))
 claim("zoo-lookers-rely", (looks & relies).sum())
 
 # %% [markdown]
-# Nearly all that look rely on what they see.
+# Nearly all that look rely on attention.
 # If y0 does not look at $x_7$, the pattern alone cannot tell.
 # (A thousand seeds: [beyond/seeds](beyond/seeds.ipynb); [other starts: beyond/more](beyond/more.ipynb).)
 #

@@ -136,8 +136,8 @@ show(P.heatmap(ov, **axes, title="The OV circuit, token to token"), "ov-circuit"
 claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 
 # %% [markdown]
-# Alone, the table names token + 1 for two tokens of four.
-# But something added for all sources alike, as by a bias, could mend that.
+# So centred, the table names token + 1 for two tokens of four.
+# But what we subtracted for all sources alike, or a bias, could mend that.
 # There are 24 ways to pair four sources with four answers, and a bias adds the same to each of their sums, because each way uses every answer once.
 # Which way has the largest sum?
 
@@ -149,7 +149,7 @@ print("the answers to 0, 1, 2, 3:", best)
 claim("ov-pairs-plus-one", best == (1, 2, 3, 0))
 
 # %% [markdown]
-# Token + 1: with the right bias this table is enough.
+# Token + 1, and then some bias makes every row name it ([beyond/seeds](beyond/seeds.ipynb) says why).
 # Its rows are nearly multiples of one row.
 # Does attention always write along one direction?
 
@@ -207,7 +207,6 @@ in_order = places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]
 claim("places-in-one-order", in_order.all())
 
 # %% [markdown]
-# The order is the same everywhere.
 # At $y_0$ the places of 1 and 3 lie apart because $y_0$ looks away from 3 more than from 1 ([04_attention](04_attention.ipynb)).
 
 # %% [markdown]
@@ -293,7 +292,7 @@ claim("constant-mlp-y0", kept["whole mean"][0])
 
 # %% [markdown]
 # With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
-# The push is mostly off the line; that part alone is enough for six outputs, and $y_2$ and $y_7$ need both.
+# At $y_1$ the push is mostly off the line. That part alone is enough for six outputs; $y_2$ and $y_7$ need both.
 # Which of the 16 neurons make this push?
 
 # %%
@@ -362,14 +361,15 @@ for name, k, column in zip(seeds, enough, ("line", "plane", "line_mean")):
     row = [name.replace("<br>", " "), k_of_n(k, len(exact)), k_of_n(many, len(thousand))]
     rows.append(row)
 best = thousand.right("line_best").all(1).sum()
-rows.append(["one direction, best constant", "not searched", k_of_n(best, len(thousand))])
+name = "one direction, own token out, best constant"
+rows.append([name, "not searched", k_of_n(best, len(thousand))])
 header = ["enough in exact models", "of 32 seeds", "of 1,024 more"]
 P.table(rows, header, "What is enough at all outputs")
 
 # %% [markdown]
 # A line is enough in fewer than half of the exact models, a plane in most.
-# The line with the *mean* push is enough in hardly any but ours; with the best constant, in about one of five.
-# In ours $y_0$ then loses the errors that it had with the mean push alone, so these need what attention writes off the line.
+# The line with the *mean* push is enough in hardly any but ours; with the best constant that was found, in about one of five.
+# (In ours the errors of $y_0$ then vanish: they came from what attention writes off the line.)
 #
 # What do the others do?
 # At y1 to y7 their attention needs a line, a plane, or more.
@@ -383,7 +383,7 @@ axes |= dict(x_title="the MLP is", y_title="attention needs")
 show(P.heatmap(cells, title="What exact models do", **axes), "what-others-do")
 
 # %% [markdown]
-# Our picture is of the kind at the top left; [beyond/seeds](beyond/seeds.ipynb) draws others.
+# Our picture is at the top left; [beyond/seeds](beyond/seeds.ipynb) draws others.
 
 # %% [markdown]
 # ## Exercises

@@ -144,11 +144,11 @@ claim("never-the-source", (says == sources).sum())
 
 # %% [markdown]
 # The picture predicts nearly every token, and seven of our eight.
-# (At $y_1$ our input lies close to two borders, and the model says BOS.)
+# (At $y_1$, close to a border, the model says BOS: there the picture fails.)
 # The clean story (attention reverses, the MLP adds 1) predicts that the model without its MLP says the source token: it never does.
 # **The order of the places already fits the answers; without the MLP some borders lie wrong.**
 #
-# And what lies between all and nothing?
+# And in between?
 # When $W_{out}$ is zero, the MLP still writes its bias, so the bias is the push that is left: enough for y3 to y6.
 # When attention writes its mean, each place becomes 0.
 
@@ -254,7 +254,7 @@ drawing("circuit")
 # 4. The mean push of the MLP is enough to put each place on the stretch of its answer.
 # 5. The unembedding says the token of that stretch.
 #
-# A description can leave something out, so we run it.
+# A description can be wrong, so we run points 3 and 4 in place of the parts.
 # Attention may write its mean and one number along the line, the MLP its mean, and nothing else.
 
 # %%
@@ -272,7 +272,6 @@ claim("circuit-is-enough", n_right(circuit).item())
 #
 # Of 32 seeds trained alike, 28 are **exact**, right on every input.
 # How many need their MLP, and how many rely on attention at $y_0$?
-# Each count has a 95 % interval, for exact seeds trained like these.
 
 # %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
@@ -294,7 +293,6 @@ W_out, W_O = lost["W_out zero"], lost["W_O zero"]
 counts = {
     "exact with W_out zero": (W_out == 1).all(1).sum(),
     "99 % right with the MLP's mean": (dots["MLP mean"] > 0.99).sum(),
-    "W_O zero: y1 to y7 guess (one in four at most)": (W_O[:, 1:] <= 0.25).all(1).sum(),
     "W_O zero: y0 is always right": (W_O[:, 0] == 1).sum(),
     "W_O zero costs more than W_out zero": (W_O.mean(1) < W_out.mean(1)).sum(),
 }
@@ -311,9 +309,8 @@ P.table(rows, ["models", "how many"], "The exact ones of 32 seeds")
 more = exact_models()
 W_out, W_O = more["W_out_zero"], more["W_O_zero"]
 near = more["mlp_mean"].double().mean(1) > 0.99 * 4**8
-guess = (W_O[:, 1:] <= 4**7).all(1)
 severe = W_O.sum(1) < W_out.sum(1)
-many = [(W_out == 4**8).all(1), near, guess, W_O[:, 0] == 4**8, severe]
+many = [(W_out == 4**8).all(1), near, W_O[:, 0] == 4**8, severe]
 rows = [[name, k_of_n(m.sum(), len(m))] for name, m in zip(counts, many)]
 title = "The exact ones of 1,024 more seeds"
 P.table(rows, ["models", "how many of a thousand more"], title)
@@ -322,14 +319,13 @@ P.table(rows, ["models", "how many of a thousand more"], title)
 # Seed 0 is an exception: in few exact models can the mean stand in for the MLP.
 # In more of them another constant can ([beyond/seeds](beyond/seeds.ipynb) searches it).
 # And a few stay exact with $W_{out}$ zero: they had an MLP in training, and afterwards need at most its bias.
-# Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone.
-# [04_attention](04_attention.ipynb) counted more seeds that keep $y_0$, because there attention still wrote its mean.
+# Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone: $y_1$ to $y_7$ must guess.
 # The article's two figures over the 28, [on three sets of inputs: beyond/more](beyond/more.ipynb).
 #
 # ## Does the task need an MLP?
 #
 # Ablation says what a *trained* model relies on: ours had an MLP in training, and used it.
-# What the task needs, only training without the part can show.
+# What the task needs, training without the part shows.
 # **Predict again,** as in [01_dataset](01_dataset.ipynb): of 32 seeds without an MLP, how many become exact?
 
 # %%
@@ -393,8 +389,6 @@ claim("proof-cases", proof.cases)
 # [beyond/proof](beyond/proof.ipynb) shows how it works, and goes on to inputs that nobody can list.
 #
 # ## What was shown, and what was not
-#
-# In brackets the notebook:
 
 # %%
 left = W_out.double().mean(1) / 4**8  # of the thousand
@@ -403,12 +397,12 @@ rows = [
     ["each output looks at its source", "not always, and looking is no proof (04)"],
     ["attention reverses, the MLP adds 1", "not in seed 0: places and borders (05)"],
     ["without W_out 17.67 %", f"{left.min():.0%} to {left.max():.0%} ({len(left)} seeds)"],
-    ["losing attention is more severe", k_of_n(severe.sum(), len(severe))],
+    ["losing attention (29.19 %) is more severe", k_of_n(severe.sum(), len(severe))],
     ["+1 mod 4 needs the MLP", f"no: exact without it {k_of_n(n_exact[1], 32)}"],
     ["a part whose loss hurts is needed", "not the MLP: by the model, not by the task"],
     ["right on a hold-out", f"right on every input, proved in {proof.cases} cases"],
 ]
-P.table(rows, ["the article", "here"], "What the article says, and what was found")
+P.table(rows, ["the article", "here (notebook)"], "What the article says, and what was found")
 
 # %% [markdown]
 # **Not shown:** what another recipe would find; that a larger model works like this one.
@@ -486,7 +480,7 @@ X.check("06-neuron-hook", my_hook_for)
 #
 # Our transformer predicts the next token as a large language model does: attention brings tokens to where they are needed, each part adds to the stream, the stream is read out.
 # With 360 parameters every step could be opened, and checked on every input.
-# A large model cannot be listed like this, and nothing here says that it writes places on lines.
+# A large model cannot be listed like this.
 # What carries over are habits: say what you expect before you look, change the model to test a picture, ask more than one seed, write down what was not shown.
 #
 # Our input once more:
@@ -503,7 +497,7 @@ show(figure, "our-path")
 # - You have asked other seeds, and models that were trained without the part.
 # - You have a proof that the model is right on every input.
 #
-# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push.
+# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push was found to be.
 # **Open:** how the others work ([beyond/seeds](beyond/seeds.ipynb)), and [which task needs an MLP: beyond/more](beyond/more.ipynb).
 #
 # To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.

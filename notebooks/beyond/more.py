@@ -88,7 +88,7 @@ claim("best-constant-shuffled", constants["shuffled"].mean())
 claim("best-constant-sliced", constants["last rows of the list"].mean())
 
 # %% [markdown]
-# On a hold-out that was cut carelessly, a model that has learnt nothing looks a good deal better than a guess.
+# On a hold-out that was cut carelessly, an answer that never looks does a good deal better than a guess.
 
 # %% [markdown]
 # ## Does the start decide?
@@ -114,8 +114,8 @@ header = ["start", "exact", "of these: y0 stays right", "y1 to y7 stay right"]
 P.table(rows, header, "Models by their start, with the ideal pattern")
 
 # %% [markdown]
-# The start decides how often training succeeds.
-# Whether it also decides *which* algorithm is found, the table cannot say: the intervals overlap.
+# From the library's start fewer seeds became exact.
+# Whether the start also decides *which* algorithm is found, so small a table cannot say; [beyond/seeds](seeds.ipynb) asks a thousand.
 
 # %% [markdown]
 # ## Weight is not message
@@ -171,7 +171,7 @@ P.table(rows, header, "The logit lens and its shortcut, share of all outputs")
 # ## Who writes the right answer?
 #
 # Once the divisor of the last layer norm is known, the logits are linear in the stream.
-# So they split, exactly, into what the embedding, the position, attention and the MLP wrote.
+# So they split, exactly, into what the embedding, the position, attention and the MLP wrote, and a constant.
 # This is **direct logit attribution**.
 
 # %%
@@ -289,7 +289,7 @@ claim("zoo-tail-is-wider", spread(tail) / spread(everything))
 claim("zoo-no-mlp-range", spread(no_mlp["everything"]))
 
 # %% [markdown]
-# The article's figures are one draw from a wide distribution, and its hold-out makes the distribution wider.
+# The article's figures are one draw from a wide distribution, and its hold-out makes that of $W_O$ wider.
 # Zeroing $W_O$ costs more in nearly every seed, as the article says in words.
 # Whether the two figures come closer on everything is a coin toss between seeds, and close they are not.
 
@@ -336,7 +336,7 @@ claim("random-push-hurts", min(pushed.values()))
 # ## A task that may need the MLP
 #
 # The task of the series needs no MLP ([06_ablation](../06_ablation.ipynb)).
-# One step from it stands the sum of *two* sources: $y_i = (x_{7-i} + x_{6-i}) \bmod 4$.
+# One step from it stands the sum of *two* sources: $y_i = (x_{7-i} + x_{6-i}) \bmod 4$ (for $y_7$, which has no $x_{-1}$, it is $x_0 + x_7$).
 # Attention can fetch both, but it can only *add* what it fetches, and no matrix turns a sum of two one-hot vectors into a sum mod 4.
 # Both kinds of model are wider (`d_model` 16).
 # How good does attention become alone?

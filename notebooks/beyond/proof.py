@@ -6,11 +6,11 @@
 # Can one *know* that a model is right on inputs that it was never shown and never will be?
 #
 # **You will**
-# - prove one case by hand: 4,096 inputs at once, without running them;
+# - bound what attention writes in one case by hand: 4,096 inputs at once;
 # - see how arithmetic can carry its own rounding errors;
 # - prove every exact one among 32 seeds, count where the others are wrong, and let a second program check a proof;
-# - measure how many tokens matter to an answer, by the length of its proof;
-# - prove models for 16, 32 and 64 digits, or find what no test had found.
+# - measure how many tokens are enough for an answer, by the length of its proof;
+# - prove models for 16, 32 and 64 digits, or find where they are wrong.
 #
 # **Time:** about 30 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), and what a fraction is.
@@ -188,7 +188,7 @@ claim("proof-ratio-by-hand", abs(r - along[:, 0].max()))
 third = arb(1) / 3
 print("a third:", third.str(20, radius=True))
 print("times 3, minus 1:", (third * 3 - 1).str(5, radius=True))
-print("exp of it:", third.exp().str(20, radius=True))
+print("exp of a third:", third.exp().str(20, radius=True))
 print("is a third below 0.34?", third < 0.34, "- is 3 times a third above 1?", third * 3 > 1)
 
 # %% [markdown]
@@ -222,7 +222,7 @@ claim("proof-by-hand-is-the-box", abs(case.box[0, 1] - r))
 #
 # **The rest of the model** runs *once for the whole box*: layer norm, MLP, layer norm, unembedding, on balls that cover it.
 # A neuron that is on, or off, for the whole box is simple; one that is undecided lies between a line and another above it.
-# What comes out is a ball for each **margin**: the right logit minus another one.
+# What comes out is a ball for each **margin**: the right logit minus another one, times the divisor of the last layer norm.
 # All above 0: right on 4,096 inputs, proved at once.
 
 # %%
@@ -245,14 +245,14 @@ def tree(proof, title):
     ids, parents, names, shares, colours = [], [], [], [], []
 
     def add(node, parent, share):
-        third = node.box is not None and node.nodes
+        further = node.box is not None and node.nodes
         ids.append(f"{node.output}{node.fixed}")
         parents.append(parent)
         first = "" if parent else f"y{node.output}: "
         names.append(f"{first}x{node.asks}?" if node.nodes else "")
         shares.append(share)
         plain = {"right": "#dfe7ec", "wrong": P.RED}.get(node.verdict, "#b7c4cd")
-        colours.append(P.ORANGE if third else plain)
+        colours.append(P.ORANGE if further else plain)
         for child in node.nodes:
             add(child, f"{node.output}{node.fixed}", share / 4)
 
@@ -274,7 +274,7 @@ show(
 )
 
 # %%
-def third_tokens(proof):
+def further_tokens(proof):
     """How often an output had to ask for an input beyond source and own: [8, 8]."""
     asked = torch.zeros(8, 8, dtype=torch.long)
     for root in proof.tree:
@@ -284,12 +284,12 @@ def third_tokens(proof):
     return asked
 
 
-for output, place in third_tokens(proof).nonzero().tolist():
-    print(f"y{output} asked for x{place}, {third_tokens(proof)[output, place]} times")
+for output, place in further_tokens(proof).nonzero().tolist():
+    print(f"y{output} asked for x{place}, {further_tokens(proof)[output, place]} times")
 claim("proof-beyond-cases", proof.cases)
 
 # %% [markdown]
-# So "two tokens matter" is nearly true of seed 0, and the tree says where it is not.
+# So of seed 0 it is nearly proved that two tokens are enough, and the tree says where this proof needs more.
 #
 # ## Every seed
 #
@@ -380,16 +380,16 @@ claim("proof-ideal-shortens", rank_correlation(ideal, lengths))
 
 # %% [markdown]
 # A tendency, not a law: a proof can be short though the weight is spread, if what the other tokens do moves nothing over a border.
-# The length of the proof measures that; the picture of the pattern does not.
+# The length of the proof depends on that; the picture of the pattern does not show it.
 #
-# Which third token is it?
+# Which further token is it?
 # Over all exact seeds, how often each output had to ask for an input that is neither its source nor at its own place:
 
 # %%
-asked = sum(third_tokens(proofs[i]) for i in exact)
+asked = sum(further_tokens(proofs[i]) for i in exact)
 title = "Asked for beyond the source and the own token, 28 seeds"
 axes = dict(x_title="the input asked for", y_title="output", unit="times")
-show(P.heatmap(asked, title=title, **axes), "third-tokens")
+show(P.heatmap(asked, title=title, **axes), "further-tokens")
 print("by output:", dict(zip(T.OUTPUT_NAMES, asked.sum(1).tolist())))
 claim("proof-y0-asks-most", asked.sum(1).argmax() == 0)
 
@@ -425,7 +425,7 @@ with tempfile.TemporaryDirectory() as folder:
 accepted = check(record)
 
 # %% [markdown]
-# And a forged one: the first bound of one leaf, lowered by a millionth.
+# And a forged one: the first upper bound of one leaf, lowered by a millionth.
 
 # %%
 leaf = record["tree"][OUTPUT]
@@ -460,7 +460,7 @@ long = {"16 digits": learn(WIDE, 16, 1, 3e-2), "32 digits": learn(WIDE, 32, 0, 3
 # %% [markdown]
 # Two more take minutes to find, and are stored: one for **64 digits**, and one for 16 without MLP and layer norm.
 # They were trained in the same way, the seed and the rate stand in their file.
-# All four passed 50 batches, 6,400 random sequences in a row, without one wrong token.
+# Training stopped each of the four after 50 batches, 6,400 random sequences, without one wrong token, while its weights still moved a little.
 
 # %%
 tensors, note = load(WEIGHTS / "long.safetensors")
@@ -493,12 +493,12 @@ claim("proof-16-digits", long_proofs["16 digits"].proved)
 claim("proof-32-digits", long_proofs["32 digits"].proved)
 claim("proof-64-digits", long_proofs["64 digits"].proved)
 rare = sum(long_proofs[PLAIN].wrong)
-print(f"{rare:,} of {4**16:,}: one in {4**16 // rare:,}")
+print(f"{rare:,} wrong tokens on {4**16:,} inputs: at most one input in {4**16 // rare:,}")
 claim("proof-finds-the-rare", rare)
 
 # %% [markdown]
 # Three are right on every input; for 64 digits there are more of them than the square of a billion billion.
-# The fourth is **not**, though it had passed every test: it is wrong on one input in tens of thousands, and only the proof saw it.
+# The fourth is **not**, though its training had ended without an error: it is wrong on at most one input in tens of thousands, and only the proof saw it.
 # It also says where.
 # We take one of the inputs that it calls wrong, and run the model on it:
 
@@ -558,18 +558,18 @@ show(figure, "listing-and-proving")
 # %%
 years = listed[9] * 4.0**23 / (365.25 * 24 * 3600)
 least = {n: 4 + 16 * (n - 1) for n in proof_lengths}
-print("cases:", proof_lengths, "least possible:", least)
+print("cases:", proof_lengths, "the fewest that the search can need:", least)
 claim("proof-grows-slowly", proof_lengths[64] / proof_lengths[8])
 claim("proof-list-takes-too-long", years > 10_000)
 
 # %% [markdown]
-# The list quadruples with each digit; the least possible proof grows by 16 cases.
+# The list quadruples with each digit; the shortest proof that this search can find grows by 16 cases.
 #
 # <details><summary>What makes a model easy to prove, and where it stops</summary>
 #
 # Tried while this was written, eight seeds of the wide model with 16 digits: stopped after 20 batches without a wrong token in place of 50, the proofs are longer in six of eight seeds (712 cases in place of 512 in the worst), and after 200 batches shorter (412).
 # What helps is attention that looks at one place, and training on after the last error sharpens it.
-# A lower rate makes it worse: with 32 digits and a rate of 0.01 in place of 0.03 the proof of seed 0 took 1,208 cases in place of 516.
+# One lower rate made it worse: with 32 digits and a rate of 0.01 in place of 0.03 the proof of seed 0 took 1,208 cases in place of 516.
 # With 64 digits one seed of three learnt the task in 900 steps, and was proved.
 # And some proofs were stopped after a minute on a busy machine, unfinished: one seed of four with 32 digits, three of twelve without MLP and layer norm with 16.
 # Such a model is neither proved nor refuted here.
@@ -581,18 +581,18 @@ claim("proof-list-takes-too-long", years > 10_000)
 #   Rounding is part of the proof, not left out.
 # - **Corroborated**: that a run in floating point numbers gives the same answers.
 #   With eight digits it was run on every input; with 64 nobody can.
-# - **Assumed**: that FLINT's balls hold what they should, that the code of the search or that of the checker says what it means, and the processor too.
+# - **Assumed**: that FLINT's balls hold what they should, that the code of the search says what it means (for seed 0: that of the search or of the checker), and the processor too.
 # - **Not shown**: *why* training finds such models, or that a larger model could be treated like this.
 #   With one layer attention writes a ratio of two sums; a second layer would read ratios.
 #
-# A short proof is what "two tokens matter" means, measured.
-# The long ones show which models do something else.
+# A short proof shows that two tokens are enough.
+# A long one shows that more matter, or only that the bounds are loose.
 
 # %% [markdown]
 # ## What you have
 #
-# - You have proved one case by hand: 4,096 inputs, without running them.
+# - You have bounded what attention writes in one case by hand: 4,096 inputs at once.
 # - You have seen balls carry their own rounding errors, through the whole forward pass.
 # - You have proved every exact one among 32 seeds, counted where the others are wrong, and had a second program check a proof.
-# - You have measured how many tokens matter, by the length of a proof.
-# - You have proved models for 16, 32 and 64 digits, and found an error that no test had found.
+# - You have measured how many tokens are enough, by the length of a proof.
+# - You have proved models for 16, 32 and 64 digits, and found an error that training had not met.
