@@ -30,7 +30,7 @@ from helpers.storage import load, save
 from helpers.training import recipe_of, sweep, train
 
 FIRST = 32  # the zoo holds the seeds before it
-N_SEEDS = dict.fromkeys(KINDS, 1024) | {"sum_pairs": 64, "sum_pairs_no_mlp": 128}
+N_SEEDS = dict.fromkeys(KINDS, 1024) | dict.fromkeys(["sum_pairs", "sum_pairs_no_mlp"], 256)
 SHARD = 32
 STARTS, ORDERS = range(2000, 2016), range(3000, 3016)  # seeds that the survey does not have
 

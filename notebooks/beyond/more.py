@@ -50,6 +50,7 @@ from helpers.model import load_trained, load_zoo
 # %%
 from helpers.reader.claims import claim
 from helpers.reader.page import k_of_n, show
+from helpers.survey import load_survey
 
 torch.set_grad_enabled(False)
 model = load_trained()
@@ -359,6 +360,11 @@ with_mlp, alone = pair_scores.values()
 solved = (with_mlp == 1).sum()
 print("exact with an MLP:", k_of_n(solved, 32))
 print("exact with attention only:", k_of_n((alone == 1).sum(), 32))
+more = [load_survey(kind).right("right").all(1) for kind in ("sum_pairs", "sum_pairs_no_mlp")]
+for name, exact_ones in zip(pair_scores, more):
+    print(f"and of 256 more seeds, {name}:", k_of_n(exact_ones.sum(), len(exact_ones)))
+claim("pairs-of-256-with-mlp", more[0].sum())
+claim("pairs-of-256-without-mlp", more[1].sum())
 claim("pairs-with-mlp", solved)
 claim("pairs-need-the-mlp", alone.max())
 
