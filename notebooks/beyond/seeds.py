@@ -326,7 +326,7 @@ print(f"the lowest: {accuracy('ideal').min():.1%}")
 no_W_out = exact.right("W_out_zero").all(1)
 count("exact-without-neurons", no_W_out, "exact with W_out zero")
 quarter = (exact["attn_mean"][:, 1:] <= T.N_SEQUENCES // 4).all(1)
-count("silent-at-chance", quarter, "silent attention: a guess at y1 to y7")
+count("silent-at-chance", quarter, "silent attention: a guess at y1 to y7 (it must be)")
 severe = accuracy("W_O_zero") < accuracy("W_out_zero")
 count("attention-more-severe", severe, "W_O costs more than W_out")
 for part in ("W_out", "W_O"):
@@ -853,7 +853,8 @@ print("median:", cases.median().item(), "· of models whose y1 to y7 are not cle
       cases[~rest_clean].median().item())
 
 # %% [markdown]
-# Pale bars are what was expected, dots what was found:
+# Pale bars are what was expected, dots what was found.
+# (One expectation could not be missed, which was seen too late: with silent attention y1 to y7 *must* guess.)
 
 # %%
 known = [e for e in expected if e["id"] in found and found[e["id"]][1] > 1]
