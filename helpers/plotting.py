@@ -110,6 +110,9 @@ def sized(figure: go.Figure, height: int) -> go.Figure:
 
     On a page a figure takes the width there is: that of its layout would cut it in small windows.
     """
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        if axis.domain:  # plotly sums to find it, and Python 3.12 sums otherwise: the last digit
+            axis.domain = numbers(axis.domain, 6)
     title = (figure.layout.title.text or "").split("<br>")
     title = [part for line in title for part in textwrap.wrap(line, TITLE)]
     rows = [note.text.count("<br>") + 1 for note in figure.layout.annotations if note.text]
