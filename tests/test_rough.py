@@ -203,7 +203,7 @@ from tools import build
 
 folder, model = Path(sys.argv[1]), load_trained()
 zoo, shown = load_zoo("article"), proof.prove(model)
-page = (folder / "page.ipynb").read_text()
+page = (folder / "page.ipynb").read_text().rstrip(" ")  # one that was killed may have left one
 print("ready", flush=True)
 while True:
     storage.save(folder / "weights.safetensors", zoo.weights, {})

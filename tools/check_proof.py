@@ -25,6 +25,22 @@ RULES = {
 }
 
 
+def inverse_of(rows):
+    """The inverse [n, n] of intervals [n, n], by elimination: which row comes next is free."""
+    n = len(rows)
+    both = np.concatenate([rows, exactly(np.eye(n))], 1)
+    for i in range(n):
+        sizes = [abs(float(mpf(row[i].a)) + float(mpf(row[i].b))) for row in both[i:]]
+        k = i + int(np.argmax(sizes))
+        both[[i, k]] = both[[k, i]]
+        if 0 in both[i, i]:
+            raise ZeroDivisionError("the axes may lie in a plane")
+        both[i] = both[i] / both[i, i]
+        for j in {*range(n)} - {i}:
+            both[j] = both[j] - both[i] * both[j, i]
+    return both[:, n:]
+
+
 class Model:
     """One model on intervals, for one task of n digits."""
 
@@ -82,7 +98,7 @@ class Model:
         """The right logit minus each other one, times the last norm's size, on the whole box."""
         w, U, to = self.w, self.w["unembed.weight"], axes @ self.centre  # to coordinates, and back:
         full = np.concatenate([axes, exactly(np.ones((self.d - len(axes), self.d)))])
-        back = np.array((iv.matrix(full.tolist()) ** -1).tolist(), dtype=object)[:, : len(axes)]
+        back = inverse_of(full)[:, : len(axes)]
         form, eye = back.T @ back, exactly(np.eye(len(axes)))
         x = to @ (self.stream(self.n + output, own) + w["attn.o.bias"]) + box
         inverse = 1 / self.size(x @ form @ x)
