@@ -348,8 +348,8 @@ def recorded(kind):
     return torch.tensor(load_zoo(kind).info["by_position"]).mean(1)
 
 
-pair_scores = {"with MLP": recorded("sum_pairs")}
-pair_scores["attention only"] = recorded("sum_pairs_no_mlp")
+pair_kinds = {"with MLP": "sum_pairs", "attention only": "sum_pairs_no_mlp"}
+pair_scores = {name: recorded(kind) for name, kind in pair_kinds.items()}
 title = "Sum of two tokens mod 4, one dot for each of 32 seeds"
 axes = dict(y_title="accuracy, all inputs", reference={"a guess": 0.25})
 figure = P.strips(pair_scores, title=title, **axes)
@@ -360,11 +360,11 @@ with_mlp, alone = pair_scores.values()
 solved = (with_mlp == 1).sum()
 print("exact with an MLP:", k_of_n(solved, 32))
 print("exact with attention only:", k_of_n((alone == 1).sum(), 32))
-more = [load_survey(kind).right("right").all(1) for kind in ("sum_pairs", "sum_pairs_no_mlp")]
-for name, exact_ones in zip(pair_scores, more):
-    print(f"and of 256 more seeds, {name}:", k_of_n(exact_ones.sum(), len(exact_ones)))
-claim("pairs-of-256-with-mlp", more[0].sum())
-claim("pairs-of-256-without-mlp", more[1].sum())
+more = {n: load_survey(kind).right("right").all(1) for n, kind in pair_kinds.items()}
+for name, are_exact in more.items():
+    print(f"and of more seeds, {name}:", k_of_n(are_exact.sum(), len(are_exact)))
+claim("pairs-of-256-with-mlp", more["with MLP"].sum())
+claim("pairs-of-256-without-mlp", more["attention only"].sum())
 claim("pairs-with-mlp", solved)
 claim("pairs-need-the-mlp", alone.max())
 

@@ -40,6 +40,7 @@ added = colab.install_missing()
 # %%
 import sys
 import tomllib
+from collections import Counter
 from itertools import permutations
 
 import numpy
@@ -637,7 +638,7 @@ claim("survey-lens-source", (lens_source < 0.5).sum())
 _, history = train("article", range(32), max_steps=130)
 y1_to_y7 = history["accuracy"][..., 1:].mean(-1)  # [step, model]
 smooth = y1_to_y7.unfold(0, 15, 1).mean(-1)  # over 15 steps, as in 03
-first_steps = (smooth > 0.35).int().argmax(0) + 7
+first_steps = (smooth > 0.35).int().argmax(0) + 7  # the middle of the 15
 inputs = T.all_inputs()
 often = (inputs[:, None] == inputs.flip(1)[..., None]).sum(-1)[:, 1:]  # [input, 7]
 found_by = []
@@ -975,16 +976,13 @@ P.table(rows, header, "How long it is, written down")
 # Here it sorts your seeds, and the first one that is not in the survey: it is trained now.
 
 # %%
-def kind_of(row):
-    """The words for one row of the survey."""
-    full = {name: row[name] == T.N_SEQUENCES for name in row if row[name].shape == (8,)}
-    y0 = "looks" if full["ideal"][0] else "looks away"
-    y0 = "in place" if full["attn_mean"][0] else y0
-    clean = "clean" if full["ideal"][1:].all() else "by value"
-    needs = "plane" if full["plane_no_own"][1:].all() else "more than a plane"
-    needs = "line" if full["line_no_own"][1:].all() else needs
-    n = int(full["mlp_best"][1:].sum())
-    return y0, clean, needs, "bias" if n == 7 else "bent" if n == 0 else "mixed"
+def kinds_in(survey):
+    """The kind of each model of a survey, in four words."""
+    passes = survey.right("ideal")[:, 1:].all(1)
+    tests = [S.y0_of(survey), {"clean": passes, "by value": ~passes}]
+    tests += [S.needs_of(survey), S.sorts_of(survey)]
+    masks = [item for test in tests for item in test.items()]
+    return [tuple(name for name, m in masks if m[i]) for i in range(len(survey))]
 
 
 # %%
@@ -993,22 +991,19 @@ fresh, _ = train("article", [new_seed])
 again[new_seed] = C.measure(fresh)
 
 # %%
-rows = [
-    [f"seed {s}", *kind_of(row)] if (row["right"] == T.N_SEQUENCES).all()
-    else [f"seed {s}", "not exact", "", "", ""]
-    for s, row in again.items()
-]
+columns = ("right", "ideal", "attn_mean", "line_no_own", "plane_no_own", "mlp_best")
+yours = {name: [row[name].tolist() for row in again.values()] for name in columns}
+yours = S.Survey("article", {"seed": list(again)} | yours)
+rows = []
+for seed, ok, words in zip(again, yours.right("right").all(1), kinds_in(yours)):
+    rows.append([f"seed {seed}", *(words if ok else ("not exact", "", "", ""))])
 header = ["model", "y0", "y1 to y7", "attention needs", "the MLP is"]
 P.table(rows, header, "The kinds of your seeds")
 
 # %%
-all_kinds = {}
-for seed in tqdm(exact.seeds, file=sys.stdout, ncols=88, disable=True):
-    words = kind_of(exact.row(seed))
-    all_kinds[words] = all_kinds.get(words, 0) + 1
-common = sorted(all_kinds.items(), key=lambda item: -item[1])[:8]
+all_kinds = Counter(kinds_in(exact))
 print(f"{len(all_kinds)} of 54 kinds occur; the eight most common:")
-rows = [[*words, k_of_n(k, len(exact))] for words, k in common]
+rows = [[*words, k_of_n(k, len(exact))] for words, k in all_kinds.most_common(8)]
 header = [*header[1:], "exact models"]
 P.table(rows, header, "The eight most common kinds")
 
