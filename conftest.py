@@ -79,11 +79,10 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """A cell that reached out has failed, whatever it did with the error."""
+    REACHED.unlink(missing_ok=True)
     result = yield
     if isinstance(item, IPyNbCell) and REACHED.exists():
-        reached = REACHED.read_text(encoding="utf-8")
-        REACHED.unlink()
-        raise AssertionError(f"the cell reached out: {reached}")
+        raise AssertionError(f"the cell reached out: {REACHED.read_text(encoding='utf-8')}")
     return result
 
 

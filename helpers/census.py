@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from helpers import interventions as I
 from helpers import task as T
-from helpers.evaluation import by_position
+from helpers.evaluation import answers, by_position
 from helpers.model import (
     as_zoo,
     attention_writes,
@@ -112,14 +112,7 @@ class Opened:
         attn = self.attn if attn is None else attn
         stream = self.stream if stream is None else stream
         mlp = self.mlp_of(attn, stream) if mlp is None else mlp
-        best, *others = self.logits(attn + stream + mlp).unbind(1)
-        answer = torch.zeros_like(best, dtype=torch.uint8)
-        for token, other in enumerate(
-            others, 1
-        ):  # argmax, the first of equals; quicker than torch's
-            answer.masked_fill_(other > best, token)
-            best = torch.maximum(best, other)
-        return answer
+        return answers(self.logits(attn + stream + mlp), dim=1)
 
     def right(self, *args, **parts) -> torch.Tensor:
         """How many of all inputs are right at each output, with parts replaced as in `says`."""
@@ -376,8 +369,8 @@ def pairs_said(model) -> torch.Tensor:
     """Which pair each output knows `[8]`: the number in `PAIRS` where it gives most often the same
     answer for both tokens of a pair, and another for the others; else -1."""
     says, found = Opened(model).says().long(), []
-    for answers, source in zip(says, SOURCE):
-        of_token = [answers[source == t].bincount(minlength=T.VOCAB).argmax() for t in range(4)]
+    for said, source in zip(says, SOURCE):
+        of_token = [said[source == t].bincount(minlength=T.VOCAB).argmax() for t in range(4)]
         found.append(_pairs([a.item() for a in of_token]))
     return torch.tensor(found)
 

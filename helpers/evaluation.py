@@ -29,13 +29,18 @@ FAR_APART = 600.0  # scores further apart than this would overflow the sums
 def hits(logits: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     """Which tokens are right: bool `[..., n, length]` for logits `[..., n, length, vocab]`."""
     n = logits.shape[-2]
-    # argmax, the first of equals; over a short axis this is several times as fast as torch's.
-    best, *others = logits.unbind(-1)
+    return answers(logits) == sequences[..., n + 1 : 2 * n + 1]
+
+
+def answers(logits: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """The token of the highest logit along `dim`, the first of equals: uint8. Over an axis as short
+    as this it is several times as fast as torch's argmax."""
+    best, *others = logits.unbind(dim)
     answer = torch.zeros_like(best, dtype=torch.uint8)
     for token, other in enumerate(others, 1):
         answer.masked_fill_(other > best, token)
         best = torch.maximum(best, other)
-    return answer == sequences[..., n + 1 : 2 * n + 1]
+    return answer
 
 
 def right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:

@@ -35,6 +35,11 @@ CONFIG = dict(
     act_fn="relu",
     normalization_type="LN",
 )
+# What `forward` computes; of other settings the library would make another function.
+COMPUTED = dict(
+    n_layers=[1], n_heads=[1], act_fn=["relu"], normalization_type=["LN", None],
+    d_vocab=[T.VOCAB], attn_only=[False, True],
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,12 @@ class Kind:
             given = T.shown(self.config)
             raise ValueError(f"got the config {given}; allowed is a dict of {', '.join(names)}")
         full = {**CONFIG, "n_ctx": 2 * self.length + 1, **self.config}
+        for name, allowed in COMPUTED.items():
+            if name in full and full[name] not in allowed:
+                said = " and ".join(repr(value) for value in allowed)
+                raise ValueError(f"got {name} = {T.shown(full[name])}; allowed is {said}")
+        for name in ("d_model", "d_head", "d_mlp"):
+            T.whole(full[name], name, 1)
         object.__setattr__(self, "config", full)
 
 
@@ -176,7 +187,8 @@ class Zoo:
     """Models of one kind: `weights` stacked `[models, ...]`, their `seeds`, and `edits` if any.
 
     `zoo[i]` is the i-th as a TransformerBridge, `zoo.where(mask)` a smaller zoo. `zoo(tokens)` are
-    the logits. `info` is what was recorded when they were trained: lists with an entry a model.
+    the logits. `info` is what was recorded when they were trained: lists with an entry a model,
+    and in a zoo as it was loaded what all of them share.
     """
 
     def __init__(self, kind, weights: dict, seeds, info: dict | None = None, edits=None):
@@ -246,7 +258,8 @@ class Zoo:
         ValueError for another mask, such as the numbers of the models.
         """
         keep = [i for i, wanted in enumerate(T.check_mask(mask, len(self))) if wanted]
-        info = {k: [v[i] for i in keep] for k, v in self.info.items() if len(v) == len(self)}
+        lists = {k: v for k, v in self.info.items() if isinstance(v, list) and len(v) == len(self)}
+        info = {k: [v[i] for i in keep] for k, v in lists.items()}
         weights = {k: v[keep] for k, v in self.weights.items()}
         return Zoo(self.kind, weights, [self.seeds[i] for i in keep], info)
 

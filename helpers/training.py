@@ -96,12 +96,12 @@ def train(
     A seed draws a model's start and the order of its batches; `orders` are the seeds that draw the
     latter where they are others.
 
-    history: `loss` `[steps, models]` (nats per output token) and `accuracy` `[steps, models, 8]`
-    on the batch of that step, NaN after a model has stopped; `steps` `[models]`; `stopped`: whether
-    the criterion was met. `on_step(step, loss, accuracy)` is called after each step with the rows
-    of the models still training; a true answer ends the run. `max_steps` is at most the recipe's,
-    and 0 means none. The hold-out is never looked at. ValueError for no seeds or one below 0, and
-    for what are no whole numbers.
+    history: `loss` `[steps, models]` (nats per output token) and `accuracy`
+    `[steps, models, length]` on the batch of that step, NaN after a model has stopped; `steps`
+    `[models]`; `stopped`: whether the criterion was met. `on_step(step, loss, accuracy)` is called
+    after each step with the rows of the models still training; a true answer ends the run.
+    `max_steps` is at most the recipe's, and 0 means none. The hold-out is never looked at.
+    ValueError for no seeds or one below 0, and for what are no whole numbers.
     """
     seeds, recipe = T.whole_numbers(seeds, "seeds"), recipe or recipe_of(kind)
     if not seeds or min(seeds) < 0:
@@ -166,7 +166,7 @@ class _Run:
         )
 
     def step(self, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step on `batch` `[alive, batch, tokens]`: (loss `[alive]`, accuracy `[alive, 8]`)."""
+        """One step on `batch` `[alive, batch, tokens]`: loss `[alive]`, hits `[alive, length]`."""
         out = forward(self.weights, batch)  # [alive, batch, length, vocab]
         wanted = batch[..., -out.shape[-2] :]
         loss = F.cross_entropy(out.flatten(0, 2), wanted.flatten(), reduction="none")

@@ -75,7 +75,7 @@ assert T.targets(x).tolist() == y
 #
 # A **token** is one entry of a sequence: a piece of a word for a language model, a digit for ours.
 # Our **vocabulary**, the list of all tokens, has five: 0, 1, 2, 3, and **BOS** (*beginning of sequence*), number 4.
-# A sequence is BOS, eight inputs and eight outputs:
+# A sequence is BOS, eight digits of input and eight of output:
 
 # %%
 sequence = [T.BOS] + x + y
@@ -84,7 +84,7 @@ print(sequence)
 # %% [markdown]
 # An **autoregressive** model sees at each position the tokens so far, its **context**, and gives each possible next token a probability.
 # To write, it picks one, adds it to the context, and goes on.
-# Large language models do the same with thousands of positions and tens of thousands of tokens; we have 17 and 5.
+# Large language models do the same with far more positions and tokens; we have 17 and 5.
 # Our input asks for eight predictions:
 
 # %%

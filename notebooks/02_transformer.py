@@ -111,7 +111,7 @@ def assert_equal(mine, library):
     assert (mine - library).abs().max() < 1e-10
 
 
-resid_pre = model.W_E[tokens] + model.W_pos[:16]
+resid_pre = model.W_E[tokens] + model.W_pos[:16]  # the 17th is never used
 assert_equal(resid_pre, cache["resid_pre", 0])
 print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
 
@@ -137,7 +137,7 @@ assert_equal(normed, cache["blocks.0.ln1.hook_out"])
 #
 # Each position makes three vectors.
 # Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over.
-# The matrices $W_Q$, $W_K$ and $W_V$ make them; with $W_O$, which writes the result back, they are an attention **head**.
+# The matrices $W_Q$, $W_K$ and $W_V$, and a bias each, make them; with $W_O$, which writes the result back, they are an attention **head**.
 # Larger models split their width among many heads; ours has one, of width `d_head` = 4.
 
 # %%
@@ -161,7 +161,7 @@ my_prediction = ...  # your answer: a number from 0 to 8 (or leave it)
 scores = q @ k.mT / CONFIG["d_head"] ** 0.5
 future = torch.ones(16, 16, dtype=torch.bool).triu(1)
 pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
-assert_equal(pattern, cache["pattern", 0][:, 0])
+assert_equal(pattern, cache["pattern", 0][:, 0])  # layer 0, head 0
 
 # %%
 names = T.INPUT_NAMES + T.OUTPUT_NAMES  # what the 16 positions predict
@@ -191,7 +191,7 @@ resid_mid = resid_pre + attn_out
 # ## What does the MLP compute?
 #
 # The MLP, also called **feed-forward network**, has sixteen **neurons**.
-# Each takes a weighted sum of what it reads, passes it on only when it is positive (**ReLU**), and adds its own direction to the stream.
+# Each adds a bias to a weighted sum of what it reads, passes it on only when it is positive (**ReLU**), and adds its own direction to the stream.
 # No position sees another one here.
 
 # %%
@@ -307,7 +307,7 @@ E.explore_forward(model)
 # ### Exercise: a model without its MLP
 #
 # *★☆☆ easy, 5 minutes.*
-# Take the whole MLP away, with everything that belongs to it.
+# Take the whole MLP away, with its biases and its layer norm.
 # How many parameters are left?
 
 # %%
@@ -364,7 +364,7 @@ X.check("02-pattern", my_pattern)
 # - You have let the model write its answer.
 # - You have seen all 61 points that attention can tell apart.
 #
-# **Answer:** Vectors of four numbers run along a stream; attention adds what it fetches from other positions, the MLP adds what its neurons make of that, and the unembedding reads the answer off.
+# **Answer:** Vectors of four numbers run along a stream; attention adds what it fetches from the positions so far, the MLP adds what its neurons make of the sum, and the unembedding reads the answer off.
 #
 # **Open:** Where do the 360 numbers come from?
 # [03_training](03_training.ipynb) finds them.

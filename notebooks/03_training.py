@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 3 · Training
 #
-# Three hundred and sixty random numbers know nothing.
+# Three hundred and sixty untrained numbers know nothing.
 # A few hundred small corrections teach them.
 #
-# **Question:** Can 360 random numbers learn the rule from examples, and in what order?
+# **Question:** Can 360 numbers learn the rule from examples, and in what order?
 #
 # **You will**
 # - run the training loop and watch it;
@@ -89,8 +89,8 @@ claim("fresh-loss", abs(fresh - math.log(5)))
 #
 # ## How does one step go?
 #
-# The model sees a few sequences, a **batch**, and makes a **step**: every weight moves a little in the direction that lowers their loss.
-# An **epoch** is a pass through the whole train set.
+# The model sees a few sequences, a **batch**, and makes a **step**: the weights move a little, so as to lower their loss.
+# An **epoch** is a pass through the train set, in whole batches.
 
 # %%
 print(RECIPE)
@@ -99,13 +99,13 @@ print("steps at most:", RECIPE.max_steps)
 # %% [markdown]
 # - **AdamW** is the usual optimiser; its rate `lr` falls along a cosine.
 # - A gradient longer than `clip` is shortened, so that no batch throws the model away.
-# - Training stops after `patience` batches without a wrong token, and at the latest after seven epochs (the article trains for 30). The hold-out plays no part.
+# - Training stops after `patience` batches in a row without a wrong token, and at the latest after seven epochs (the article trains for 30). The hold-out plays no part.
 #
 # <details><summary>Why float64, numpy's random numbers, rounded gradients and the CPU?</summary>
 #
 # So that your run is ours: two processors differ in the last digit of a sum, and training makes the difference grow.
 # With gradients rounded to a grid of 2⁻²⁰ they nearly always take the same step.
-# For operations so tiny a GPU is slower.
+# For one model so tiny a GPU is slower.
 # </details>
 
 # %%
@@ -215,7 +215,7 @@ if SEED == 0:
 
 # %% [markdown]
 # A token that stands there once is found less often than by chance, one that stands there four times nearly every second time.
-# So the model first learns *which* tokens there are, and later where ([beyond/seeds](beyond/seeds.ipynb): so do all 32 seeds).
+# So the model first learns *which* tokens are frequent, and later where ([beyond/seeds](beyond/seeds.ipynb): so do all 32 seeds).
 #
 # For the later pauses we split the steps by the right *answer*:
 
@@ -238,7 +238,6 @@ if SEED == 0:
     claim("answers-mirror-in-pairs", max(together[0, 2], together[1, 3]))
 
 # %% [markdown]
-# Seed 0 learns one pair of answers after the other.
 # From step 120 to 170 the curves of 0 and 2 tend to be mirror images, and so do those of 1 and 3.
 # This fits a model that knows the pair and guesses within it.
 # Then the model tells 0 from 2, and later 1 from 3.
@@ -252,17 +251,17 @@ written = I.record(model, "attn_out", sequences)[0]  # [sequence, output, d_mode
 varying = written - written.mean(0)
 line = torch.linalg.svd(varying.flatten(0, 1), full_matrices=False).Vh[0]
 places, targets, halves = varying @ line, sequences[:, 9:], []
+places *= -places[targets[:, 0] == 2, 0].mean().sign()  # a line has no sign: 2 on the left
 for i, name in enumerate(T.OUTPUT_NAMES):
     mean = [places[targets[:, i] == t, i].mean() for t in range(4)]
-    from_2_on = bool(mean[2] > mean[3])  # a line has no sign: begin on the side of 2
-    on_the_line = sorted(range(4), key=mean.__getitem__, reverse=from_2_on)
+    on_the_line = sorted(range(4), key=mean.__getitem__)
     print(name, "answers along the line:", *on_the_line)
     halves.append(set(on_the_line[:2]))
 if SEED == 0:
     claim("pairs-are-halves", halves.count({0, 2}))
 
 # %% [markdown]
-# Each pair is one half of the line.
+# Each pair is one half of this order.
 # Perhaps training finds the half first, and where in it later; [beyond/seeds](beyond/seeds.ipynb) asks many seeds.
 #
 # ## Which step first answers our input?
@@ -281,7 +280,7 @@ print("and always right from", wrong_steps[-1] + 1, "steps to the end")
 #
 # ## Is it right on everything?
 #
-# Now the hold-out, for the first time, and then every sequence.
+# Now the hold-out, and then every sequence.
 
 # %%
 on_holdout, everywhere = n_right(model, holdout).item(), n_right(model).item()
@@ -346,7 +345,7 @@ show(P.heatmap(by_position(failed), **axes, title=title), "failed-seeds")
 
 # %% [markdown]
 # If we trained many more seeds, the share of exact ones would probably lie in the interval; [beyond/seeds](beyond/seeds.ipynb) does.
-# Seeds 7 and 19 only guess at one or two outputs; in seeds 9 and 25 several outputs are right only some of the time.
+# Seeds 7 and 19 guess at one or two outputs; in seed 9 several are mostly right, in seed 25 four half of the time.
 #
 # ## Does success last?
 #
@@ -407,7 +406,7 @@ E.explore_training(losses, by_output)
 # ### Exercise: half of the answer
 #
 # *★☆☆ easy, 5 minutes.*
-# A model always knows the right pair, 0 and 2 or 1 and 3, and guesses within it.
+# A model always knows the right pair, 0 and 2 or 1 and 3, and gives both one half.
 # **Predict:** what is its loss, in nats per token (three digits)?
 
 # %%
@@ -459,7 +458,7 @@ X.check("03-loss", my_loss)
 # - You have counted right answers on all 65,536 inputs.
 # - You have trained on, and seen how many of 32 seeds fail.
 #
-# **Answer:** yes, in most seeds; seed 0 learnt first which tokens there are, then the answers two by two.
+# **Answer:** yes, in most seeds; seed 0 learnt first which tokens are frequent, then the answers two by two.
 #
 # **Open:** *how* does the model do it?
 # [04_attention](04_attention.ipynb) asks first where it looks.

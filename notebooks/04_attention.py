@@ -151,8 +151,8 @@ ideal = accuracy(forced)
 compare(my_clean_outputs, (ideal == 1).sum())
 
 # %% [markdown]
-# **Second: must the pattern change with the input?**
-# We freeze it at its mean.
+# **Second: is the mean pattern enough?**
+# We freeze the pattern at it.
 
 # %%
 def look_as_on_average(value, hook):
@@ -201,7 +201,7 @@ claim("silent-attention-breaks-y0", silent[0])
 # We call an output **clean** if the ideal reversal leaves it right on every input, and a model clean if all its outputs are.
 # (The clean *story* also says that the MLP adds 1.)
 # In this model y1 to y7 are clean, and y0 is not.
-# The mean pattern does worse at y0 and y6: it is an average that the model never uses.
+# The mean pattern does worse at y0 and y6: it averages patterns that differ.
 # And y0 *could* use the token at its own position, but it relies on attention like the others.
 #
 # ## How does y0 speak without looking?
@@ -232,7 +232,7 @@ claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 
 # %% [markdown]
 # The row looks at its source or away from it, *depending on the value of the source*.
-# If the head looks away for some values only, looking away tells which value it is: **coding by looking away**.
+# If the head looks away more for some values than for others, how much it looks can tell them apart: **coding by looking away**.
 # If so, forcing y0 to look must spoil the message.
 # For which values does it?
 
@@ -353,7 +353,7 @@ claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
 # %% [markdown]
 # The ideal reversal is enough for y1 to y7 in most exact models, and for y0 in about half.
 # Where freezing costs something, the model attends *depending on the input*, as ours does at y0.
-# Does the row of y0 at least show in which models y0 relies on attention?
+# Does y0 rely on attention where it looks (mean weight on $x_7$ above one half)?
 
 # %%
 looks = usual_patterns[:, 0, 8] > 0.5  # more than half of the weight on x7
@@ -450,7 +450,7 @@ X.check("04-value-weighted", my_value_weighted)
 # - You have seen x7 = 3 coded by looking away, and found out why.
 # - You have asked the same of the exact ones among 32 seeds.
 #
-# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, which only an experiment shows.
+# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, as an experiment confirmed.
 #
 # **Open:** attention brings the source, and what adds 1?
 # Next: [05_mlp](05_mlp.ipynb).

@@ -188,7 +188,7 @@ claim("one-direction-is-enough", kept.min())
 
 # %% [markdown]
 # Every answer stays right, on every input.
-# So attention writes a **place** on a line, and the rest of the model needs nothing else that varies.
+# So attention writes a **place** on a line, and nothing else that it writes need vary.
 # `find_line` finds the same line, turned so that source 2 lies right of source 1.
 # Where does each source lie?
 
@@ -234,7 +234,7 @@ compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 # The map from places to stretches *is* the addition.
 # The MLP need not tell the places apart: against them it moves the borders, and source 3 comes to lie on the stretch of 0.
 #
-# The picture ignores which token stands at the output itself, and how the push varies.
+# The picture ignores which token stands at the output itself (its **own token**), and how the push varies.
 # Still, it may predict every answer.
 
 # %%
@@ -293,7 +293,7 @@ claim("constant-mlp-y0", kept["whole mean"][0])
 # %% [markdown]
 # With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
 # At $y_1$ the push is mostly off the line. That part alone is enough for six outputs; $y_2$ and $y_7$ need both.
-# Which of the 16 neurons make this push?
+# Which of the 16 neurons add to its bias $b_{out}$?
 
 # %%
 fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [8, 16]
@@ -351,7 +351,7 @@ claim("zoo-two-directions", enough[1])
 claim("zoo-line-and-constant", enough[2])
 
 # %% [markdown]
-# And of 1,024 more seeds, where also the *best* constant was searched for each output:
+# And of 1,024 more seeds, also with the own token averaged out and the *best* constant found:
 
 # %%
 thousand = exact_models()
@@ -368,8 +368,8 @@ P.table(rows, header, "What is enough at all outputs")
 
 # %% [markdown]
 # A line is enough in fewer than half of the exact models, a plane in most.
-# The line with the *mean* push is enough in hardly any but ours; with the best constant that was found, in about one of five.
-# (In ours the errors of $y_0$ then vanish: they came from what attention writes off the line.)
+# The line with the *mean* push is enough in hardly any but ours; with the best constant, and the own token out, in about one of five.
+# (In ours the line removes the errors of $y_0$: what attention writes off it made them.)
 #
 # What do the others do?
 # At y1 to y7 their attention needs a line, a plane, or more.

@@ -8,7 +8,7 @@
 #
 # **You will**
 # - take parts away, in place and with hooks, and predict from the picture of `05_mlp` what breaks;
-# - run a description of the model in place of the model;
+# - run a description of two parts in their place;
 # - ask other seeds, and models that were trained without the part;
 # - prove the model right on every input.
 #
@@ -145,11 +145,11 @@ claim("never-the-source", (says == sources).sum())
 # %% [markdown]
 # The picture predicts nearly every token, and seven of our eight.
 # (At $y_1$, close to a border, the model says BOS: there the picture fails.)
-# The clean story (attention reverses, the MLP adds 1) predicts that the model without its MLP says the source token: it never does.
+# The clean story (attention reverses, the MLP adds 1) suggests that the model without its MLP, whose stream the lens of 05 read, says the source: it never does.
 # **The order of the places already fits the answers; without the MLP some borders lie wrong.**
 #
 # And in between?
-# When $W_{out}$ is zero, the MLP still writes its bias, so the bias is the push that is left: enough for y3 to y6.
+# When $W_{out}$ is zero, the MLP still writes its bias $b_{out}$, and that push is left: enough for y3 to y6.
 # When attention writes its mean, each place becomes 0.
 
 # %%
@@ -196,7 +196,7 @@ claim("picture-misses-half", misses[3])
 # - **Zero ablation** replaces what a part writes by zero.
 #   The rest of the model meets something it was not trained for.
 # - **Mean ablation** replaces it by its mean, output by output.
-#   Nothing is said about the input.
+#   It is silent about the input.
 # - **Resample ablation** ([Heimersheim & Nanda 2024](https://arxiv.org/abs/2404.15255)) replaces it by what the part writes for *another*, random input.
 #   Something is said, about the wrong input.
 #
@@ -237,12 +237,12 @@ claim("zeroed-attention-y0-always-wrong", zero["attention"][0])
 
 # %% [markdown]
 # Zero asks: can the rest do without its output? (No: the rest relies on the push.)
-# The mean asks: does the rest use what it says about the input? (Hardly.)
+# The mean asks: does the rest need what it says about the input? (Hardly.)
 # Resampling asks: does it matter that the push belongs to this input? (A little: another push moves a border over some places.)
 # Attention carries the source: without it y1 to y7 are no better than a guess.
-# At zero $y_0$ is always wrong, although it still has its source: it relies on what attention always writes.
+# At zero $y_0$ is always wrong, although it still has its source: zero is worse than the mean.
 #
-# ## Does our description run in place of the model?
+# ## Does our description run in place of the parts?
 
 # %%
 drawing("circuit")
@@ -271,7 +271,7 @@ claim("circuit-is-enough", n_right(circuit).item())
 # ## Do other models work like this?
 #
 # Of 32 seeds trained alike, 28 are **exact**, right on every input.
-# How many need their MLP, and how many rely on attention at $y_0$?
+# How many stay exact without $W_{out}$, and how many keep $y_0$ without $W_O$?
 
 # %% tags=["nbval-ignore-output"]
 zoo = load_zoo("article")
@@ -319,7 +319,7 @@ P.table(rows, ["models", "how many of a thousand more"], title)
 # Seed 0 is an exception: in few exact models can the mean stand in for the MLP.
 # In more of them another constant can ([beyond/seeds](beyond/seeds.ipynb) searches it).
 # And a few stay exact with $W_{out}$ zero: they had an MLP in training, and afterwards need at most its bias.
-# Without $W_O$ an output knows only the token at its own position, which is the source at $y_0$ alone: $y_1$ to $y_7$ must guess.
+# Without $W_O$ an output knows only its own token, which is the source at $y_0$ alone: $y_1$ to $y_7$ must guess.
 # The article's two figures over the 28, [on three sets of inputs: beyond/more](beyond/more.ipynb).
 #
 # ## Does the task need an MLP?
@@ -348,7 +348,7 @@ claim("linear-mlp-free-learns-it", n_exact[3])
 # %% [markdown]
 # The task needs no MLP.
 # Without MLP and layer norm, where is the +1?
-# All that then follows the pattern is a product of matrices, the OV circuit $W_E W_V W_O W_U$.
+# In nearly all in a product of matrices, the OV circuit $W_E W_V W_O W_U$ (centred, as in 05).
 
 # %%
 plain = load_zoo("no_mlp_no_layernorm")
@@ -397,7 +397,7 @@ rows = [
     ["each output looks at its source", "not always, and looking is no proof (04)"],
     ["attention reverses, the MLP adds 1", "not in seed 0: places and borders (05)"],
     ["without W_out 17.67 %", f"{left.min():.0%} to {left.max():.0%} ({len(left)} seeds)"],
-    ["losing attention (29.19 %) is more severe", k_of_n(severe.sum(), len(severe))],
+    ["losing attention (29.19 %) is called more severe", k_of_n(severe.sum(), len(severe))],
     ["+1 mod 4 needs the MLP", f"no: exact without it {k_of_n(n_exact[1], 32)}"],
     ["a part whose loss hurts is needed", "not the MLP: by the model, not by the task"],
     ["right on a hold-out", f"right on every input, proved in {proof.cases} cases"],
@@ -443,7 +443,7 @@ X.check("06-other-sequence", my_share)
 # ```
 #
 # The place is the other input's, and the answer follows it.
-# To put in the value of another run is called **activation patching**.
+# Resampling from a chosen run is called **activation patching**.
 # </details>
 
 # %% [markdown]
@@ -493,11 +493,11 @@ show(figure, "our-path")
 # ## What you have
 #
 # - You have taken parts away, in place and with hooks, and predicted what breaks.
-# - You have run a description of the model in place of the model.
+# - You have run a description of two parts in their place.
 # - You have asked other seeds, and models that were trained without the part.
 # - You have a proof that the model is right on every input.
 #
-# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push was found to be.
+# **Answer:** this model needs both parts, because together they put each source token on the stretch of its successor; the task needs no MLP; in fewer than half of the exact models a line is enough, and in about one of five a line with a constant push, the own token out, was found to be.
 # **Open:** how the others work ([beyond/seeds](beyond/seeds.ipynb)), and [which task needs an MLP: beyond/more](beyond/more.ipynb).
 #
 # To read on: Neel Nanda's [pages](https://www.neelnanda.io/mechanistic-interpretability), which the article recommends; BlueDot's [AI Safety course](https://bluedot.org), for which it was written; [Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html) on circuits; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217), a toy model taken apart whole.

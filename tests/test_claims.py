@@ -60,8 +60,8 @@ def test_readme_says_what_the_claims_say():
         f"a transformer of {found['parameters']} parameters",
         f"There are {found['all-sequences']:,} inputs",
         f"Of {every:,} seeds {found['zoo-exact-03'] + n_more} become exact",
-        f"Of {n_more} other exact models, a line is enough in {line}, and a line with a constant "
-        f"in place of the MLP in {found['survey-story']};",
+        f"Of {n_more} other exact models, a line is enough in {line}, and in "
+        f"{found['survey-story']} a line with constants in place of the MLP and the own token;",
         f"counted over {n_zoo} seeds",
     ):
         assert sentence in readme

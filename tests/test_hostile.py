@@ -1031,7 +1031,7 @@ def world() -> dict:
     for zoo in (small(), small(2), M.as_zoo(article()), line().zoo):
         for name, value in sorted(zoo.weights.items()):
             total.update(name.encode() + value.numpy().tobytes())
-    files = {str(p): p.stat()[6:9] for p in sorted(M.WEIGHTS.iterdir())}
+    files = {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(M.WEIGHTS.iterdir())}
     return dict(
         weights=total.hexdigest(),
         files=files,

@@ -166,6 +166,9 @@ RUNS = {
     "push": ({"push", "pull_request", "workflow_dispatch"}, ["bash .ci/run", FAST]),
     "weekly": ({"schedule", "workflow_dispatch"}, ["pytest notebooks "
                                                    "${{ matrix.versions.options }}",
+                                                   "command -v jupyterlab-a11y-check",
+                                                   "pytest -n0 tests/test_accessibility.py "
+                                                   "-k checker",
                                                    "pip-audit --skip-editable",
                                                    "python tools/licences.py"]),
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """helpers.proof agrees with counting, bounds what happens, and is checked by code of its own."""
 
+import ast
 import copy
 import json
 import os
@@ -157,7 +158,8 @@ def test_what_attention_adds_lies_in_the_box_of_each_node():
             _, cache = model.run_with_cache(tokens)
             added = cache["attn_out", 0][:, 8 + node.output] - model.blocks[0].attn.b_O
             along = (added - added.mean(1, keepdim=True)).detach().numpy() @ axes.T
-            assert (along >= node.box[:, 0]).all() and (along <= node.box[:, 1]).all()
+            inside = (along >= node.box[:, 0]).all() and (along <= node.box[:, 1]).all()
+            assert inside, f"PROOF_SEED={SEED}"
 
 
 # ---------------------------------------------------------------- what is refused
@@ -174,8 +176,6 @@ def test_bad_input_is_a_value_error_that_says_what_is_allowed():
     broken.weights["embed.weight"][0, 1, 2] = float("nan")
     with pytest.raises(ValueError, match="embed.weight holds nan or infinity"):
         R.prove(broken)
-    with pytest.raises(ValueError, match="act_fn = 'gelu'; allowed is 'relu'"):
-        R.prove(fresh(M.Kind(dict(act_fn="gelu")), 0))
     with pytest.raises(ValueError, match="got str; allowed"):
         R.prove("article")
 
@@ -404,8 +404,11 @@ def test_the_checker_refuses_a_proof_of_other_weights(record):
 
 @pytest.mark.slow
 def test_the_checker_shares_nothing_with_the_search_and_runs_as_a_command(record, tmp_path):
-    source = (ROOT / "tools" / "check_proof.py").read_text()
-    assert "helpers." not in source.split('"""')[2] and "flint" not in source
+    tree = ast.parse((ROOT / "tools" / "check_proof.py").read_text(encoding="utf-8"))
+    lines = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    used = {getattr(n, "module", None) or a.name for n in lines for a in n.names}
+    assert {name.partition(".")[0] for name in used}.isdisjoint({"helpers", "flint", "tools"})
+    assert "mpmath" in used and not any("import_module" in ast.dump(n) for n in ast.walk(tree))
     (tmp_path / "proof.json").write_text(json.dumps(record[0]))
     save_file({f"article/{k}": v[None] for k, v in record[1].items()}, tmp_path / "zoo.safetensors")
 

@@ -16,7 +16,7 @@ from helpers import interventions as I
 from helpers import survey as S
 from helpers import task as T
 from helpers.evaluation import by_position, hits, n_right
-from helpers.model import WEIGHTS, load_trained, load_zoo
+from helpers.model import WEIGHTS, attention_writes, load_trained, load_zoo
 from helpers.training import sweep, train
 from tools import survey as tool
 
@@ -99,13 +99,21 @@ def test_four_vectors_are_found_where_there_are_some():
     table = torch.randn(8, 4, 1).double() + g * v
     table[0] = torch.randn(4, 4)
     assert torch.allclose(C.four_vectors(table), table)
-    assert not torch.allclose(C.four_vectors(table + torch.randn(8, 4, 4)), table)
+    noisy = table + torch.randn(8, 4, 4)
+    assert not torch.allclose(C.four_vectors(noisy), noisy)
 
 
-def test_look_or_default_is_exact_where_the_rest_is_one_vector(opened):
-    made = C.look_or_default(opened)
-    # seed 0 looks at its source alone at y2, so that little is left for the default
-    assert (made[2] - C.means(opened.attn, C.SOURCE)[2]).abs().max() < 0.1
+def test_look_or_default_is_exact_where_the_rest_is_one_vector():
+    made = C.Opened(load_trained())
+    bias = made.zoo.weights["blocks.0.attn.o.bias"][0][:, None]
+    value = attention_writes(made.zoo.weights)[0, C.KEYS, :4].mT
+    w = C.means(made.weight[:, None], C.SOURCE)
+    table = bias + w * value + (1 - w) * torch.randn(8, 4, 1)
+    made.attn = C.by_token(table, C.SOURCE)
+    assert torch.allclose(C.look_or_default(made), table)
+    noisy = table + torch.randn(8, 4, 4)
+    made.attn = C.by_token(noisy, C.SOURCE)
+    assert not torch.allclose(C.look_or_default(made), noisy)
 
 
 def test_the_best_constant_is_found_and_is_not_found_where_none_can_be():

@@ -193,10 +193,10 @@ def seconds_to_exact(quick: bool) -> dict:
     )
 
 
-def plain_step_seconds(recipe, grid=R.to_grid, quick=False, model=None, data=None) -> float:
+def plain_step_seconds(recipe, grid=R.to_grid, quick=False) -> float:
     """Median seconds of one plain step (batch drawn, trained on, counted) over blocks of steps."""
-    model = model or M.build("article", seed=0)
-    optimizer, data = adamw(model.parameters(), recipe), train_set() if data is None else data
+    model, data = M.build("article", seed=0), train_set()
+    optimizer = adamw(model.parameters(), recipe)
     blocks, size, seconds = (3, 5, []) if quick else (7, 20, [])
     for block in range(blocks + 1):
         start = time.perf_counter()

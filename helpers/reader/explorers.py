@@ -55,7 +55,7 @@ def _read(tokens) -> list[int]:
 
 
 def _text(tokens) -> str:
-    return "".join(map(str, tokens))
+    return "".join(str(t) if t < T.BOS else " BOS " for t in tokens).strip()
 
 
 def _named(names, tokens) -> list[str]:
@@ -118,7 +118,7 @@ STOPS = {
     "query": ("blocks.0.attn.hook_q", "What each position looks for."),
     "key": ("blocks.0.attn.hook_k", "What each position offers to be found by."),
     "value": ("blocks.0.attn.hook_v", "What each position hands over when it is found."),
-    "pattern": ("blocks.0.attn.hook_pattern", "How much each position looks at each other one."),
+    "pattern": ("blocks.0.attn.hook_pattern", "How much each position looks at each one up to it."),
     "z": ("blocks.0.attn.hook_z", "The values, collected by these weights."),
     "attn_out": ("blocks.0.hook_attn_out", "What attention adds to the stream, through W_O."),
     "resid_mid": ("blocks.0.hook_resid_mid", "The stream after attention."),

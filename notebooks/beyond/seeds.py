@@ -659,7 +659,7 @@ print("once: less than a guess:", of(found_by[:, 0] < 0.25))
 claim("survey-which-before-where", rises.sum())
 
 # %% [markdown]
-# All 32 know *which* tokens there are before they know where.
+# All 32 know *which* tokens are frequent before they know where.
 #
 # The next pause is near one half, because the model knows each answer up to a pair.
 # In seed 0 the pairs were the two halves of the final line.
