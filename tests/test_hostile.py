@@ -913,7 +913,7 @@ the steps inside the forward pass, on weights and tokens that were checked: mode
 model.after_z model.edit_at model.stream_table model.attention_reads model.attention_writes
 model.unembed model.layernorm model.linear model.folded model.read_weights model.Zoo
 model.Zoo.__getitem__ model.Zoo.__len__ task.number evaluation.hits evaluation.every_input
-interventions.keep_directions
+evaluation.answers interventions.keep_directions
 
 a model alone, or what was opened of one (as_zoo is tried): census.Opened census.Opened.mlp_of
 census.Opened.silent_neurons census.Opened.logits census.Opened.says census.Opened.right
