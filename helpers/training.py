@@ -166,7 +166,8 @@ class _Run:
         )
 
     def step(self, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step on `batch` `[alive, batch, tokens]`: loss `[alive]`, hits `[alive, length]`."""
+        """One step on `batch` `[alive, batch, tokens]`: (loss `[alive]`, accuracy
+        `[alive, length]`)."""
         out = forward(self.weights, batch)  # [alive, batch, length, vocab]
         wanted = batch[..., -out.shape[-2] :]
         loss = F.cross_entropy(out.flatten(0, 2), wanted.flatten(), reduction="none")
