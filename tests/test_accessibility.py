@@ -119,7 +119,7 @@ def test_every_number_of_every_saved_figure_can_be_had_as_a_table(name):
                 text = trace.get("text")
                 there += [] if text is None else [[text] if isinstance(text, str) else text]
                 want = [p for p in zip_longest(*there) if any(v is not None for v in p)]
-            assert len(rows) == len(want) and {len(p) for p in want} <= {len(header)}
+            assert len(rows) == len(want) and {len(p) for p in [*want, *rows]} <= {len(header)}
             assert all(same(c, v) for row, p in zip(rows, want) for c, v in zip(row, p))
 
 
