@@ -1,7 +1,4 @@
-"""What the tests of `tests/` and the notebooks share.
-
-Each notebook is executed once in a run, by nbval, in a kernel that is cut off from the network.
-"""
+"""What the tests share, and how nbval runs the notebooks: in kernels without a network."""
 
 import os
 import re
@@ -9,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -19,47 +17,32 @@ from nbval.plugin import IPyNbCell
 
 ROOT = Path(__file__).parent
 FOLDER = ROOT / "notebooks"
-NAMES = ["01_dataset", "02_transformer", "03_training", "04_attention", "05_mlp", "06_ablation"]
-# Names of all notebooks, those of `beyond` included.
+# Notebooks are found by looking: those of the course, and with them those of beyond/.
+NAMES = [path.stem for path in sorted(FOLDER.glob("[0-9]*.py"))]
 ALL_NAMES = [*NAMES, *(f"beyond/{path.stem}" for path in sorted(FOLDER.glob("beyond/*.py")))]
 NO_NETWORK = ROOT / "tests" / "no_network"
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each would fight
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 REACHED = Path(tempfile.gettempdir()) / f"reached-{os.getpid()}"
-# One worker of xdist runs the tests of a file, and takes the next file when it is done: the longest
-# files first, so that none runs alone at the end.
-FIRST = ("test_browser", "test_colab", "06_", "04_", "03_", "05_", "02_", "01_", "beyond")
 
 
-# ---------------------------------------------------------------- how the tests are run
-
-
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """The longest files first; the cells of a notebook count as slow."""
+    """Mark the cells of `beyond/`."""
     for item in items:
-        if isinstance(item, IPyNbCell):
-            item.add_marker("slow")
-    place = {name: i for i, name in enumerate(FIRST)}
-
-    def order(item):
-        found = re.search("|".join(FIRST), item.nodeid.split("::")[0])
-        return place[found[0]] if found else len(FIRST)
-
-    items.sort(key=order)
+        if isinstance(item, IPyNbCell) and item.path.parent.name == "beyond":
+            item.add_marker("beyond")
 
 
 _start = nbval.kernel.start_new_kernel
 
 
-def start_kernel(*args, tries=3, **kwargs):
-    """Start the kernel of a notebook. Of two that start at the same moment, one may find its port
-    taken and die; then it is started again."""
-    try:
-        return _start(*args, **kwargs)
-    except RuntimeError:
-        if tries == 1:
-            raise
-        return start_kernel(*args, tries=tries - 1, **kwargs)
+def start_kernel(*args, **kwargs):
+    """Start a kernel, again if it died: of two at the same moment, one may find its port taken."""
+    for _ in range(2):
+        with suppress(RuntimeError):
+            return _start(*args, **kwargs)
+    return _start(*args, **kwargs)
 
 
 nbval.kernel.start_new_kernel = start_kernel
@@ -82,7 +65,7 @@ def pytest_runtest_call(item):
     REACHED.unlink(missing_ok=True)
     result = yield
     if isinstance(item, IPyNbCell) and REACHED.exists():
-        raise AssertionError(f"the cell reached out: {REACHED.read_text(encoding='utf-8')}")
+        raise AssertionError(f"the cell reached out: {read(REACHED)}")
     return result
 
 
@@ -91,11 +74,9 @@ def missing(what: str):
     (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
-# ---------------------------------------------------------------- what many tests do
-
-# pytest for a notebook that stands elsewhere, and the same as in this project.
+# pytest for a notebook that stands elsewhere, and the same as in this project, whatever its tier.
 PYTEST = ("-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "-p", "conftest")
-NBVAL = (*PYTEST, "-c", str(ROOT / "pyproject.toml"))
+NBVAL = (*PYTEST, "-c", str(ROOT / "pyproject.toml"), "-m", "")
 
 
 def read(path) -> str:
@@ -108,24 +89,26 @@ def saved(name: str):
 
 
 def copy_of_the_series(folder: Path) -> Path:
-    """`folder`, with all in it that the series is made of; returns it.
-
-    The files are new, as in a clone: jupytext opens no notebook that is newer than its source.
-    """
+    """`folder`, with all in it that the series is made of, in files that are new, as in a clone."""
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for part in ("helpers", "notebooks", "tools"):
+    for part in ("helpers", "lessons", "notebooks", "research", "tools"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignore, copy_function=shutil.copy)
     for file in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
         shutil.copy(ROOT / file, folder)
     return folder
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """What each file below `folder` holds, without those that Python compiled."""
+    files = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return {path: path.read_bytes() for path in files}
+
+
 def copy_at(folder: Path, address: str) -> Path:
     """A copy of the series that is published at `address`, as far as it knows."""
     pyproject = copy_of_the_series(folder) / "pyproject.toml"
-    text, line = read(pyproject), f'repository = "{address}"'
-    pyproject.write_text(re.sub(r'^repository = ".*"$', line, text, flags=re.M), encoding="utf-8")
-    assert line in read(pyproject)
+    text = re.sub(r'^repository = ".*"$', f'repository = "{address}"', read(pyproject), flags=re.M)
+    pyproject.write_text(text, encoding="utf-8")
     done = python(folder, "tools/build.py", "--sources")
     assert done.returncode == 0, done.stderr
     return folder
@@ -133,7 +116,5 @@ def copy_at(folder: Path, address: str) -> Path:
 
 def python(folder: Path, *command, **env) -> subprocess.CompletedProcess:
     """Run this Python in `folder`, with `env` added to its environment."""
-    return subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=folder, capture_output=True, text=True, env={**os.environ, **env},
-    )
+    command, env = [sys.executable, *map(str, command)], os.environ | env
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)

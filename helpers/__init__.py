@@ -1,5 +1,1 @@
-"""Shared code of the series *From Zero to (Mechanistic) Interpretability*.
-
-Importing this package imports nothing heavy: `helpers.task` needs torch, and only the functions
-of `helpers.model` that build a TransformerBridge import TransformerLens.
-"""
+"""What all notebooks of the series share. Importing this package imports nothing heavy."""

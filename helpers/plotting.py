@@ -1,4 +1,4 @@
-"""The one look of the series, and every figure in words. Takes arrays and names, never models.
+"""The one look of the series. Takes arrays and names, never models, and returns figures.
 
 Token colours follow Okabe & Ito (2008), told apart by colour-blind readers; every colour that
 carries meaning has a contrast of 3:1 or more on the figures' white ground, and every letter 4.5:1
@@ -6,25 +6,20 @@ on its own. No colour is the only sign: dashes, patterns, symbols or words say t
 takes the width there is, from a phone's on. Written for plotly 5.24 to 7.
 """
 
-from __future__ import annotations
-
-import base64
 import html
 import json
 import re
 import textwrap
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
-from IPython.display import HTML, display
+from IPython.display import HTML
 from plotly.subplots import make_subplots
 
-from helpers.task import INPUT_NAMES, OUTPUT_NAMES, named, shown
+from helpers.task import INPUT_NAMES, OUTPUT_NAMES
 
-DRAWINGS = Path(__file__).parent / "drawings"
 MIME = "application/vnd.plotly.v1+json"
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#C77F00", "#009E73", "#C4689B"
 SKY, RED, GREY = "#2E93D1", "#D55E00", "#6b6b6b"
@@ -48,53 +43,44 @@ DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9c
 LOOK = "series"
 WIDTH = 400  # of a picture in pixels: a phone shows it nearly as it is, so its letters can be read
 TITLE = 42  # letters in a line of a title; more do not fit into a picture
-_AXIS = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False, automargin=True)
-_AXIS["title"] = dict(standoff=10, font_size=13)
-_SPACE = {f"{a}axis": dict(title_font_size=13) for a in "xyz"}
-# kaleido, which makes the pictures, goes by a template's width; a page goes by its own.
-_LAYOUT = dict(colorway=NEUTRAL, paper_bgcolor="#fff", plot_bgcolor="#fff", width=WIDTH)
-_LAYOUT |= dict(xaxis=_AXIS, yaxis=_AXIS, scene=_SPACE, margin=dict(l=60, r=20, t=50, b=50))
-_LAYOUT["font"] = dict(family="system-ui, sans-serif", size=13, color="#222")
-_TOP = dict(x=0, xref="container", y=1, yref="container", yanchor="top", pad=dict(l=10, t=14))
-_LAYOUT["title"] = dict(**_TOP, font_size=15)
+_LINES = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False)
+_AXIS = dict(**_LINES, automargin=True, title=dict(standoff=10, font_size=13))
 # Legend and colour scale stand at the bottom and make room for themselves, however many their rows.
 _BOTTOM = dict(orientation="h", y=0, yref="container", yanchor="bottom")
-_LAYOUT["legend"] = dict(**_BOTTOM, x=0, xanchor="left")
-_LAYOUT["modebar"] = dict(orientation="v")  # beside the title, not over it
 _SCALE = dict(**_BOTTOM, thickness=12, ypad=8, xpad=0, title=dict(side="bottom", font_size=13))
+_TOP = dict(x=0, xref="container", y=1, yref="container", yanchor="top", pad=dict(l=10, t=14))
+pio.templates[LOOK] = go.layout.Template(
+    layout=dict(
+        colorway=NEUTRAL,
+        paper_bgcolor="#fff",
+        plot_bgcolor="#fff",
+        width=WIDTH,  # for kaleido, which makes the pictures; a page goes by its own width
+        xaxis=_AXIS,
+        yaxis=_AXIS,
+        scene={f"{a}axis": dict(title_font_size=13) for a in "xyz"},
+        margin=dict(l=60, r=20, t=50, b=50),
+        font=dict(family="system-ui, sans-serif", size=13, color="#222"),
+        title=dict(**_TOP, font_size=15),
+        legend=dict(**_BOTTOM, x=0, xanchor="left"),
+        modebar=dict(orientation="v"),  # beside the title, not over it
+    ),
+    data_heatmap=[dict(colorbar=_SCALE)],
+)
 _STROKES = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=7, solidity=0.25)
-pio.templates[LOOK] = go.layout.Template(layout=_LAYOUT, data_heatmap=[dict(colorbar=_SCALE)])
+CARD = "background:#fff; color:#222; border-radius:8px"  # of what is light on a dark page too
 # The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
 CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
 CONFIG["modeBarButtonsToRemove"] = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 
-# What is light on a dark page too is a card. A page that is not trusted yet has square corners.
-CARD = "background:#fff; color:#222; border-radius:8px"
-CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {border-radius:8px; "
-CORNERS += "overflow:hidden}</style>"
-
-# [4, 3]: an orthonormal basis of what layer norm leaves of d_model = 4 (all vectors of mean zero).
-SPHERE = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
-
 
 def numbers(values, digits: int = 4):
     """Nested lists rounded to `digits` decimals: small and stable in the saved notebook."""
-    array = np.asarray(values, dtype=float)
-    return (np.round(array, digits) + 0.0).tolist()  # + 0.0 turns -0.0 into 0.0
+    # + 0.0 turns -0.0 into 0.0
+    return (np.round(np.asarray(values, dtype=float), digits) + 0.0).tolist()
 
 
-def to_3d(x):
-    """Coordinates `[..., 3]` of vectors `[..., 4]` whose mean was taken away: nothing is lost."""
-    return np.asarray(x, dtype=float) @ SPHERE
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours `#rrggbb`, from 1 to 21, as WCAG 2 defines it."""
-    low, high = sorted(map(_luminance, (one, other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(colour: str) -> float:
+def luminance(colour: str) -> float:
+    """How light a colour `#rrggbb` is, from 0 to 1, as WCAG 2 defines it."""
     shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -102,14 +88,11 @@ def _luminance(colour: str) -> float:
 
 def ink(ground: str) -> str:
     """Black or white: what can be read on this colour. Its contrast is always above 4.5."""
-    return max("#000000", "#ffffff", key=lambda colour: contrast(colour, ground))
+    return "#000000" if (luminance(ground) + 0.05) ** 2 >= 0.05 * 1.05 else "#ffffff"
 
 
 def sized(figure: go.Figure, height: int) -> go.Figure:
-    """`figure` in the look of the series, `height` pixels high, with room for its titles.
-
-    On a page a figure takes the width there is: that of its layout would cut it in small windows.
-    """
+    """`figure` in the look of the series, `height` pixels high, with room for its titles."""
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
         if axis.domain:  # plotly sums to find it, and Python 3.12 sums otherwise: the last digit
             axis.domain = numbers(axis.domain, 6)
@@ -124,73 +107,26 @@ def sized(figure: go.Figure, height: int) -> go.Figure:
 
 
 def in_words(figure: go.Figure, says: str) -> dict:
-    """The figure for a page that draws it, with `says` inside: {plotly's mime type, text/plain}.
-
-    ValueError when `says`, the figure in words, is empty.
-    """
-    figure.update_layout(meta=dict(says=_needed(says)))
+    """The figure for a page that draws it, with `says` inside: {plotly's mime type, text/plain}."""
+    figure.update_layout(meta=dict(says=says))
     return {MIME: json.loads(figure.to_json()) | {"config": CONFIG}, "text/plain": says}
 
 
-def _needed(says: str) -> str:
-    if not isinstance(says, str) or not says.strip():
-        given = f"says={shown(says)}"
-        raise ValueError(f"a figure needs its sentence in words: {given}; allowed is text")
-    return says
-
-
-_shown: list[go.Figure] = []  # the figure shown last
-
-
-def show(figure: go.Figure, says: str) -> None:
-    """Display `figure` with `says`: the figure in words, as caption and as alternative text."""
-    words = in_words(figure, says)
-    bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
-    bundle |= words if MIME in bundle else {"text/plain": says}
-    display(bundle, raw=True, metadata={"image/png": {"alt": says}})
-    _caption(says)
-    _shown[:] = [figure]
-
-
-def drawing(name: str, says: str) -> None:
-    """Display `drawings/<name>.svg` at the width there is, with `says` as `show` does.
-
-    FileNotFoundError, with the names there are, for an unknown one; ValueError without words.
-    """
-    names = sorted(p.stem for p in DRAWINGS.glob("*.svg"))
-    if not named(name, names):
-        raise FileNotFoundError(f"no drawing {shown(name)}; there are {', '.join(names)}")
-    path = DRAWINGS / f"{name}.svg"
-    words, data = html.escape(_needed(says)), base64.b64encode(path.read_bytes()).decode()
-    # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
-    # On a phone its letters would be too small: there it scrolls in a box of its own.
-    style = "max-width:100%; min-width:560px; height:auto"
-    source = f'src="data:image/svg+xml;base64,{data}" style="{style}"'
-    picture = f'<div style="overflow-x:auto"><img role="img" alt="{words}" {source}></div>'
-    display({"text/html": picture, "text/plain": says}, raw=True)
-    _caption(says)
-
-
-def _caption(says: str) -> None:
-    display(HTML(f"{CORNERS}<p><em>{html.escape(says)}</em></p>"))
-
-
-def _colour(colours, name: str, i: int) -> str:
+def colour_of(colours, name: str, i: int) -> str:
     """The colour of the i-th group, `name`, from a list or a dict; else the i-th neutral one."""
     if isinstance(colours, dict):
         return colours.get(name, NEUTRAL[i % len(NEUTRAL)])
     return (colours or NEUTRAL)[i % len(colours or NEUTRAL)]
 
 
-def _finish(figure, title, x_title, y_title, reference=None, height=380, **layout):
-    """Titles, the look, the height, and `reference` `{name: value}` as dashed horizontals.
-
-    Their names stand in the legend: beside the plot they would take its width.
-    """
+def finish(figure, title, x_title, y_title, reference=None, height=380, **layout):
+    """Titles, the look, the height, and `reference` `{name: value}` as dashed horizontals."""
+    # Their names stand in the legend: beside the plot they would take its width.
     for name, value in (reference or {}).items():
         line = dict(dash="dash", color=GREY)
         figure.add_hline(float(value), line=line, name=name, showlegend=bool(name))
-        layout["showlegend"] |= bool(name)
+    if any(reference or {}):
+        layout["showlegend"] = True
     titles = dict(title=title, xaxis_title=x_title, yaxis_title=y_title)
     return sized(figure.update_layout(**titles, **layout), height)
 
@@ -202,9 +138,9 @@ def lines(x, ys: dict, *, title, x_title, y_title, reference=None, colours=None,
     """
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
-        line = dict(color=_colour(colours, name, i), dash=DASHES[i % len(DASHES)])
+        line = dict(color=colour_of(colours, name, i), dash=DASHES[i % len(DASHES)])
         figure.add_scatter(x=numbers(x), y=numbers(y, digits), name=name, mode="lines", line=line)
-    return _finish(figure, title, x_title, y_title, reference, showlegend=True)
+    return finish(figure, title, x_title, y_title, reference, showlegend=True)
 
 
 def bars(
@@ -215,16 +151,15 @@ def bars(
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
         pattern = dict(shape=PATTERNS[i % len(PATTERNS)], **_STROKES)
-        marker = dict(color=_colour(colours, name, i)) | (dict(pattern=pattern) if i else {})
-        named = dict(name=name, showlegend=bool(name))
-        figure.add_bar(x=list(x), y=numbers(y), marker=marker, **named)
-    _same_height_for_shares(figure, ys.values())
+        marker = dict(color=colour_of(colours, name, i)) | (dict(pattern=pattern) if i else {})
+        figure.add_bar(x=list(x), y=numbers(y), marker=marker, name=name, showlegend=bool(name))
+    same_height_for_shares(figure, ys.values())
     figure.update_xaxes(type="category", dtick=1)  # every name, also in a small window
     shown = dict(showlegend=len(ys) > 1, barmode="group")
-    return _finish(figure, title, x_title, y_title, reference, **shown)
+    return finish(figure, title, x_title, y_title, reference, **shown)
 
 
-def _same_height_for_shares(figure, rows) -> None:
+def same_height_for_shares(figure, rows) -> None:
     """From 0 to 1 when all values are shares: then a height means the same in every figure."""
     values = np.concatenate([np.asarray(row, dtype=float).ravel() for row in rows])
     if values.min() >= 0 and values.max() <= 1:
@@ -232,18 +167,9 @@ def _same_height_for_shares(figure, rows) -> None:
 
 
 def heatmap(
-    z,
-    *,
-    title,
-    x=INPUT_NAMES,
-    y=OUTPUT_NAMES,
-    x_title="key: the token looked at",
-    y_title="query: the output predicted",
-    signed=False,
-    top=None,
-    text=False,
-    unit="",
-):
+    z, *, title, x=INPUT_NAMES, y=OUTPUT_NAMES, x_title="key: the token looked at",
+    y_title="query: the output predicted", signed=False, top=None, text=False, unit="",
+):  # fmt: skip
     """A matrix `[rows, columns]` with names on both axes, in `unit`; the scale ends at `top`.
 
     `signed` centres the colours on zero, and marks what is clearly below it with a minus; `text`
@@ -251,28 +177,24 @@ def heatmap(
     """
     z = np.asarray(z, dtype=float)
     top = numbers(np.abs(z).max() if top is None else top)
-    figure = go.Figure(_cells(z, x, y, top, signed, text))
-    figure.update_traces(colorbar_title=unit).update_xaxes(type="category")
-    figure.update_yaxes(autorange="reversed", type="category")
-    return _finish(figure, title, x_title, y_title, height=460)
+    figure = go.Figure(_cells(z, x, y, top, signed, text)).update_traces(colorbar_title=unit)
+    figure.update_xaxes(type="category").update_yaxes(autorange="reversed", type="category")
+    return finish(figure, title, x_title, y_title, height=460)
 
 
 def _cells(z, x, y, top, signed, text, digits=4) -> go.Heatmap:
-    scale = dict(zmin=-top if signed else 0, zmax=top)
-    scale |= dict(colorscale=DIVERGING if signed else SEQUENTIAL)
-    written = {}
+    low, colours = (-top, DIVERGING) if signed else (0, SEQUENTIAL)
+    scale, written = dict(zmin=low, zmax=top, colorscale=colours), {}
     if text:
         written = cell_texts([[f"{v:.2f}" for v in row] for row in z], z, **scale)
-    elif signed and (low := np.asarray(z, dtype=float) < -0.05 * top).any():
-        written = cell_texts(np.where(low, "−", "").tolist(), z, **scale)  # both ends are dark
+    elif signed and (below := np.asarray(z, dtype=float) < -0.05 * top).any():
+        written = cell_texts(np.where(below, "−", "").tolist(), z, **scale)  # both ends are dark
     return go.Heatmap(z=numbers(z, digits), x=list(x), y=list(y), **scale, **written)
 
 
 def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
     """What a heatmap of `z` needs to show `texts`, each in black or white: what its cell needs.
-
-    plotly's own choice is a dark grey, which has half the contrast it needs on a middle tone.
-    """
+    (plotly's own choice is a dark grey, too pale on a middle tone.)"""
     places = np.clip((np.asarray(z, dtype=float) - zmin) / ((zmax - zmin) or 1), 0, 1)
     stops, colours = zip(*colorscale)
     channels = [[int(colour[i : i + 2], 16) for colour in colours] for i in (1, 3, 5)]
@@ -280,8 +202,9 @@ def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
 
     def cell(text, rgb):
         colour = ink("#{:02x}{:02x}{:02x}".format(*rgb.round().astype(int).tolist()))
-        white = text and colour != "#000000"
-        return f"<span style='color:{colour}'>{text}</span>" if white else text
+        if not text or colour == "#000000":
+            return text
+        return f"<span style='color:{colour}'>{text}</span>"
 
     inked = [[cell(t, rgb) for t, rgb in zip(*row)] for row in zip(texts, mixed)]
     shown = dict(texttemplate="%{text}", textfont=dict(size=12, color="#000000"))
@@ -289,17 +212,9 @@ def cell_texts(texts, z, zmin, zmax, colorscale) -> dict:
 
 
 def gallery(
-    patterns,
-    names,
-    *,
-    title,
-    columns=8,
-    x=INPUT_NAMES,
-    y=OUTPUT_NAMES,
-    top=1.0,
-    signed=False,
-    text=False,
-):
+    patterns, names, *, title, columns=8, x=INPUT_NAMES, y=OUTPUT_NAMES,
+    top=1.0, signed=False, text=False,
+):  # fmt: skip
     """Small heatmaps `[n, rows, columns]` side by side under their names, on one scale."""
     rows = -(-len(patterns) // columns)
     spaces = dict(horizontal_spacing=0.012, vertical_spacing=0.5 / max(rows, 2))
@@ -311,97 +226,16 @@ def gallery(
     figure.update_traces(showscale=False).update_annotations(font_size=12)
     bare = dict(showticklabels=False, ticks="")
     figure.update_xaxes(**bare).update_yaxes(autorange="reversed", **bare)
-    return _finish(figure, title, "", "", height=90 + 130 * rows, margin=dict(l=10, r=10, b=20))
+    return finish(figure, title, "", "", height=90 + 130 * rows, margin=dict(l=10, r=10, b=20))
 
 
-def scatter3d(
-    groups: dict,
-    *,
-    title,
-    colours=None,
-    labels=None,
-    arrows=None,
-    joined=None,
-    radius=None,
-    hollow=(),
-    sizes=5,
-):
-    """Points `{name: [n, 3]}` in space, to be turned by hand; `colours` as in `lines`.
-
-    `labels` `{name: [n]}` appear under the pointer; `arrows` `{name: [3]}` start at the origin;
-    `joined` `{name: [n, 3]}` are points joined by a thin line, with the name beside them; `radius`
-    draws a sphere as a thin net; the groups named in `hollow` are drawn as rings.
-    """
-    figure = go.Figure()
-    if radius:
-        _line3d(figure, _net(radius), line=dict(width=1, color="#dcdcdc"))
-    for i, (name, points) in enumerate(groups.items()):
-        symbol = "circle-open" if name in hollow else SYMBOLS[i % len(SYMBOLS)]
-        marker = dict(size=sizes, color=_colour(colours, name, i), symbol=symbol)
-        text = list((labels or {}).get(name, [])) or None
-        figure.add_scatter3d(**_xyz(points), name=name, mode="markers", text=text, marker=marker)
-    for name, points in (joined or {}).items():
-        middle = np.mean(points, 0)
-        middle *= 1.14 * (radius or np.linalg.norm(middle)) / np.linalg.norm(middle)
-        _line3d(figure, [*points, middle], name, line=dict(width=2, color="#888"))
-    for i, (name, tip) in enumerate((arrows or {}).items()):
-        line = dict(width=6, color=_colour(colours, name, i))
-        _line3d(figure, [[0, 0, 0], tip], name, line=line)
-    axis = dict(showbackground=False, showticklabels=False, showgrid=False, zerolinecolor="#bbb")
-    axes = {f"{a}axis": dict(title=f"u{n}", **axis) for a, n in zip("xyz", "₁₂₃")}
-    camera = dict(eye=dict(x=1.37, y=0.82, z=0.77))
-    scene = dict(**axes, aspectmode="data", camera=camera)
-    around = dict(scene=scene, legend_itemsizing="constant", margin=dict(l=0, r=0, b=0))
-    return _finish(figure, title, "", "", height=520, **around)
-
-
-def _xyz(points) -> dict:
-    return dict(zip("xyz", np.transpose(numbers(points, 3)).tolist()))
-
-
-def _line3d(figure, points, name="", **style) -> None:
-    """A line through `points` `[n, 3]` (NaN for a gap), with `name` at its end."""
-    text = [""] * (len(points) - 1) + [name] if name else None
-    shown = dict(mode="lines+text" if name else "lines", showlegend=False, hoverinfo="skip")
-    figure.add_scatter3d(**_xyz(points), name=name, text=text, **shown, **style)
-
-
-def _net(radius) -> np.ndarray:
-    """Circles of longitude and latitude, as one line `[n, 3]` with gaps."""
-    turn = np.append(np.linspace(0, 2 * np.pi, 37), np.nan)
-    up, out = np.sin(turn), np.cos(turn)
-    circles = [[out * np.cos(a), out * np.sin(a), up] for a in np.arange(6) * np.pi / 6]
-    for height in (-0.75, -0.4, 0, 0.4, 0.75):
-        wide = (1 - height**2) ** 0.5
-        circles.append([wide * out, wide * up, height + 0 * turn])
-    return radius * np.concatenate(circles, 1).T
-
-
-def strips(groups: dict, *, title, y_title, reference=None):
-    """One dot for each model: `{group: [models]}`, spread sideways in a fixed way."""
-    figure, marker = go.Figure(), dict(size=7, opacity=0.75, color=NEUTRAL[0])
-    dots = dict(mode="markers", marker=marker, showlegend=False)
-    for i, (name, values) in enumerate(groups.items()):
-        values = numbers(values)
-        order = np.argsort(np.argsort(values))
-        x = numbers(i + 0.5 * ((order * 0.618) % 1 - 0.5))
-        figure.add_scatter(x=x, y=values, name=name, **dots)
-    _same_height_for_shares(figure, groups.values())
-    ticks = dict(tickvals=list(range(len(groups))), ticktext=list(groups))
-    figure.update_xaxes(**ticks, showgrid=False, tickangle=0)
-    return _finish(figure, title, "", y_title, reference, showlegend=False)
-
-
-def table(rows, header, title: str = ""):
+def table(rows, header, title: str = "") -> HTML:
     """Rows as an HTML table that a screen reader can walk through; its caption is `title`.
 
     The first cell of a row is its heading, as the `header` is that of the columns. Numbers stand on
     the right, words on the left.
     """
-    return HTML(_table(rows, header, title))
 
-
-def _table(rows, header, title: str) -> str:
     def cell(value, scope=""):
         value = str(value)
         side = "right" if re.fullmatch(r"[-−+]?[\d.,  ]+ ?%?|", value) else "left"
@@ -414,74 +248,61 @@ def _table(rows, header, title: str) -> str:
     for first, *others in rows:
         body += f"<tr>{cell(first, 'row')}{''.join(map(cell, others))}</tr>"
     caption = f"<caption style='text-align:left'>{html.escape(title)}</caption>" if title else ""
-    return f"<table>{caption}<thead><tr>{above}</tr></thead><tbody>{body}</tbody></table>"
+    return HTML(f"<table>{caption}<thead><tr>{above}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def as_table(figure: go.Figure | None = None) -> HTML:
-    """The numbers of `figure`, or of the one shown last, as a table for each of its traces.
-
-    For who would rather read a figure than look at it. ValueError when none was shown yet.
-    """
-    if figure is None and not _shown:
-        raise ValueError("no figure was shown yet: run a cell that shows one, or give the figure")
-    figure = _shown[0] if figure is None else figure
+def as_table(figure: go.Figure) -> HTML:
+    """The numbers of `figure` to read: a table for each of its traces, and one for dashed lines."""
     data, layout = figure.to_plotly_json()["data"], figure.layout
-    title = _plain(layout.title.text) or "figure"
+    title = _text(layout.title.text) or "figure"
     tables = []
     for number, trace in enumerate(data, 1):
-        name = _plain(trace.get("name")) or f"part {number} of {len(data)}"
-        rows = _matrix(trace) if trace["type"] == "heatmap" else _columns(trace, layout)
-        tables.append(_table(rows[1:], rows[0], f"{title}: {name}"))
-    lines = [["line", "value"]]
-    lines += [[s.name or "across", _number(s.y0)] for s in layout.shapes if s.y0 == s.y1]
-    if len(lines) > 1:
-        tables.append(_table(lines[1:], lines[0], f"{title}: lines across"))
-    return HTML("".join(tables))
+        name = _text(trace.get("name")) or f"part {number} of {len(data)}"
+        header, *rows = _matrix(trace) if trace["type"] == "heatmap" else _columns(trace, layout)
+        tables.append(table(rows, header, f"{title}: {name}"))
+    across = [[s.name or "across", _text(s.y0)] for s in layout.shapes if s.y0 == s.y1]
+    if across:
+        tables.append(table(across, ["line", "value"], f"{title}: lines across"))
+    return HTML("".join(made.data for made in tables))
 
 
-def _plain(text) -> str:
-    """Without the tags that plotly reads."""
-    return re.sub(r"<[^>]*>", " ", text or "").strip()
-
-
-def _number(value) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+def _text(value) -> str:
+    """A number in six digits, and words without the tags that plotly reads."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else re.sub(r"<[^>]*>", " ", str(value)).strip()
 
 
 def _matrix(trace: dict) -> list[list[str]]:
     """The rows of a heatmap below their header; words that stand in its cells follow the value."""
     texts = trace.get("text", [[""] * len(row) for row in trace["z"]])
-    rows = [["", *map(_plain, map(str, trace["x"]))]]
+    rows = [["", *map(_text, trace["x"])]]
     for name, values, words in zip(trace["y"], trace["z"], texts):
-        pairs = zip(map(_number, values), map(_plain, map(str, words)))
-        more = [f"{v} ({w.removeprefix(v).strip()})" if re.search(r"[^\d.−-]", w) else v
-                for v, w in pairs]  # fmt: skip
-        rows.append([_plain(str(name)), *more])
+        rows.append([_text(name)])
+        for value, word in zip(map(_text, values), map(_text, words)):
+            more = f" ({word.removeprefix(value).strip()})" if re.search(r"[^\d.−-]", word) else ""
+            rows[-1].append(value + more)
     return rows
 
 
 def _columns(trace: dict, layout) -> list[list[str]]:
     """The points of any other trace, a row each, below the names of what they have."""
     names = dict(x="x", y="y", z="z", labels="name", values="value", text="text")
-    for axis in "xyz" if trace["type"].endswith("3d") else "xy":
+    for axis in "xyz" if "z" in trace else "xy":
         place = trace.get(f"{axis}axis", axis).replace(axis, f"{axis}axis")
         here = layout.scene[place] if "z" in trace else layout[place]
-        names[axis] = _plain(here.title.text) or axis
+        names[axis] = _text(here.title.text) or axis
     there = [key for key in names if trace.get(key) is not None]
-    columns = [trace[key] for key in there]
-    columns = [[c] if isinstance(c, str) else list(c) for c in columns]
+    columns = [[c] if isinstance(c := trace[key], str) else list(c) for key in there]
     points = [p for p in zip_longest(*columns) if any(v is not None for v in p)]
-    return [[names[key] for key in there], *([_plain(_number(v)) for v in p] for p in points)]
+    return [[names[key] for key in there], *(list(map(_text, p)) for p in points)]
 
 
-def circuitsvis(view, key: str):
+def circuitsvis(view, key: str) -> HTML:
     """A CircuitsVis view as small, stable HTML: its script from the CDN, its id from `key`.
 
-    Left to itself the library asks the network on display and may put 1.3 MB of script into the
-    output, under a random id. Give each view of a notebook its own key. It draws in black, so it
-    stands on a light ground, whatever the page's. ValueError for a key that an id cannot hold.
-    """
-    if not isinstance(key, str) or not re.fullmatch(r"[\w-]+", key):
-        raise ValueError(f"got the key {shown(key)}; allowed are letters, digits, - and _")
+    Left to itself the library asks the network and may put 1.3 MB of script into the output. Give
+    each view of a notebook its own key: letters, digits, hyphens."""
     view = re.sub(r"circuits-vis-[0-9a-f-]+", f"circuits-vis-{key}", str(view))
+    # It draws in black, so it stands on a light ground, whatever the page's.
     return HTML(f"<div style='{CARD}; color-scheme:light; padding:8px'>{view}</div>")

@@ -31,21 +31,18 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-from itertools import product
-
 import torch
 
-from helpers import plotting as P
-from helpers import task as T
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, show
+from helpers import plotting, task
+from helpers.page import claim, compare, show
+from lessons import lesson_01
+
+torch.set_num_threads(1)  # quicker for tensors as small as these
 
 # %% [markdown]
 # ## What is the task?
@@ -67,8 +64,8 @@ print("plus 1    ", y)
 # [helpers/task.py](../helpers/task.py) has the same input and rule:
 
 # %%
-assert T.read_tokens(T.EXAMPLE) == x
-assert T.targets(x).tolist() == y
+assert task.read_tokens(task.EXAMPLE) == x
+assert task.targets(x).tolist() == y
 
 # %% [markdown]
 # ## What does a model see of it?
@@ -78,7 +75,7 @@ assert T.targets(x).tolist() == y
 # A sequence is BOS, eight digits of input and eight of output:
 
 # %%
-sequence = [T.BOS] + x + y
+sequence = [task.BOS] + x + y
 print(sequence)
 
 # %% [markdown]
@@ -90,7 +87,7 @@ print(sequence)
 # %%
 for end in range(9, 17):
     context = "".join(str(token) for token in sequence[1:end])
-    print(f"BOS {context:<16} → {sequence[end]}   ({T.OUTPUT_NAMES[end - 9]})")
+    print(f"BOS {context:<16} → {sequence[end]}   ({task.OUTPUT_NAMES[end - 9]})")
 
 # %% [markdown]
 # ## Can we list every sequence?
@@ -99,21 +96,23 @@ for end in range(9, 17):
 # A model that is right on all 65,536 is **exact**.
 
 # %%
+from itertools import product
+
 inputs = torch.tensor(list(product(range(4), repeat=8)))
 outputs = (inputs.flip(1) + 1) % 4
-bos = torch.full((len(inputs), 1), T.BOS)
+bos = torch.full((len(inputs), 1), task.BOS)
 sequences = torch.cat([bos, inputs, outputs], dim=1)
 print(tuple(sequences.shape))
 print("first", sequences[0].tolist())
 print("last ", sequences[-1].tolist())
 
 # %% [markdown]
-# A `claim` compares what was measured with a bound in [claims.toml](../helpers/reader/claims.toml); it prints one line, or stops with an error.
+# A `claim` compares what was measured with a bound in [claims.toml](../helpers/claims.toml); it prints one line, or stops with an error.
 
 # %%
 rows = [tuple(row) for row in sequences.tolist()]
 claim("all-sequences", len(set(rows)))
-assert torch.equal(sequences, T.full_sequences())  # later notebooks use this one
+assert torch.equal(sequences, task.full_sequences())  # later notebooks use this one
 
 # %% [markdown]
 # ## Which tokens can be known at all?
@@ -127,16 +126,23 @@ for length in range(1, 18):
     different = {row[:length] for row in rows}  # a set: each beginning once
     beginnings.append(len(different))
 best = [beginnings[n] / beginnings[n + 1] for n in range(16)]
-axes = dict(x=T.INPUT_NAMES + T.OUTPUT_NAMES, x_title="the token to predict")
-title = "How often the best possible guess is right"
-show(P.bars(best, **axes, y_title="accuracy", title=title), "what-can-be-known")
+
+# %%
+figure = plotting.bars(
+    best,
+    title="How often the best possible guess is right",
+    x=task.INPUT_NAMES + task.OUTPUT_NAMES,
+    x_title="the token to predict",
+    y_title="accuracy",
+)
+show(figure, "what-can-be-known")
 
 # %%
 claim("only-outputs-can-be-known", best == [0.25] * 8 + [1.0] * 8)
 
 # %% [markdown]
 # The inputs are random, so the model will be trained on the last eight tokens only.
-# (`P.as_table()` lists the numbers of the figure above.)
+# (`plotting.as_table(figure)` lists the numbers of the figure above.)
 #
 # ## What is hard about the task?
 #
@@ -152,9 +158,14 @@ linear_guess = (with_constant @ fit)[:, 0]
 claim("xor-linear-fit-is-flat", (linear_guess - 0.5).abs().max())
 
 # %%
-both = {"XOR": xor, "best linear fit": linear_guess}
-axes = dict(x=["0 0", "0 1", "1 0", "1 1"], x_title="the two bits", y_title="value")
-show(P.bars(both, **axes, title="XOR and the best linear fit"), "xor")
+figure = plotting.bars(
+    {"XOR": xor, "best linear fit": linear_guess},
+    title="XOR and the best linear fit",
+    x=["0 0", "0 1", "1 0", "1 1"],
+    x_title="the two bits",
+    y_title="value",
+)
+show(figure, "xor")
 
 # %% [markdown]
 # For a linear $f$ the sums $f(0,0) + f(1,1)$ and $f(0,1) + f(1,0)$ are equal; for XOR they are 0 and 2.
@@ -171,7 +182,7 @@ design = torch.stack([digits, torch.ones(4).double()], dim=1)
 fit = torch.linalg.lstsq(design, plus_one[:, None]).solution
 line = (design @ fit)[:, 0]
 print("wanted    ", plus_one.tolist())
-print("linear fit", P.numbers(line, 2))
+print("linear fit", plotting.numbers(line, 2))
 claim("plus-one-not-linear-on-numbers", (line - plus_one).abs().max())
 
 # %% [markdown]
@@ -182,9 +193,15 @@ claim("plus-one-not-linear-on-numbers", (line - plus_one).abs().max())
 one_hot = torch.eye(4).double()
 wanted = one_hot[[1, 2, 3, 0]]  # the row of token t is the one-hot vector of t + 1
 matrix = torch.linalg.lstsq(one_hot, wanted).solution
-names = ["0", "1", "2", "3"]
-axes = dict(x=names, y=names, x_title="output token", y_title="input token")
-show(P.heatmap(matrix, **axes, title="+1 mod 4 on one-hot tokens"), "plus-one-matrix")
+figure = plotting.heatmap(
+    matrix,
+    title="+1 mod 4 on one-hot tokens",
+    x=["0", "1", "2", "3"],
+    x_title="output token",
+    y=["0", "1", "2", "3"],
+    y_title="input token",
+)
+show(figure, "plus-one-matrix")
 
 # %% [markdown]
 # This matrix makes no error, and that proves very little: *every* map from token to token is linear on one-hot tokens, because its matrix is the table of answers.
@@ -234,13 +251,21 @@ claim("article-prints-row-60000", tail[0].tolist() == printed)
 # We do shuffle, in a fixed way:
 
 # %%
-train_set, holdout = T.split(sequences)
+train_set, holdout = task.split(sequences)
 shares = {}
 for name, data in {"last rows of the list": tail, "shuffled": holdout}.items():
     shares[name] = [(data[:, 1] == token).double().mean().item() for token in range(4)]
-axes = dict(x=names, x_title="first input x0", y_title="share of the hold-out")
-axes |= dict(reference={"all sequences": 0.25})
-show(P.bars(shares, **axes, title="The first token in two hold-outs"), "two-hold-outs")
+
+# %%
+figure = plotting.bars(
+    shares,
+    title="The first token in two hold-outs",
+    x=["0", "1", "2", "3"],
+    x_title="first input x0",
+    y_title="share of the hold-out",
+    reference={"all sequences": 0.25},
+)
+show(figure, "two-hold-outs")
 
 # %%
 claim("shuffle-is-balanced", max(abs(share - 0.25) for share in shares["shuffled"]))
@@ -256,10 +281,11 @@ claim("split-is-a-partition", len(together))
 # For which inputs is reversing not needed?
 
 # %%
-P.show(*E.task_figure())
+figure, says = lesson_01.task_figure()
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_task()
+lesson_01.explore_task()
 
 # %% [markdown]
 # ## Exercises
@@ -279,7 +305,7 @@ def my_targets(x):
     return ...
 
 
-X.check("01-targets", my_targets)
+lesson_01.check("01-targets", my_targets)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -300,7 +326,7 @@ X.check("01-targets", my_targets)
 # %%
 my_share = ...
 
-X.check("01-forgotten-mod", my_share)
+lesson_01.check("01-forgotten-mod", my_share)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

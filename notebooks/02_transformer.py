@@ -31,21 +31,20 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
 import torch
 
-from helpers import plotting as P
-from helpers import task as T
+from helpers import plotting, task
 from helpers.model import CONFIG, load_trained
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, drawing, show
+from helpers.page import claim, compare, drawing, show
+from lessons import lesson_02
+from research import figures
 
+torch.set_num_threads(1)  # quicker for tensors as small as these
 torch.set_grad_enabled(False)  # we only look; nothing is trained here
 model = load_trained()
 
@@ -75,16 +74,28 @@ for name, value in CONFIG.items():
 
 # %%
 layer = model.blocks[0]
-attention, mlp = layer.attn, layer.mlp
-parts = {"embedding": model.embed, "positions": model.pos_embed}
-parts |= {"LN before attention": layer.ln1, "attention": attention}
-parts |= {"LN before the MLP": layer.ln2, "MLP": mlp}
-parts |= {"last LN": model.ln_final, "unembedding": model.unembed}
-for name, part in parts.items():
-    print(f"{name:20} {sum(weights.numel() for weights in part.parameters()):3}")
+parts = {
+    "embedding": model.embed,
+    "positions": model.pos_embed,
+    "LN before attention": layer.ln1,
+    "attention": layer.attn,
+    "LN before the MLP": layer.ln2,
+    "MLP": layer.mlp,
+    "last LN": model.ln_final,
+    "unembedding": model.unembed,
+}
+
 
 # %%
-claim("parameters", sum(weights.numel() for weights in model.parameters()))
+def n_parameters(part):
+    return sum(weights.numel() for weights in part.parameters())
+
+
+for name, part in parts.items():
+    print(f"{name:20} {n_parameters(part):3}")
+
+# %%
+claim("parameters", n_parameters(model))
 
 # %% [markdown]
 # Attention has less than a quarter of them.
@@ -95,7 +106,8 @@ claim("parameters", sum(weights.numel() for weights in model.parameters()))
 # The last token, $y_7$, is left out, because nothing comes after it.
 
 # %%
-tokens = T.full_sequences(T.read_tokens(T.EXAMPLE))[:, :16]
+x = task.read_tokens(task.EXAMPLE)  # our input
+tokens = task.full_sequences(x)[:, :16]
 logits, cache = model.run_with_cache(tokens)
 print("tokens", tokens[0].tolist(), " logits", tuple(logits.shape))
 
@@ -141,6 +153,7 @@ assert_equal(normed, cache["blocks.0.ln1.hook_out"])
 # Larger models split their width among many heads; ours has one, of width `d_head` = 4.
 
 # %%
+attention = layer.attn
 q = normed @ attention.W_Q[0] + attention.b_Q[0]
 k = normed @ attention.W_K[0] + attention.b_K[0]
 v = normed @ attention.W_V[0] + attention.b_V[0]
@@ -164,16 +177,20 @@ pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
 assert_equal(pattern, cache["pattern", 0][:, 0])  # layer 0, head 0
 
 # %%
-names = T.INPUT_NAMES + T.OUTPUT_NAMES  # what the 16 positions predict
-axes = dict(x=T.POSITION_NAMES, y=names, unit="weight")
-axes |= dict(y_title="query: the token predicted")
-figure = P.heatmap(pattern[0], **axes, title="The attention pattern of our input")
+figure = plotting.heatmap(
+    pattern[0],
+    title="The attention pattern of our input",
+    x=task.POSITION_NAMES,
+    y=task.INPUT_NAMES + task.OUTPUT_NAMES,  # what the 16 positions predict
+    y_title="query: the token predicted",
+    unit="weight",
+)
 show(figure, "one-pattern")
 
 # %%
 # The row of y_i is 8 + i, and its source x7-i stands at position 8 - i.
 on_source = torch.stack([pattern[0, 8 + i, 8 - i] for i in range(8)])
-print("weight on the source, y0 to y7:", P.numbers(on_source, 2))
+print("weight on the source, y0 to y7:", plotting.numbers(on_source, 2))
 compare(my_prediction, (on_source > 0.9).sum())
 
 # %% [markdown]
@@ -195,6 +212,7 @@ resid_mid = resid_pre + attn_out
 # No position sees another one here.
 
 # %%
+mlp = layer.mlp
 before_relu = layer_norm(resid_mid, layer.ln2) @ mlp.W_in + mlp.b_in
 post = before_relu.clamp(min=0)
 mlp_out = post @ mlp.W_out + mlp.b_out
@@ -214,13 +232,20 @@ assert_equal(my_logits, logits)
 
 # %%
 probabilities = my_logits.softmax(-1)[0, 8:]
-axes = dict(x=T.TOKEN_NAMES, x_title="next token", y_title="output predicted")
-axes |= dict(top=1, text=True, unit="probability")
-figure = P.heatmap(probabilities, **axes, title="What the model answers to our input")
+figure = plotting.heatmap(
+    probabilities,
+    title="What the model answers to our input",
+    x=task.TOKEN_NAMES,
+    x_title="next token",
+    y_title="output predicted",
+    top=1,
+    text=True,
+    unit="probability",
+)
 show(figure, "probabilities")
 
 # %%
-target = T.targets(T.read_tokens(T.EXAMPLE))
+target = task.targets(x)
 print("most probable:", probabilities.argmax(-1).tolist())
 print("target:       ", target.tolist())
 
@@ -246,7 +271,7 @@ claim("writes-the-answer", torch.equal(text[0, 9:], target))
 
 # %%
 digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
-bos = model.W_E[T.BOS] + model.W_pos[0]  # BOS stands at position 0 only
+bos = model.W_E[task.BOS] + model.W_pos[0]  # BOS stands at position 0 only
 points = torch.cat([digits.flatten(0, 1), bos[None]])
 print("different points:", len(points.unique(dim=0)))
 
@@ -265,21 +290,34 @@ print("dimensions:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
 print(f"lengths: {lengths.min():.4f} to {lengths.max():.4f}")
 
 # %%
-on_sphere = P.to_3d(normalised)  # the three dimensions that are left
-places, positions = on_sphere[:60].reshape(15, 4, 3), T.POSITION_NAMES[1:]
+on_sphere = figures.to_3d(normalised)  # the three dimensions that are left
+places = on_sphere[:60].reshape(15, 4, 3)  # [position, token, 3]
+positions = task.POSITION_NAMES[1:]
 groups = {f"token {t}": places[:, t] for t in range(4)}
 labels = dict.fromkeys(groups, positions)  # shown under the pointer
 groups["BOS"] = on_sphere[60:]
-look = dict(colours=P.TOKEN_COLOURS, labels=labels, radius=2)
-look |= dict(joined={"x7": places[7]})
-title = "All points that attention can tell apart (turn it)"
-show(P.scatter3d(groups, **look, title=title), "sphere")
+
+# %%
+figure = figures.scatter3d(
+    groups,
+    title="All points that attention can tell apart (turn it)",
+    colours=plotting.TOKEN_COLOURS,
+    labels=labels,
+    radius=2,
+    joined={"x7": places[7]},
+)
+show(figure, "sphere")
 
 # %%
 spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
-axes = dict(x=positions, x_title="position", y_title="mean distance")
-title = "How far apart the four tokens of a position lie"
-show(P.bars(spread, **axes, title=title), "spread")
+figure = plotting.bars(
+    spread,
+    title="How far apart the four tokens of a position lie",
+    x=positions,
+    x_title="position",
+    y_title="mean distance",
+)
+show(figure, "spread")
 
 # %%
 claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
@@ -293,10 +331,11 @@ claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
 # The figure shows one of eighteen stops, the neurons; the cell after it steps through all, and takes other tokens.
 
 # %%
-P.show(*E.forward_figure(model, stop="neurons"))
+figure, says = lesson_02.forward_figure(model, stop="neurons")
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_forward(model)
+lesson_02.explore_forward(model)
 
 # %% [markdown]
 # ## Exercises
@@ -313,7 +352,7 @@ E.explore_forward(model)
 # %%
 my_count = ...
 
-X.check("02-parameters", my_count)
+lesson_02.check("02-parameters", my_count)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -341,7 +380,7 @@ def my_pattern(q, k):
     return ...
 
 
-X.check("02-pattern", my_pattern)
+lesson_02.check("02-pattern", my_pattern)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -31,41 +31,32 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import dataclasses
 import math
 import sys
 
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import task as T
+from helpers import plotting, task
+from helpers.model import build
+from helpers.page import claim, compare, k_of_n, show
+from lessons import lesson_03
 
-# %%
-from helpers.evaluation import by_position, n_right
-from helpers.model import CONFIG, WEIGHTS, build, load_trained, load_zoo, read_weights
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, k_of_n, show
-from helpers.storage import save
-from helpers.training import RECIPE, batches, to_grid, train
+torch.set_num_threads(1)  # quicker for tensors as small as these
 
 # %%
 SEED = 0  # try others: what the text and the captions say is about seed 0
 SAVE = False  # True: the model trained here is the one that the other notebooks load
-torch.set_num_threads(1)  # quicker for tensors as small as these
-sequences = T.full_sequences()
-train_set, holdout = T.split(sequences)
-example = T.full_sequences([list(map(int, T.EXAMPLE))])  # our input, with its target
-print("our input:", T.EXAMPLE, "  its target:", *example[0, 9:].tolist())
+sequences = task.full_sequences()
+train_set, holdout = task.split(sequences)
+our_input = task.read_tokens(task.EXAMPLE)
+example = task.full_sequences(our_input)  # with its target
+print("our input:", task.EXAMPLE, "  its target:", *example[0, 9:].tolist())
 
 # %% [markdown]
 # ## What does training make smaller?
@@ -77,10 +68,12 @@ print("our input:", T.EXAMPLE, "  its target:", *example[0, 9:].tolist())
 # (Its **seed** fixes the random start and the order of the examples.)
 
 # %%
-model = build("article", seed=SEED)
+from torch.nn.functional import cross_entropy
+
+fresh_model = build("article", seed=SEED)
 some = train_set[:1000]
-logits = model(some[:, :16])[:, 8:].detach()
-fresh = F.cross_entropy(logits.flatten(0, 1), some[:, 9:].flatten()).item()
+logits = fresh_model(some[:, :16])[:, 8:].detach()
+fresh = cross_entropy(logits.flatten(0, 1), some[:, 9:].flatten()).item()
 print(f"fresh model {fresh:.4f}   ln 4 = {math.log(4):.4f}   ln 5 = {math.log(5):.4f}")
 claim("fresh-loss", abs(fresh - math.log(5)))
 
@@ -93,6 +86,8 @@ claim("fresh-loss", abs(fresh - math.log(5)))
 # An **epoch** is a pass through the train set, in whole batches.
 
 # %%
+from helpers.training import RECIPE, batches, to_grid, train
+
 print(RECIPE)
 print("steps at most:", RECIPE.max_steps)
 
@@ -109,21 +104,28 @@ print("steps at most:", RECIPE.max_steps)
 # </details>
 
 # %%
-def make_optimizer(model):
-    recipe = dict(lr=RECIPE.lr, betas=RECIPE.betas, weight_decay=RECIPE.weight_decay)
-    return torch.optim.AdamW(model.parameters(), **recipe)
+def begin():
+    """A fresh model, and the optimiser that will change its weights."""
+    model = build("article", seed=SEED)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=RECIPE.lr,
+        betas=RECIPE.betas,
+        weight_decay=RECIPE.weight_decay,
+    )
+    return model, optimizer
 
 
 # %%
 def one_step(model, optimizer, step, batch):
     """Train on a batch [batch, 17]: its loss, and which tokens were right."""
     logits, wanted = model(batch[:, :16])[:, 8:], batch[:, 9:]
-    loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
+    loss = cross_entropy(logits.flatten(0, 1), wanted.flatten())
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE.clip)
-    for p in model.parameters():
-        p.grad = to_grid(p.grad)
+    for weights in model.parameters():
+        weights.grad = to_grid(weights.grad)
     optimizer.param_groups[0]["lr"] = RECIPE.lr_at(step)
     optimizer.step()
     return loss.item(), (logits.argmax(-1) == wanted).double()
@@ -147,12 +149,12 @@ def solves(model, sequence):
 
 
 # %% tags=["nbval-ignore-output"]
-optimizer, log, perfect_in_a_row = make_optimizer(model), [], 0
+model, optimizer = begin()  # from the start, each time that this cell is run
+log, perfect_in_a_row = [], 0
 with tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88) as bar:
     for step, batch in enumerate(batches(train_set, SEED)):
-        solved = solves(model, example)
         loss, right = one_step(model, optimizer, step, batch)
-        log.append((loss, right, batch[:, 9:], solved))
+        log.append((loss, right, batch[:, 9:], solves(model, example)))
         bar.update()
         perfect_in_a_row = perfect_in_a_row + 1 if right.min() == 1 else 0
         if perfect_in_a_row == RECIPE.patience:
@@ -161,12 +163,18 @@ with tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88) as bar:
     bar.set_postfix_str(f"stopped: {perfect_in_a_row} perfect batches")
 
 # %%
-losses, rights, answers, solved = zip(*log)
-seen = len(losses) * RECIPE.batch
-print(f"stopped after {len(losses)} steps, {seen:,} sequences seen")
-axes = dict(x_title="step", y_title="loss (nats per token)")
-axes |= dict(reference={"ln 4: guessing": math.log(4)}, title="The loss while training")
-show(P.lines(range(len(losses)), {"loss": losses}, **axes), "loss-while-training")
+losses, rights, answers, solved = zip(*log)  # each with one entry for each step
+rights, answers = torch.stack(rights), torch.stack(answers)  # [step, batch, output]
+n_steps = len(losses)
+print(f"stopped after {n_steps} steps, {n_steps * RECIPE.batch:,} sequences seen")
+figure = plotting.lines(
+    range(n_steps),
+    {"loss": losses},
+    title="The loss while training",
+    x_title="step", y_title="loss (nats per token)",
+    reference={"ln 4: guessing": math.log(4)},
+)
+show(figure, "loss-while-training")
 
 # %% [markdown]
 # ## What is learnt first?
@@ -174,25 +182,47 @@ show(P.lines(range(len(losses)), {"loss": losses}, **axes), "loss-while-training
 # We split the same steps by output (smoothed over 15 steps):
 
 # %%
-rights = torch.stack(rights)  # [step, batch, output]
-smooth = rights.mean(1).unfold(0, 15, 1).mean(-1)  # [step, output]
-middles = range(7, 7 + len(smooth))  # of the 15 steps
-axes = dict(x_title="step", y_title="accuracy in the batch", digits=3)
-axes |= dict(reference={"chance": 0.25})
-curves = dict(zip(T.OUTPUT_NAMES, smooth.T))
-title, colours = "Accuracy of each output while training", P.OUTPUT_COLOURS
-figure = P.lines(middles, curves, **axes, title=title, colours=colours)
-show(figure.update_yaxes(range=[0, 1.05]), "accuracy-by-output")
+def smooth(values):
+    """The mean of every 15 steps in a row, for values [step] or [step, output]."""
+    return values.unfold(0, 15, 1).mean(-1)
+
+
+middles = range(7, n_steps - 7)  # the steps in the middle of the 15
+output_curves = dict(zip(task.OUTPUT_NAMES, smooth(rights.mean(1)).T))
 
 # %%
-for share in (0.48, 0.9):  # 0.48: a little below one half, around which the curves pause
-    first = (smooth > share).int().argmax(0) + 7  # the first step with so many right
-    order = sorted(zip(first.tolist(), T.OUTPUT_NAMES))
-    print(f"above {share:.0%}:", ",  ".join(f"{name} at {at}" for at, name in order))
-compare(my_last_output, order[-1][1])
+figure = plotting.lines(
+    middles,
+    output_curves,
+    title="Accuracy of each output while training",
+    x_title="step",
+    y_title="accuracy in the batch",
+    reference={"chance": 0.25},
+    colours=plotting.OUTPUT_COLOURS,
+    digits=3,
+)
+figure.update_yaxes(range=[0, 1.05])
+show(figure, "accuracy-by-output")
+
+
+# %%
+def first_above(share, curve):
+    """The first step at which the curve is above the share; infinity if it never is."""
+    steps = [step for step, value in zip(middles, curve) if value > share]
+    return steps[0] if steps else math.inf
+
+
+# %%
+for share in (0.48, 0.9):  # 0.48: just below one half, around which the curves pause
+    first = {name: first_above(share, curve) for name, curve in output_curves.items()}
+    order = sorted(first, key=first.get)
+    reached = ",  ".join(f"{name} at {first[name]}" for name in order)
+    print(f"above {share:.0%}:", reached)
+compare(my_last_output, order[-1])
 if SEED == 0:
-    claim("y0-learnt-last", order[-1][1] == "y0" and order[-1][0] - order[-2][0])
-    claim("others-learnt-together", order[-2][0] - order[0][0])
+    others = [first[name] for name in order if name != "y0"]
+    claim("y0-learnt-last", first["y0"] - max(others))
+    claim("others-learnt-together", max(others) - min(others))
 
 # %% [markdown]
 # At nine tenths distance does not decide: seven outputs arrive together.
@@ -203,13 +233,23 @@ if SEED == 0:
 # Is an answer then right more often if its source token stands in the input more often?
 
 # %%
-answers = torch.stack(answers)  # [step, batch, output]
-early, first_pause = answers[40:90], rights[40:90, :, 1:]
-often = (early[..., None] == early[..., None, :]).sum(-1)[..., 1:]  # [step, batch, 7]
-found = [first_pause[often == n].mean().item() for n in range(1, 7)]
-names = dict(x=range(1, 7), x_title="how often the source token stands in the input")
-names |= dict(y_title="accuracy of y1 to y7", reference={"chance": 0.25})
-show(P.bars(found, **names, title="In the first pause"), "first-pause")
+early = answers[40:90]  # [step, batch, output]
+# How often each token is an answer in its sequence: as often as its source is an input.
+counts = torch.stack([(early == token).sum(-1) for token in range(4)], -1)
+often = counts.gather(-1, early)[..., 1:]  # of the right answers of y1 to y7
+was_right = rights[40:90, :, 1:]
+found = [was_right[often == n].mean().item() for n in range(1, 7)]
+
+# %%
+figure = plotting.bars(
+    found,
+    title="In the first pause",
+    x=range(1, 7),
+    x_title="how often the source token stands in the input",
+    y_title="accuracy of y1 to y7",
+    reference={"chance": 0.25},
+)
+show(figure, "first-pause")
 if SEED == 0:
     claim("first-pause-counts", found[3] / found[0])
 
@@ -220,18 +260,29 @@ if SEED == 0:
 # For the later pauses we split the steps by the right *answer*:
 
 # %%
-curves = {}
-for t in range(4):
-    asked = answers == t
+answer_curves = {}
+for token in range(4):
+    asked = answers == token
     share = (rights * asked).sum((1, 2)) / asked.sum((1, 2))
-    curves[f"answer {t}"] = share.unfold(0, 15, 1).mean(-1)
-title, colours = "Accuracy for each right answer", P.TOKEN_COLOURS
-figure = P.lines(middles, curves, **axes, title=title, colours=colours)
-show(figure.update_yaxes(range=[0, 1.05]), "accuracy-by-answer")
+    answer_curves[f"answer {token}"] = smooth(share)
 
 # %%
-pause = slice(113, 163)  # the middle of the windows for steps 120 to 170
-together = torch.corrcoef(torch.stack(list(curves.values()))[:, pause])
+figure = plotting.lines(
+    middles,
+    answer_curves,
+    title="Accuracy for each right answer",
+    x_title="step",
+    y_title="accuracy in the batch",
+    reference={"chance": 0.25},
+    colours=plotting.TOKEN_COLOURS,
+    digits=3,
+)
+figure.update_yaxes(range=[0, 1.05])
+show(figure, "accuracy-by-answer")
+
+# %%
+curves = torch.stack(list(answer_curves.values()))  # [answer, step]
+together = torch.corrcoef(curves[:, 113:163])  # the curves begin at step 7: 120 to 170
 for a, b in ((0, 2), (1, 3), (0, 1)):
     print(f"correlation of {a} and {b}: {together[a, b]:.2f}")
 if SEED == 0:
@@ -247,14 +298,23 @@ if SEED == 0:
 # In what order do the answers lie on it in the end?
 
 # %%
-written = I.record(model, "attn_out", sequences)[0]  # [sequence, output, d_model]
+from helpers import interventions
+
+# [sequence, output, d_model]: what attention writes, and how that varies
+written = interventions.record(model, "attn_out", sequences)[0]
 varying = written - written.mean(0)
-line = torch.linalg.svd(varying.flatten(0, 1), full_matrices=False).Vh[0]
-places, targets, halves = varying @ line, sequences[:, 9:], []
-places *= -places[targets[:, 0] == 2, 0].mean().sign()  # a line has no sign: 2 on the left
-for i, name in enumerate(T.OUTPUT_NAMES):
-    mean = [places[targets[:, i] == t, i].mean() for t in range(4)]
-    on_the_line = sorted(range(4), key=mean.__getitem__)
+# The rows of Vh are directions, and the first is the one along which most varies.
+U, S, Vh = torch.linalg.svd(varying.flatten(0, 1), full_matrices=False)
+places = varying @ Vh[0]  # [sequence, output]
+targets = sequences[:, 9:]
+if places[targets[:, 0] == 2, 0].mean() > 0:
+    places = -places  # a line may be read from both ends: we put 2 on the left
+
+# %%
+halves = []
+for i, name in enumerate(task.OUTPUT_NAMES):
+    mean = {token: places[targets[:, i] == token, i].mean() for token in range(4)}
+    on_the_line = sorted(mean, key=mean.get)
     print(name, "answers along the line:", *on_the_line)
     halves.append(set(on_the_line[:2]))
 if SEED == 0:
@@ -269,11 +329,15 @@ if SEED == 0:
 # Our input is in the train set: when was it shown, and when was it right?
 
 # %%
-shown = (answers == example[:, 9:]).all(-1).any(-1).nonzero().flatten()
-print("in the batch of step", *shown.tolist())
-wrong_steps = [step for step, right in enumerate(solved) if not right]
-print("first answered wholly right after", solved.index(True), "steps")
-print("and always right from", wrong_steps[-1] + 1, "steps to the end")
+is_ours = (answers == example[:, 9:]).all(-1)  # [step, batch]
+shown = [step for step in range(n_steps) if is_ours[step].any()]
+print("in the batch of step", *shown)
+right_after = [step for step, right in enumerate(solved, 1) if right]
+wrong_after = [step for step, right in enumerate(solved, 1) if not right]
+first_right = min(right_after, default=math.inf)
+steady = wrong_after[-1] + 1 if solved[-1] else math.inf
+print("first answered wholly right after", first_right, "steps")
+print("and always right from", steady, "steps to the end")
 
 # %% [markdown]
 # The model saw it once, long before it could answer it: other examples taught the rule.
@@ -283,6 +347,8 @@ print("and always right from", wrong_steps[-1] + 1, "steps to the end")
 # Now the hold-out, and then every sequence.
 
 # %%
+from helpers.evaluation import by_position, n_right
+
 on_holdout, everywhere = n_right(model, holdout).item(), n_right(model).item()
 print(f"hold-out  {on_holdout:6,} of {len(holdout):,}")
 print(f"all       {everywhere:6,} of {len(sequences):,}")
@@ -297,9 +363,12 @@ if SEED == 0:
 # Are your weights the stored ones, which the other notebooks load?
 
 # %%
+from helpers.model import CONFIG, WEIGHTS, load_trained, read_weights
+from helpers.storage import save
+
 if SAVE:
     note = dict(kind="article", config=CONFIG, seed=SEED, recipe=vars(RECIPE))
-    note |= dict(steps=len(losses), n_right=everywhere)
+    note.update(steps=n_steps, n_right=everywhere)
     save(WEIGHTS / "article.safetensors", read_weights(model), note)
 mine, stored = read_weights(model), read_weights(load_trained())
 apart = max((mine[name] - stored[name]).abs().max().item() for name in mine)
@@ -312,10 +381,9 @@ if SEED == 0:
 # `helpers/training.py` runs this loop for many seeds at once, and must find the same weights:
 
 # %%
-by_hand = build("article", seed=SEED)
-optimizer = make_optimizer(by_hand)
+by_hand, its_optimizer = begin()
 for step, batch in zip(range(50), batches(train_set, SEED)):
-    one_step(by_hand, optimizer, step, batch)
+    one_step(by_hand, its_optimizer, step, batch)
 both, _ = train("article", [SEED, SEED + 1], max_steps=50)  # the first is ours
 for name, value in read_weights(by_hand).items():
     assert torch.allclose(value, both.weights[name][0], rtol=0, atol=1e-9), name
@@ -328,6 +396,8 @@ for name, value in read_weights(by_hand).items():
 my_exact_seeds = ...  # your answer: a number from 0 to 32 (or leave it)
 
 # %%
+from helpers.model import load_zoo
+
 zoo = load_zoo("article")
 counts = n_right(zoo)  # [32], each model on every sequence
 exact = (counts == len(sequences)).sum().item()
@@ -338,10 +408,16 @@ claim("zoo-exact-03", exact)
 
 # %%
 failed = zoo.where(counts < len(sequences))
-axes = dict(x=T.OUTPUT_NAMES, y=[f"seed {s}" for s in failed.seeds], y_title="")
-axes |= dict(x_title="output", unit="accuracy", text=True, top=1)
-title = "The seeds that failed, output by output"
-show(P.heatmap(by_position(failed), **axes, title=title), "failed-seeds")
+figure = plotting.heatmap(
+    by_position(failed),
+    title="The seeds that failed, output by output",
+    x=task.OUTPUT_NAMES,
+    x_title="output",
+    y=[f"seed {seed}" for seed in failed.seeds],
+    y_title="",
+    top=1, text=True, unit="accuracy",
+)
+show(figure, "failed-seeds")
 
 # %% [markdown]
 # If we trained many more seeds, the share of exact ones would probably lie in the interval; [beyond/seeds](beyond/seeds.ipynb) does.
@@ -352,33 +428,40 @@ show(P.heatmap(by_position(failed), **axes, title=title), "failed-seeds")
 # We train our own seed three times as long, and beside it seed 7, which failed.
 
 # %% tags=["nbval-ignore-output"]
-PATIENT = dataclasses.replace(RECIPE, patience=RECIPE.max_steps)  # never stops early
+from dataclasses import replace
+
+PATIENT = replace(RECIPE, patience=RECIPE.max_steps)  # never stops early
 FURTHER = 1_400  # steps; RECIPE.max_steps would be all of them
 with tqdm(total=FURTHER, file=sys.stdout, ncols=88) as bar:
 
     def one_more(step, loss, right):
         bar.update()
 
-    both, history = train("article", [SEED, 7], PATIENT, FURTHER, on_step=one_more)
+    two, history = train("article", [SEED, 7], PATIENT, FURTHER, on_step=one_more)
 
 # %%
 course = history["accuracy"].mean(-1).unfold(0, 5, 5).mean(-1)  # [blocks of 5 steps, 2]
-curves = {f"our seed, {SEED}": course[:, 0], "seed 7": course[:, 1]}
-axes = dict(x_title="step", y_title="accuracy (mean of 5 batches)", digits=3)
-axes |= dict(reference={"one of eight guesses": 7 / 8 + 1 / 32})
-middles, title = range(2, 2 + 5 * len(course), 5), "Two seeds trained on"
-figure = P.lines(middles, curves, **axes, title=title)
-show(figure.update_yaxes(range=[0, 1.05]), "trained-on")
+figure = plotting.lines(
+    range(2, 2 + 5 * len(course), 5),
+    {f"our seed, {SEED}": course[:, 0], "seed 7": course[:, 1]},
+    title="Two seeds trained on",
+    x_title="step",
+    y_title="accuracy (mean of 5 batches)",
+    reference={"one of eight guesses": 7 / 8 + 1 / 32},
+    digits=3,
+)
+figure.update_yaxes(range=[0, 1.05])
+show(figure, "trained-on")
 
 # %%
 perfect = (history["accuracy"][:, 0] == 1).all(-1)  # [steps], of our seed
-undone = (~perfect[len(losses) :]).sum()
+undone = (~perfect[n_steps:]).sum()
 print(f"batches with a wrong token after our loop had stopped: {undone}")
-print("right in the end, our seed and seed 7:", n_right(both).tolist())
-worst = by_position(both)[1].sort().values  # [8], of seed 7
+print("right in the end, our seed and seed 7:", n_right(two).tolist())
+worst = by_position(two)[1].sort().values  # [8], of seed 7
 if SEED == 0:
     claim("exact-comes-undone", undone)
-    claim("exact-again-at-the-end", n_right(both)[0])
+    claim("exact-again-at-the-end", n_right(two)[0])
 claim("failing-seed-guesses-one-output", abs(worst[0] - 0.25))
 claim("failing-seed-others-perfect", worst[1])
 
@@ -392,10 +475,11 @@ claim("failing-seed-others-perfect", worst[1])
 
 # %%
 by_output = rights.mean(1).tolist()
-P.show(*E.training_figure("article", SEED, RECIPE.lr, losses, by_output))
+figure, says = lesson_03.training_figure("article", SEED, RECIPE.lr, losses, by_output)
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_training(losses, by_output)
+lesson_03.explore_training(losses, by_output)
 
 # %% [markdown]
 # ## Exercises
@@ -412,7 +496,7 @@ E.explore_training(losses, by_output)
 # %%
 my_loss_value = ...
 
-X.check("03-half-known", my_loss_value)
+lesson_03.check("03-half-known", my_loss_value)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -437,7 +521,7 @@ def my_loss(logits, tokens):
     return ...
 
 
-X.check("03-loss", my_loss)
+lesson_03.check("03-loss", my_loss)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -30,34 +30,25 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import sys
-
 import torch
-from circuitsvis.attention import attention_heads
-from tqdm import tqdm
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import task as T
+from helpers import interventions, plotting, task
+from helpers.evaluation import accuracy, by_position, n_right
+from helpers.model import HOOKS, load_trained
+from helpers.page import claim, compare, k_of_n, show
+from lessons import lesson_04
 
-# %%
-from helpers.evaluation import by_position, n_right
-from helpers.model import load_trained, load_zoo
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, k_of_n, show
-from helpers.survey import exact_models
+torch.set_num_threads(1)  # for tensors as small as these, more threads are no faster
 
 # %%
 torch.set_grad_enabled(False)
 model = load_trained()
-sequences = T.full_sequences()
+sequences = task.full_sequences()
 tokens = sequences[:, :16]  # what the model reads: nothing comes after y7
 claim("exact-04", n_right(model)[0])
 
@@ -76,10 +67,12 @@ print("whole pattern", tuple(cache["pattern", 0].shape))
 print("cut out      ", tuple(pattern.shape))
 
 # %%
-KEYS = ["BOS", *T.INPUT_NAMES]
-axes = dict(x=KEYS, top=1, unit="weight", text=True)
-title = f"Where each output looks (input {T.EXAMPLE})"
-show(P.heatmap(pattern[0], title=title, **axes), "pattern-of-our-input")
+KEYS = ["BOS", *task.INPUT_NAMES]
+title = f"Where each output looks (input {task.EXAMPLE})"
+figure = plotting.heatmap(
+    pattern[0], title=title, x=KEYS, top=1, unit="weight", text=True
+)
+show(figure, "pattern-of-our-input")
 
 # %% [markdown]
 # The same pattern in **CircuitsVis**, a viewer that many papers use.
@@ -87,11 +80,13 @@ show(P.heatmap(pattern[0], title=title, **axes), "pattern-of-our-input")
 # If the box stays empty (it needs scripts and the network), the figure above shows the same rows.
 
 # %%
-read_here = zip(T.POSITION_NAMES[1:], sample[0, 1:16].tolist())
+from circuitsvis.attention import attention_heads
+
+read_here = zip(task.POSITION_NAMES[1:], sample[0, 1:16].tolist())
 names = ["[BOS]", *(f"{name}={token}" for name, token in read_here)]
-whole = cache["pattern", 0][0]
+whole = cache["pattern", 0][0].round(decimals=4)
 view = attention_heads(whole, names, attention_head_names=["head 0"])
-P.circuitsvis(view, "whole-pattern")
+plotting.circuitsvis(view, "whole-pattern")
 
 # %% [markdown]
 # ## Is it so on every input?
@@ -100,12 +95,16 @@ P.circuitsvis(view, "whole-pattern")
 # A named value that can be changed is a **hook point**.
 
 # %%
-PATTERN = "blocks.0.attn.hook_pattern"  # the hook point of the pattern
 print(len(model.hook_dict), "hook points:", *list(model.hook_dict)[:3], "…")
+PATTERN = HOOKS["pattern"]  # the one of the pattern: blocks.0.attn.hook_pattern
 _, cache = model.run_with_cache(tokens, names_filter=PATTERN)
 everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
 mean = everywhere.mean(0)  # [output, key]
-show(P.heatmap(mean[:, :9], title="Mean pattern, all inputs", **axes), "mean-pattern")
+title = "Mean pattern, all inputs"
+figure = plotting.heatmap(
+    mean[:, :9], title=title, x=KEYS, top=1, unit="weight", text=True
+)
+show(figure, "mean-pattern")
 
 # %%
 on_source = [mean[i, 8 - i].item() for i in range(8)]
@@ -132,13 +131,8 @@ claim("y0-half-on-its-source", on_source[0])
 my_clean_outputs = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
-def accuracy(logits):
-    """Share of sequences with the right token, at y0..y7: [8]."""
-    return (logits[:, 8:].argmax(-1) == sequences[:, 9:]).double().mean(0)
-
-
-# %%
-ideal_pattern = I.ideal_pattern()  # [8, 16]; you write it yourself in an exercise below
+# [8, 16]; you write it yourself in an exercise below
+ideal_pattern = interventions.ideal_pattern()
 
 
 def look_at_the_source(value, hook):
@@ -147,7 +141,7 @@ def look_at_the_source(value, hook):
 
 
 forced = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_at_the_source)])
-ideal = accuracy(forced)
+ideal = accuracy(forced, sequences)  # share of right tokens at y0..y7: [8]
 compare(my_clean_outputs, (ideal == 1).sum())
 
 # %% [markdown]
@@ -161,7 +155,7 @@ def look_as_on_average(value, hook):
 
 
 fixed = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_as_on_average)])
-frozen = accuracy(fixed)
+frozen = accuracy(fixed, sequences)
 
 # %% [markdown]
 # **Third: which outputs need attention at all?**
@@ -172,7 +166,7 @@ frozen = accuracy(fixed)
 my_outputs_without = ...  # your answer: one of "none", "y0", "all" (or leave it)
 
 # %%
-ATTN_OUT = "blocks.0.hook_attn_out"
+ATTN_OUT = HOOKS["attn_out"]
 _, cache = model.run_with_cache(tokens, names_filter=ATTN_OUT)
 usual = cache[ATTN_OUT].mean(0)  # [position, d_model]
 
@@ -181,15 +175,19 @@ def say_the_same(value, hook):
     return usual.expand_as(value)
 
 
-silent = accuracy(model.run_with_hooks(tokens, fwd_hooks=[(ATTN_OUT, say_the_same)]))
-stay = [name for name, share in zip(T.OUTPUT_NAMES, silent) if share > 0.99]
+muted = model.run_with_hooks(tokens, fwd_hooks=[(ATTN_OUT, say_the_same)])
+silent = accuracy(muted, sequences)
+stay = [name for name, share in zip(task.OUTPUT_NAMES, silent) if share > 0.99]
 compare(my_outputs_without, ", ".join(stay) or "none")
 
 # %%
-three = {"ideal reversal": ideal, "frozen at its mean": frozen, "silent": silent}
-y_title, title = "accuracy, all inputs", "Three interventions on attention"
-axes = dict(y_title=y_title, title=title, reference={"chance": 0.25})
-figure = P.bars(three, **axes, colours=[P.NEUTRAL[0], P.SKY, P.NEUTRAL[3]])
+figure = plotting.bars(
+    {"ideal reversal": ideal, "frozen at its mean": frozen, "silent": silent},
+    title="Three interventions on attention",
+    y_title="accuracy, all inputs",
+    reference={"chance": 0.25},
+    colours=[plotting.NEUTRAL[0], plotting.SKY, plotting.NEUTRAL[3]],
+)
 show(figure, "three-interventions")
 
 # %%
@@ -209,13 +207,16 @@ claim("silent-attention-breaks-y0", silent[0])
 # We exchange one token of our input, $x_7$, and look at the row of y0:
 
 # %%
-pair = T.full_sequences([[3, 2, 2, 2, 1, 2, 0, 0], [3, 2, 2, 2, 1, 2, 0, 3]])
+pair = task.full_sequences([[3, 2, 2, 2, 1, 2, 0, 0], [3, 2, 2, 2, 1, 2, 0, 3]])
 _, cache = model.run_with_cache(pair[:, :16])
 rows = cache["pattern", 0][:, 0, 8, :9]  # the query that predicts y0
-both, colours = {"x7 = 0": rows[0], "x7 = 3": rows[1]}, P.TOKEN_COLOURS[::3]
-axes = dict(x=KEYS, x_title="key", y_title="weight from y0", colours=colours)
-axes |= dict(title="Our input, one token exchanged")
-show(P.bars(both, **axes), "one-token-exchanged")
+figure = plotting.bars(
+    {"x7 = 0": rows[0], "x7 = 3": rows[1]},
+    title="Our input, one token exchanged",
+    x=KEYS, x_title="key", y_title="weight from y0",
+    colours=[plotting.TOKEN_COLOURS[0], plotting.TOKEN_COLOURS[3]],
+)
+show(figure, "one-token-exchanged")
 claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
 
 # %% [markdown]
@@ -225,9 +226,11 @@ claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
 x7 = sequences[:, 8]
 by_token = torch.stack([everywhere[x7 == t, 0, :9].mean(0) for t in range(4)])
 values = [f"x7 = {t}" for t in range(4)]
-axes = dict(x=KEYS, y=values, y_title="value of the source", top=1, unit="weight")
-title = "The row of y0, by the value of x7"
-show(P.heatmap(by_token, **axes, text=True, title=title), "row-of-y0-by-x7")
+figure = plotting.heatmap(
+    by_token, title="The row of y0, by the value of x7",
+    x=KEYS, y=values, y_title="value of the source", top=1, unit="weight", text=True,
+)
+show(figure, "row-of-y0-by-x7")
 claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
 
 # %% [markdown]
@@ -254,12 +257,13 @@ claim("forced-y0-fails-by-value", torch.equal(right, x7 != 3))
 attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
 read = ln1(model.W_E[:, None] + model.W_pos[:16])  # [token, position, d_model]
 written = (read @ attention.W_V[0] + attention.b_V[0]) @ attention.W_O[0]
-vectors = torch.cat([written[:4, 8], written[T.BOS, :1]])  # x7 = 0..3, and BOS
+vectors = torch.cat([written[:4, 8], written[task.BOS, :1]])  # x7 = 0..3, and BOS
 distances = torch.cdist(vectors, vectors)
 names = [*values, "BOS"]
 claim("one-and-three-are-written-alike", distances[1, 3] / distances[0, 2])
 rows = [[name, *(f"{d:.1f}" for d in row)] for name, row in zip(names, distances)]
-P.table(rows, ["distance", *names], "How far apart two vectors lie, by the token")
+title = "How far apart two vectors lie, by the token"
+plotting.table(rows, ["distance", *names], title)
 
 # %% [markdown]
 # Looked at fully, 1 and 3 are written to nearly the same vector, far from BOS.
@@ -270,12 +274,12 @@ P.table(rows, ["distance", *names], "How far apart two vectors lie, by the token
 x7_reads = read[:4, 8]
 query = x7_reads @ attention.W_Q[0] + attention.b_Q[0]  # [token of x7, d_head]
 to_itself = x7_reads @ attention.W_K[0] + attention.b_K[0]
-to_bos = read[T.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
+to_bos = read[task.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
 gap = (query * (to_itself - to_bos)).sum(-1) / 2  # the square root of d_head is 2
 claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
 rows = [[name, f"{g:.1f}", f"{g.sigmoid():.3f}"] for name, g in zip(values, gap)]
 header = ["", "score of x7 − score of BOS", "weight on x7, between these two"]
-P.table(rows, header, "How the query at x7 decides")
+plotting.table(rows, header, "How the query at x7 decides")
 
 # %% [markdown]
 # With 1 about a quarter of the weight stays on $x_7$, which is enough to move what is written away from BOS; with 3 next to nothing stays.
@@ -292,63 +296,77 @@ P.table(rows, header, "How the query at x7 decides")
 # First the mean patterns of the 32 seeds, with the mean weight on the source behind each:
 
 # %% tags=["nbval-ignore-output"]
-zoo = load_zoo("article")
-group, means = torch.arange(len(zoo)) // 8, []  # eight models at a time
-for g in tqdm(group.unique(), file=sys.stdout, ncols=88):
-    means.append(I.mean_of(zoo.where(group == g), "pattern")[:, 0])
-patterns = torch.cat(means)  # [32, 8, 16]
+import sys
+
+from tqdm import tqdm
+
+from helpers.model import load_zoo
+
+zoo, means = load_zoo("article"), []
+for i in tqdm(range(len(zoo)), file=sys.stdout, ncols=88):
+    means.append(interventions.mean_of(zoo[i], "pattern")[0, 0])
+patterns = torch.stack(means)  # [32, 8, 16]
 
 # %%
 sources = range(8, 0, -1)  # the positions of x7 .. x0
-on_source = patterns[:, range(8), sources].mean(1)  # [32]
-order = on_source.argsort(descending=True).tolist()
-names = [f"{zoo.seeds[i]}: {on_source[i]:.2f}" for i in order]
+mean_weight = patterns[:, range(8), sources].mean(1)  # on the source: [32]
+order = mean_weight.argsort(descending=True).tolist()
+names = [f"{zoo.seeds[i]}: {mean_weight[i]:.2f}" for i in order]
 names = [n + ("" if zoo.exact[i] else " failed") for n, i in zip(names, order)]
 title = "Mean patterns of 32 seeds (rows y0 to y7, columns x0 to x7)"
-show(P.gallery(patterns[order][:, :, 1:9], names, title=title), "patterns-of-32-seeds")
+figure = plotting.gallery(patterns[order][:, :, 1:9], names, title=title)
+show(figure, "patterns-of-32-seeds")
 
 # %% [markdown]
 # `helpers.interventions` does the same in all exact models; on ours it must agree with the hooks:
 
 # %%
 exact, usual_patterns = zoo.where(zoo.exact), patterns[zoo.exact]
-ideal_zoo = by_position(I.set_pattern(exact, ideal_pattern))  # [exact, 8]
-frozen_zoo = by_position(I.intervene(exact, {"pattern": usual_patterns[:, None]}))
-silent_zoo = by_position(I.ablate(exact, "attention", "mean"))
+at_their_mean = {"pattern": usual_patterns[:, None]}
+ideal_zoo = by_position(interventions.set_pattern(exact, ideal_pattern))  # [28, 8]
+frozen_zoo = by_position(interventions.intervene(exact, at_their_mean))
+silent_zoo = by_position(interventions.ablate(exact, "attention", "mean"))
 assert torch.equal(ideal, ideal_zoo[0])  # the first is seed 0
 assert torch.equal(frozen, frozen_zoo[0])
 assert torch.equal(silent, silent_zoo[0])
 
 # %%
-y0_clean, rest_clean = ideal_zoo[:, 0] == 1, (ideal_zoo[:, 1:] == 1).all(1)
-counts = {
-    "y0 is clean": y0_clean,
-    "y1 to y7 are clean": rest_clean,
-    "the whole model is clean": y0_clean & rest_clean,
-    "exact with a frozen pattern": (frozen_zoo == 1).all(1),
-    "y0 right with silent attention": silent_zoo[:, 0] == 1,
-}
+def properties(ideal, frozen, silent):
+    """Name -> which models; given is where each is always right, bool [models, 8]."""
+    y0_clean, rest_clean = ideal[:, 0], ideal[:, 1:].all(1)
+    return {
+        "y0 is clean": y0_clean,
+        "y1 to y7 are clean": rest_clean,
+        "the whole model is clean": y0_clean & rest_clean,
+        "exact with a frozen pattern": frozen.all(1),
+        "y0 right with silent attention": silent[:, 0],
+    }
+
+
+few = properties(ideal_zoo == 1, frozen_zoo == 1, silent_zoo == 1)
 
 # %% [markdown]
 # Twenty-eight are few, so 1,024 more seeds were trained, measured in the same way and stored as a table:
 
 # %%
-thousand = exact_models()
-perfect, alone = thousand.right("ideal"), thousand.right("attn_mean")[:, 0]
-y0_more, rest_more = perfect[:, 0], perfect[:, 1:].all(1)
-more = [y0_more, rest_more, y0_more & rest_more, thousand.right("frozen").all(1), alone]
+from research import survey
+
+thousand = survey.exact_models()
+columns = ("ideal", "frozen", "attn_mean")
+many = properties(*(survey.right(thousand, column) for column in columns))
 rows = []
-for (name, few), many in zip(counts.items(), more):
-    rows.append([name, k_of_n(few.sum(), len(few)), k_of_n(many.sum(), len(many))])
+for name in few:
+    counted = [k_of_n(mask.sum(), len(mask)) for mask in (few[name], many[name])]
+    rows.append([name, *counted])
 title = "Do the exact models of other seeds work like this?"
-P.table(rows, ["exact models", "of 32 seeds", "of 1,024 more"], title)
+plotting.table(rows, ["exact models", "of 32 seeds", "of 1,024 more"], title)
 
 # %%
-claim("zoo-clean-y0", y0_clean.sum())
-claim("zoo-clean-y1-to-y7", rest_clean.sum())
-claim("zoo-clean", counts["the whole model is clean"].sum())
-claim("zoo-frozen", counts["exact with a frozen pattern"].sum())
-claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
+claim("zoo-clean-y0", few["y0 is clean"].sum())
+claim("zoo-clean-y1-to-y7", few["y1 to y7 are clean"].sum())
+claim("zoo-clean", few["the whole model is clean"].sum())
+claim("zoo-frozen", few["exact with a frozen pattern"].sum())
+claim("zoo-silent-y0", few["y0 right with silent attention"].sum())
 
 # %% [markdown]
 # The ideal reversal is enough for y1 to y7 in most exact models, and for y0 in about half.
@@ -356,15 +374,17 @@ claim("zoo-silent-y0", counts["y0 right with silent attention"].sum())
 # Does y0 rely on attention where it looks (mean weight on $x_7$ above one half)?
 
 # %%
+def relying(looks, relies):
+    return k_of_n((looks & relies).sum(), looks.sum())
+
+
 looks = usual_patterns[:, 0, 8] > 0.5  # more than half of the weight on x7
-relies = silent_zoo[:, 0] < 1
-print("Of those that look, rely on attention:", end=" ")
-print(k_of_n((looks & relies).sum(), looks.sum()))
-print("Of those that do not look:            ", end=" ")
-print(k_of_n((~looks & relies).sum(), (~looks).sum()))
-looks_more = thousand["weight"][:, 0] > 0.5
-print("Of 1,024 more seeds, of those that look:", end=" ")
-print(k_of_n((looks_more & ~alone).sum(), looks_more.sum()))
+relies = ~few["y0 right with silent attention"]
+print("Of those that look, rely on attention:", relying(looks, relies))
+print("Of those that do not look:            ", relying(~looks, relies))
+looks_more = survey.values(thousand, "weight")[:, 0] > 0.5
+relies_more = ~many["y0 right with silent attention"]
+print("Of 1,024 more seeds, of those that look:", relying(looks_more, relies_more))
 claim("zoo-lookers-rely", (looks & relies).sum())
 
 # %% [markdown]
@@ -379,10 +399,11 @@ claim("zoo-lookers-rely", (looks & relies).sum())
 # Change $x_7$ first: which row moves?
 
 # %%
-P.show(*E.attention_figure(model))
+figure, says = lesson_04.attention_figure(model)
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_attention(model)
+lesson_04.explore_attention(model)
 
 # %% [markdown]
 # ## Exercises
@@ -401,7 +422,7 @@ def my_ideal_pattern():
     return ...
 
 
-X.check("04-ideal-pattern", my_ideal_pattern)
+lesson_04.check("04-ideal-pattern", my_ideal_pattern)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -430,7 +451,7 @@ def my_value_weighted(pattern, values, W_O):
     return ...
 
 
-X.check("04-value-weighted", my_value_weighted)
+lesson_04.check("04-value-weighted", my_value_weighted)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -31,39 +31,31 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import sys
-from itertools import permutations
-
 import torch
-from tqdm import tqdm
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import task as T
-from helpers.evaluation import by_position, hits, n_right
-from helpers.model import load_trained, load_zoo
+from helpers import interventions, plotting, task
+from helpers.evaluation import accuracy, by_position, n_right
+from helpers.model import HOOKS, load_trained
+from helpers.page import claim, compare, drawing, k_of_n, show
+from lessons import lesson_05
+from lessons.line import find_line, line_figure, line_slider, path_figure
+from research import figures
 
-# %%
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader import line as L
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, drawing, k_of_n, show
-from helpers.survey import exact_models, needs_of, sorts_of
+torch.set_num_threads(1)  # for tensors as small as these, more threads are no faster
 
 # %%
 torch.set_grad_enabled(False)
-model, sequences = load_trained(), T.full_sequences()
+model, sequences = load_trained(), task.full_sequences()
+tokens = sequences[:, :16]  # what the model reads
 sources, answers = sequences[:, 1:9].flip(1), sequences[:, 9:]
-attn_name, mlp_name = "blocks.0.hook_attn_out", "blocks.0.hook_mlp_out"
-wanted = [attn_name, mlp_name, "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post",
-          "blocks.0.mlp.hook_post"]
-logits, cache = model.run_with_cache(sequences[:, :16], names_filter=wanted)
+wanted = [HOOKS[name] for name in ("attn_out", "post", "mlp_out", "resid_post")]
+wanted.append("blocks.0.hook_resid_mid")  # before the MLP; only to be read
+logits, cache = model.run_with_cache(tokens, names_filter=wanted)
 before, after = cache["resid_mid", 0][:, 8:], cache["resid_post", 0][:, 8:]
 claim("exact-05", n_right(model)[0])
 
@@ -81,14 +73,14 @@ def logit_lens(stream):
     return model.ln_final(stream) @ model.W_U
 
 
-row = int(T.number(torch.tensor(T.read_tokens(T.EXAMPLE))))
+row = int(task.number(torch.tensor(task.read_tokens(task.EXAMPLE))))
 table = []
-for i, name in enumerate(T.OUTPUT_NAMES):
+for i, name in enumerate(task.OUTPUT_NAMES):
     p = [logit_lens(stream[row, i]).softmax(-1) for stream in (before, after)]
-    said = [f"{T.TOKEN_NAMES[q.argmax()]} (p = {q.max():.0%})" for q in p]
+    said = [f"{task.TOKEN_NAMES[q.argmax()]} (p = {q.max():.0%})" for q in p]
     table.append([name, sources[row, i].item(), answers[row, i].item(), *said])
 header = ["output", "source", "right answer", "before the MLP", "after the MLP"]
-P.table(table, header, f"The logit lens on input {T.EXAMPLE}")
+plotting.table(table, header, f"The logit lens on input {task.EXAMPLE}")
 
 # %% [markdown]
 # Now all inputs.
@@ -98,13 +90,14 @@ P.table(table, header, f"The logit lens on input {T.EXAMPLE}")
 my_share = ...  # your answer: a number from 0 to 1 (or leave it)
 
 # %%
-says_before, says_after = logit_lens(before).argmax(-1), logit_lens(after).argmax(-1)
+says_before = logit_lens(before).argmax(-1)
 read = {
     "before: the source": (says_before == sources).double().mean(0),
-    "before: the right answer": (says_before == answers).double().mean(0),
-    "after: the right answer": (says_after == answers).double().mean(0),
+    "before: the right answer": accuracy(logit_lens(before), sequences),
+    "after: the right answer": accuracy(logit_lens(after), sequences),
 }
-figure = P.bars(read, y_title="share of all inputs", title="What the logit lens reads")
+title = "What the logit lens reads"
+figure = plotting.bars(read, y_title="share of all inputs", title=title)
 show(figure, "lens")
 compare(my_share, read["before: the source"].mean())
 claim("before-mlp-not-the-source", read["before: the source"].mean())
@@ -124,15 +117,23 @@ claim("before-mlp-often-right", read["before: the right answer"].mean())
 # We subtract what all rows share, whatever the token looked at, and what all columns share, which raises all logits alike.
 
 # %%
-stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
 attention = model.blocks[0].attn
+stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
 value = model.blocks[0].ln1(stream).mean(1) @ attention.W_V[0]
-ov = (value @ attention.W_O[0] * model.ln_final.weight) @ model.W_U[:, :4]
-ov = ov - ov.mean(1, keepdim=True) - ov.mean(0) + ov.mean()
-axes = dict(x=T.TOKEN_NAMES[:4], y=T.TOKEN_NAMES[:4], signed=True, text=True)
-axes |= dict(x_title="logit of the next token", y_title="token looked at")
-axes |= dict(unit="logit ×<br>divisor")  # the last layer norm has not divided yet
-show(P.heatmap(ov, **axes, title="The OV circuit, token to token"), "ov-circuit")
+written = value @ attention.W_O[0]  # [token looked at, d_model]
+ov = (written * model.ln_final.weight) @ model.W_U[:, :4]  # [token looked at, logit]
+ov = ov - ov.mean(0)  # less what all rows share
+ov = ov - ov.mean(1, keepdim=True)  # less what all columns share
+
+# %%
+figure = plotting.heatmap(
+    ov, title="The OV circuit, token to token",
+    x=task.TOKEN_NAMES[:4], x_title="logit of the next token",
+    y=task.TOKEN_NAMES[:4], y_title="token looked at",
+    unit="logit ×<br>divisor",  # the last layer norm has not divided yet
+    signed=True, text=True,
+)
+show(figure, "ov-circuit")
 claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 
 # %% [markdown]
@@ -142,6 +143,8 @@ claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
 # Which way has the largest sum?
 
 # %%
+from itertools import permutations
+
 ways = list(permutations(range(4)))
 sums = [sum(ov[source, way[source]] for source in range(4)).item() for way in ways]
 best = ways[sums.index(max(sums))]
@@ -181,9 +184,8 @@ def on_the_line(value, hook):
     return value
 
 
-hooks = [(attn_name, on_the_line)]
-only_the_line = model.run_with_hooks(sequences[:, :16], fwd_hooks=hooks)
-kept = hits(only_the_line[:, 8:], sequences).double().mean(0)
+hooks = [(HOOKS["attn_out"], on_the_line)]
+kept = accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
 claim("one-direction-is-enough", kept.min())
 
 # %% [markdown]
@@ -193,16 +195,21 @@ claim("one-direction-is-enough", kept.min())
 # Where does each source lie?
 
 # %%
-line = L.find_line(model)
-assert abs(line.direction @ direction) > 1 - 1e-9, "helpers found another direction"
-places = torch.zeros(4, 8)
-for token in range(4):
-    for i in range(8):
-        places[token, i] = line.of_source(i, token).mean()
+line = find_line(model)
+assert abs(line.direction @ direction) > 1 - 1e-9, "find_line found another direction"
+places = torch.zeros(4, 8)  # [source, output]
+for source in range(4):
+    for output in range(8):
+        places[source, output] = line.of_source(output, source).mean()
 
-axes = dict(y_title="place on the line", colours=P.TOKEN_COLOURS)
-by_token = {f"source {token}": places[token] for token in range(4)}
-show(P.bars(by_token, **axes, title="Where attention writes each source"), "places")
+# %%
+figure = plotting.bars(
+    {f"source {token}": places[token] for token in range(4)},
+    title="Where attention writes each source",
+    y_title="place on the line",
+    colours=plotting.TOKEN_COLOURS,
+)
+show(figure, "places")
 in_order = places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]
 claim("places-in-one-order", in_order.all())
 
@@ -224,7 +231,7 @@ claim("places-in-one-order", in_order.all())
 my_stretch = ...  # your answer: 0, 1, 2 or 3 (or leave it)
 
 # %%
-figure, _ = L.line_figure(line, output=1, mlp=(0, 1))
+figure, _ = line_figure(line, output=1, mlp=(0, 1))
 show(figure, "the-line")
 compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
 
@@ -243,12 +250,13 @@ def to_zero(value, hook):
 
 
 picture = (line.predicts(mlp=1) == answers).double()
-without = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, to_zero)])
+without = model.run_with_hooks(tokens, fwd_hooks=[(HOOKS["mlp_out"], to_zero)])
 agrees = (line.predicts(mlp=0) == without[:, 8:].argmax(-1)).double()
 claim("picture-is-right", picture.mean())
 claim("picture-without-mlp", agrees.mean())
 strip = line.stretches(2, low=-11, high=11, mlp=0)
-print("stretches of y2 without the MLP:", [T.TOKEN_NAMES[token] for *_, token in strip])
+there = [task.TOKEN_NAMES[token] for *_, token in strip]
+print("stretches of y2 without the MLP:", there)
 
 # %% [markdown]
 # With the push, the picture is always right.
@@ -257,7 +265,7 @@ print("stretches of y2 without the MLP:", [T.TOKEN_NAMES[token] for *_, token in
 # Here is our input in the picture.
 
 # %%
-figure, _ = L.path_figure(line, T.EXAMPLE)
+figure, _ = path_figure(line, task.EXAMPLE)
 show(figure, "our-input")
 
 # %% [markdown]
@@ -267,22 +275,36 @@ show(figure, "our-input")
 # We test that in the model itself, and split the mean push: the part *along* the line would shift all places together; the part *off* the line can only move borders.
 
 # %%
+def always(vectors):
+    """A hook that writes `vectors` [8, d_model] on every input."""
+
+    def say_the_same(value, hook):
+        value[:, 8:] = vectors
+        return value
+
+    return say_the_same
+
+
+def accuracy_with(vectors):
+    """Share of right tokens [8] when the MLP writes `vectors` and nothing else."""
+    hooks = [(HOOKS["mlp_out"], always(vectors))]
+    return accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
+
+# %%
 push = cache["mlp_out", 0][:, 8:].mean(0)
 push = push - push.mean(-1, keepdim=True)
 along = (push @ direction)[:, None] * direction
-pushes = {"no push": 0 * push, "along the line": along, "off the line": push - along,
-          "whole mean": push}
-kept = {}
-for name, vector in pushes.items():
-    def say_the_same(value, hook, vector=vector):
-        value[:, 8:] = vector
-        return value
-    out = model.run_with_hooks(sequences[:, :16], fwd_hooks=[(mlp_name, say_the_same)])
-    kept[name] = hits(out[:, 8:], sequences).double().mean(0)
+kept = {
+    "no push": accuracy_with(0 * push),
+    "along the line": accuracy_with(along),
+    "off the line": accuracy_with(push - along),
+    "whole mean": accuracy_with(push),
+}
 
 # %%
 title = "The MLP replaced by a part of its mean push"
-show(P.bars(kept, y_title="accuracy, all inputs", title=title), "push-split")
+figure = plotting.bars(kept, y_title="accuracy, all inputs", title=title)
+show(figure, "push-split")
 whole, on, off = [f"{v[1].norm():.2f}" for v in (push, along, push - along)]
 print(f"length of the push at y1: {whole} · along {on} · off {off}")
 claim("push-along", kept["along the line"].mean())
@@ -296,14 +318,14 @@ claim("constant-mlp-y0", kept["whole mean"][0])
 # Which of the 16 neurons add to its bias $b_{out}$?
 
 # %%
-fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [8, 16]
+fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [output, neuron]
 active = fires.max(0).values > 0
 table = []
 for n in active.nonzero().flatten().tolist():
     table.append([f"neuron {n}", *(f"{share:.0%}" for share in fires[:, n])])
 claim("neurons-never-fire", (~active).sum())
-header = ["fires on this share of inputs", *T.OUTPUT_NAMES]
-P.table(table, header, "How often each neuron fires")
+header = ["fires on this share of inputs", *task.OUTPUT_NAMES]
+plotting.table(table, header, "How often each neuron fires")
 
 # %% [markdown]
 # ## Explore
@@ -313,10 +335,11 @@ P.table(table, header, "How often each neuron fires")
 # At which strength does the stretch of 0 open at $y_2$?
 
 # %%
-P.show(*L.line_slider(line, output=1))
+figure, says = line_slider(line, output=1)
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_line(model)
+lesson_05.explore_line(model)
 
 # %% [markdown]
 # ## Does this picture explain other models?
@@ -325,46 +348,65 @@ E.explore_line(model)
 # Do two, of the three that layer norm leaves, help the others?
 
 # %%
-exact = load_zoo("article")
-exact = exact.where(exact.exact)
-usual_of, directions_of, _ = I.directions_of(exact)
-one = {"attn_out": I.keep_directions(usual_of, directions_of[:, :1])}
-two = {"attn_out": I.keep_directions(usual_of, directions_of[:, :2])}
-constant = {"mlp_out": I.mean_of(exact, "mlp_out")}
-cuts = {"one direction": one, "two directions": two,
-        "one direction,<br>constant MLP": one | constant}
+from helpers.model import load_zoo
+
+zoo = load_zoo("article")
+exact = zoo.where(zoo.exact)
+usual_of, directions_of, _ = interventions.directions_of(exact)
+one = {"attn_out": interventions.keep_directions(usual_of, directions_of[:, :1])}
+two = {"attn_out": interventions.keep_directions(usual_of, directions_of[:, :2])}
+constant = {"mlp_out": interventions.mean_of(exact, "mlp_out")}
 
 # %% tags=["nbval-ignore-output"]
+import sys
+
+from tqdm import tqdm
+
+cuts = {
+    "one direction": one,
+    "two directions": two,
+    "one direction,<br>constant MLP": one | constant,
+}
 seeds = {}
-for name, cut in tqdm(cuts.items(), file=sys.stdout, ncols=88):
-    seeds[name] = by_position(I.intervene(exact, cut))
+for name, edits in tqdm(cuts.items(), file=sys.stdout, ncols=88):
+    seeds[name] = by_position(interventions.intervene(exact, edits))  # [28, 8]
 
 # %%
-dots = {name: accuracy.mean(1) for name, accuracy in seeds.items()}
+dots = {name: shares.mean(1) for name, shares in seeds.items()}
 title = "What is kept of attention and MLP, one dot a seed"
-show(P.strips(dots, y_title="accuracy, all inputs", title=title), "other-seeds")
-enough = [(accuracy.min(1).values == 1).sum() for accuracy in seeds.values()]
-all_right = seeds["one direction,<br>constant MLP"].min(1).values == 1
-print("the last: seed", [s for s, right in zip(exact.seeds, all_right) if right])
-claim("zoo-line-is-enough", enough[0])
-claim("zoo-two-directions", enough[1])
-claim("zoo-line-and-constant", enough[2])
+figure = figures.strips(dots, y_title="accuracy, all inputs", title=title)
+show(figure, "other-seeds")
+enough = {name: (shares == 1).all(1) for name, shares in seeds.items()}  # [28]
+last = enough["one direction,<br>constant MLP"]
+print("the last: seed", [seed for seed, is_one in zip(exact.seeds, last) if is_one])
+claim("zoo-line-is-enough", enough["one direction"].sum())
+claim("zoo-two-directions", enough["two directions"].sum())
+claim("zoo-line-and-constant", last.sum())
 
 # %% [markdown]
 # And of 1,024 more seeds, also with the own token averaged out and the *best* constant found:
 
 # %%
-thousand = exact_models()
+from research import survey
+
+thousand = survey.exact_models()
+columns = ["line", "plane", "line_mean", "line_best"]
+many = {name: survey.right(thousand, name).all(1).sum() for name in columns}
+
+# %%
+column_of = {
+    "one direction": "line",
+    "two directions": "plane",
+    "one direction,<br>constant MLP": "line_mean",
+}
 rows = []
-for name, k, column in zip(seeds, enough, ("line", "plane", "line_mean")):
-    many = thousand.right(column).all(1).sum()
-    row = [name.replace("<br>", " "), k_of_n(k, len(exact)), k_of_n(many, len(thousand))]
-    rows.append(row)
-best = thousand.right("line_best").all(1).sum()
-name = "one direction, own token out, best constant"
-rows.append([name, "not searched", k_of_n(best, len(thousand))])
+for name, column in column_of.items():
+    counts = k_of_n(enough[name].sum(), len(exact)), k_of_n(many[column], len(thousand))
+    rows.append([name.replace("<br>", " "), *counts])
+best = "one direction, own token out, best constant"
+rows.append([best, "not searched", k_of_n(many["line_best"], len(thousand))])
 header = ["enough in exact models", "of 32 seeds", "of 1,024 more"]
-P.table(rows, header, "What is enough at all outputs")
+plotting.table(rows, header, "What is enough at all outputs")
 
 # %% [markdown]
 # A line is enough in fewer than half of the exact models, a plane in most.
@@ -376,11 +418,14 @@ P.table(rows, header, "What is enough at all outputs")
 # And their MLP is a **bias** (some constant will do at each output), **bent** (none was found at any), or mixed.
 
 # %%
-needs, sorts = needs_of(thousand), sorts_of(thousand)
+needs, sorts = survey.needs_of(thousand), survey.sorts_of(thousand)
 cells = [[(a & b).double().mean() for b in sorts.values()] for a in needs.values()]
-axes = dict(x=list(sorts), y=list(needs), unit="share", text=True, top=0.5)
-axes |= dict(x_title="the MLP is", y_title="attention needs")
-show(P.heatmap(cells, title="What exact models do", **axes), "what-others-do")
+figure = plotting.heatmap(
+    cells, title="What exact models do",
+    x=list(sorts), x_title="the MLP is", y=list(needs), y_title="attention needs",
+    unit="share", text=True, top=0.5,
+)
+show(figure, "what-others-do")
 
 # %% [markdown]
 # Our picture is at the top left; [beyond/seeds](beyond/seeds.ipynb) draws others.
@@ -404,7 +449,7 @@ def my_answers(places, starts, slopes):
     return ...
 
 
-X.check("05-stretches", my_answers)
+lesson_05.check("05-stretches", my_answers)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -430,7 +475,7 @@ def my_ov(E, W_V, W_O, W_U):
     return ...
 
 
-X.check("05-ov", my_ov)
+lesson_05.check("05-ov", my_ov)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -31,36 +31,28 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import dataclasses
-import sys
-
-import numpy as np
 import torch
-from tqdm import tqdm
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import task as T
-from helpers.evaluation import by_position, n_right
-from helpers.model import load_trained, load_zoo
-from helpers.proof import prove
+from helpers import interventions, plotting, task
+from helpers.evaluation import accuracy, by_position, n_right
+from helpers.model import HOOKS, load_trained
+from helpers.page import claim, compare, drawing, k_of_n, show
+from lessons import lesson_06
+from lessons.line import find_line, path_figure
+from research import figures
+
+torch.set_num_threads(1)  # for tensors as small as these, more threads are no faster
 
 # %%
-from helpers.reader import exercises as X
-from helpers.reader import explorers as E
-from helpers.reader.claims import claim
-from helpers.reader.line import find_line, path_figure
-from helpers.reader.page import compare, drawing, k_of_n, show
-from helpers.survey import exact_models, load_survey
-
 torch.set_grad_enabled(False)
 model = load_trained()
-sequences = T.full_sequences()
+sequences = task.full_sequences()
+tokens = sequences[:, :16]  # what the model reads
 targets, sources = sequences[:, 9:], sequences[:, 1:9].flip(1)
 claim("exact-06", n_right(model))
 
@@ -83,13 +75,16 @@ def without(weight):
 
 block = model.blocks[0]
 no_W_out, no_W_O = without(block.mlp.W_out), without(block.attn.W_O)
-assert n_right(model) == T.N_SEQUENCES, "a matrix was not put back"
+assert n_right(model) == task.N_SEQUENCES, "a matrix was not put back"
 
 # %%
-both = {"without W_out": no_W_out, "without W_O": no_W_O}
-colours = [P.PART_COLOURS["mlp"], P.PART_COLOURS["attention"]]
-axes = dict(y_title="accuracy, all inputs", reference={"a guess": 0.25})
-figure = P.bars(both, title="Zeroed in place", colours=colours, **axes)
+figure = plotting.bars(
+    {"without W_out": no_W_out, "without W_O": no_W_O},
+    title="Zeroed in place",
+    y_title="accuracy, all inputs",
+    reference={"a guess": 0.25},
+    colours=[plotting.PART_COLOURS["mlp"], plotting.PART_COLOURS["attention"]],
+)
 show(figure, "zeroed-in-place")
 print(f"without W_out {no_W_out.mean():.2%}, without W_O {no_W_O.mean():.2%}")
 claim("zeroed-W_out", no_W_out.mean())
@@ -121,11 +116,11 @@ def to_zero(value, hook):
     return torch.zeros_like(value)
 
 
-ours = T.full_sequences([T.read_tokens(T.EXAMPLE)])
-no_mlp = [("blocks.0.hook_mlp_out", to_zero)]
+ours = task.full_sequences([task.read_tokens(task.EXAMPLE)])
+no_mlp = [(HOOKS["mlp_out"], to_zero)]
 says = model.run_with_hooks(ours[:, :16], fwd_hooks=no_mlp)[0, 8:].argmax(-1)
 print("right answers:  ", *ours[0, 9:].tolist())
-print("without the MLP:", *[T.TOKEN_NAMES[token] for token in says])
+print("without the MLP:", *[task.TOKEN_NAMES[token] for token in says])
 compare(my_survivors, (says == ours[0, 9:]).sum())
 
 # %% [markdown]
@@ -134,9 +129,9 @@ compare(my_survivors, (says == ours[0, 9:]).sum())
 
 # %%
 line = find_line(model)
-figure, _ = path_figure(line, T.EXAMPLE, mlp=0.0)
+figure, _ = path_figure(line, task.EXAMPLE, mlp=0.0)
 show(figure, "our-path-without-the-mlp")
-says = model.run_with_hooks(sequences[:, :16], fwd_hooks=no_mlp)[:, 8:].argmax(-1)
+says = model.run_with_hooks(tokens, fwd_hooks=no_mlp)[:, 8:].argmax(-1)
 same = (says == line.predicts(mlp=0.0)).double().mean()
 print(f"the model says what the picture says at {same:.1%} of the tokens")
 claim("picture-foretells-the-answers", same)
@@ -153,38 +148,53 @@ claim("never-the-source", (says == sources).sum())
 # When attention writes its mean, each place becomes 0.
 
 # %%
-bias = block.mlp.b_out.expand(8, 4).double()
-with_bias = dataclasses.replace(line, push=bias)
-pictures = {
-    "MLP zero": line.predicts(mlp=0.0),
-    "W_out zero": with_bias.predicts(),
-    "half of the<br>MLP's mean": line.predicts(mlp=0.5),
-    "half of what<br>it writes": line.predicts(mlp=0.5),
-    "MLP mean": line.predicts(),
-    "attention<br>mean": line.predicts(attention=0.0),
-}
-predicted = [(says == targets).double().mean() for says in pictures.values()]
+import dataclasses
 
-# %%
+bias = block.mlp.b_out.expand(8, 4).double()
+with_bias = dataclasses.replace(line, push=bias)  # the MLP writes its bias alone
+
+
 def half(value, tokens):
     """An edit of helpers.interventions: (value, tokens) -> the new value."""
     return value / 2
 
 
-ablated = [I.ablate(model, "mlp", "zero"), I.ablate(model, "post", "zero")]
-ablated.append(I.intervene(model, {"mlp_out": I.mean_of(model, "mlp_out") / 2}))
-ablated.append(I.intervene(model, {"mlp_out": half}))
-ablated += [I.ablate(model, part, "mean") for part in ("mlp", "attention")]
-counted = [by_position(one).mean() for one in ablated]
+mean = interventions.mean_of(model, "mlp_out")
+half_of_mean = interventions.intervene(model, {"mlp_out": mean / 2})
+half_of_all = interventions.intervene(model, {"mlp_out": half})
 
 # %%
-axes = dict(x=list(pictures), x_title="what was done", y_title="accuracy, all inputs")
-both = {"predicted by the picture": predicted, "counted in the model": counted}
-show(P.bars(both, title="Predicted, then counted", **axes), "predicted-then-counted")
-misses = [abs(a - b).item() for a, b in zip(predicted, counted)]
-print("the picture misses by", P.numbers(misses, 3))
-claim("picture-foretells-accuracy", max(misses[:3] + misses[4:]))
-claim("picture-misses-half", misses[3])
+ablate = interventions.ablate
+pairs = {  # what was done: the answers of the picture, and the model
+    "MLP zero": (line.predicts(mlp=0.0), ablate(model, "mlp", "zero")),
+    "W_out zero": (with_bias.predicts(), ablate(model, "post", "zero")),
+    "half of the<br>MLP's mean": (line.predicts(mlp=0.5), half_of_mean),
+    "half of what<br>it writes": (line.predicts(mlp=0.5), half_of_all),
+    "MLP mean": (line.predicts(), ablate(model, "mlp", "mean")),
+    "attention<br>mean": (
+        line.predicts(attention=0.0), ablate(model, "attention", "mean")
+    ),
+}
+
+# %%
+predicted, counted, misses = [], [], {}
+for name, (picture, ablated) in pairs.items():
+    predicted.append((picture == targets).double().mean())
+    counted.append(by_position(ablated).mean())
+    misses[name] = abs(predicted[-1] - counted[-1]).item()
+
+# %%
+figure = plotting.bars(
+    {"predicted by the picture": predicted, "counted in the model": counted},
+    title="Predicted, then counted",
+    x=list(pairs), x_title="what was done", y_title="accuracy, all inputs",
+)
+show(figure, "predicted-then-counted")
+print("the picture misses by", plotting.numbers(list(misses.values()), 3))
+halved = "half of what<br>it writes"
+others = [miss for name, miss in misses.items() if name != halved]
+claim("picture-foretells-accuracy", max(others))
+claim("picture-misses-half", misses[halved])
 
 # %% [markdown]
 # Five of six are predicted within two hundredths.
@@ -207,7 +217,9 @@ claim("picture-misses-half", misses[3])
 my_resampled = ...  # your answer: a share from 0 to 1 (or leave it)
 
 # %%
-shuffled = np.random.default_rng(0).permutation(T.N_SEQUENCES)
+import numpy as np
+
+shuffled = np.random.default_rng(0).permutation(task.N_SEQUENCES)
 
 
 def to_mean(value, hook):
@@ -217,23 +229,33 @@ def to_mean(value, hook):
 def to_another(value, hook):
     return value[shuffled]
 
-
+# %%
 for hook in (to_zero, to_mean, to_another):
-    hooks = [("blocks.0.hook_mlp_out", hook)]
-    says = model.run_with_hooks(sequences[:, :16], fwd_hooks=hooks)[:, 8:].argmax(-1)
-    print(f"{hook.__name__:10}", f"{(says == targets).double().mean():.2%}")
+    hooks = [(HOOKS["mlp_out"], hook)]
+    share = accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences).mean()
+    print(f"{hook.__name__:10}", f"{share:.2%}")
 
 # %%
-shares, zero = {"attention": [], "mlp": []}, {}
-for part in shares:
-    kept = [by_position(I.ablate(model, part, how))[0] for how in I.HOW]
-    shares[part], zero[part] = [share.mean() for share in kept], kept[0]
-axes = dict(x=I.HOW, x_title="what replaces the output", y_title="accuracy, all inputs")
-figure = P.bars(shares, title="Three ablations", colours=P.PART_COLOURS, **axes)
+kept = {
+    (part, how): by_position(interventions.ablate(model, part, how))[0]
+    for part in ("attention", "mlp")
+    for how in interventions.HOW
+}
+
+# %%
+shares = {
+    part: [kept[part, how].mean() for how in interventions.HOW]
+    for part in ("attention", "mlp")
+}
+figure = plotting.bars(
+    shares, title="Three ablations", colours=plotting.PART_COLOURS,
+    x=interventions.HOW, x_title="what replaces the output",
+    y_title="accuracy, all inputs",
+)
 show(figure, "three-ablations")
-compare(my_resampled, shares["mlp"][2])
-claim("mlp-resample", shares["mlp"][2])
-claim("zeroed-attention-y0-always-wrong", zero["attention"][0])
+compare(my_resampled, kept["mlp", "resample"].mean())
+claim("mlp-resample", kept["mlp", "resample"].mean())
+claim("zeroed-attention-y0-always-wrong", kept["attention", "zero"][0])
 
 # %% [markdown]
 # Zero asks: can the rest do without its output? (No: the rest relies on the push.)
@@ -258,9 +280,10 @@ drawing("circuit")
 # Attention may write its mean and one number along the line, the MLP its mean, and nothing else.
 
 # %%
-on_the_line, _ = I.one_direction(model)
-constant = I.mean_of(model, "mlp_out")
-circuit = I.intervene(model, {"attn_out": on_the_line, "mlp_out": constant})
+on_the_line, _ = interventions.one_direction(model)
+constant = interventions.mean_of(model, "mlp_out")
+edits = {"attn_out": on_the_line, "mlp_out": constant}
+circuit = interventions.intervene(model, edits)
 claim("circuit-is-enough", n_right(circuit).item())
 
 # %% [markdown]
@@ -273,47 +296,63 @@ claim("circuit-is-enough", n_right(circuit).item())
 # Of 32 seeds trained alike, 28 are **exact**, right on every input.
 # How many stay exact without $W_{out}$, and how many keep $y_0$ without $W_O$?
 
-# %% tags=["nbval-ignore-output"]
+# %%
+from helpers.model import load_zoo
+
 zoo = load_zoo("article")
 exact = zoo.where(zoo.exact)  # 03 has counted them
-ways = {"W_out zero": ("post", "zero"), "MLP mean": ("mlp", "mean")}
-ways["W_O zero"] = ("z", "zero")
+ways = {
+    "W_out zero": ("post", "zero"),
+    "MLP mean": ("mlp", "mean"),
+    "W_O zero": ("z", "zero"),
+}
+
+# %% tags=["nbval-ignore-output"]
+import sys
+
+from tqdm import tqdm
+
 lost = {}
 for name, (part, how) in tqdm(ways.items(), file=sys.stdout, ncols=90):
-    lost[name] = by_position(I.ablate(exact, part, how))  # [28, 8]
+    lost[name] = by_position(interventions.ablate(exact, part, how))  # [28, 8]
 
 # %%
 dots = {name: shares.mean(1) for name, shares in lost.items()}
 title = "One dot for each exact seed"
-figure = P.strips(dots, title=title, y_title="accuracy, all inputs")
+figure = figures.strips(dots, title=title, y_title="accuracy, all inputs")
 show(figure, "exact-seeds-without-a-part")
 
 # %%
-W_out, W_O = lost["W_out zero"], lost["W_O zero"]
-counts = {
-    "exact with W_out zero": (W_out == 1).all(1).sum(),
-    "99 % right with the MLP's mean": (dots["MLP mean"] > 0.99).sum(),
-    "W_O zero: y0 is always right": (W_O[:, 0] == 1).sum(),
-    "W_O zero costs more than W_out zero": (W_O.mean(1) < W_out.mean(1)).sum(),
-}
-claim("none-exact-without-neurons", counts["exact with W_out zero"])
-claim("zoo-constant-mlp", counts["99 % right with the MLP's mean"])
-claim("zoo-no-attention-y0", counts["W_O zero: y0 is always right"])
-rows = [[name, k_of_n(k, 28)] for name, k in counts.items()]
-P.table(rows, ["models", "how many"], "The exact ones of 32 seeds")
+def properties(W_out, mlp, W_O):
+    """From accuracies [models, 8] under each ablation: name -> which models."""
+    return {
+        "exact with W_out zero": (W_out == 1).all(1),
+        "99 % right with the MLP's mean": mlp.mean(1) > 0.99,
+        "W_O zero: y0 is always right": W_O[:, 0] == 1,
+        "W_O zero costs more than W_out zero": W_O.mean(1) < W_out.mean(1),
+    }
+
+# %%
+few = properties(lost["W_out zero"], lost["MLP mean"], lost["W_O zero"])
+claim("none-exact-without-neurons", few["exact with W_out zero"].sum())
+claim("zoo-constant-mlp", few["99 % right with the MLP's mean"].sum())
+claim("zoo-no-attention-y0", few["W_O zero: y0 is always right"].sum())
+rows = [[name, k_of_n(which.sum(), len(which))] for name, which in few.items()]
+plotting.table(rows, ["models", "how many"], "The exact ones of 32 seeds")
 
 # %% [markdown]
 # And of 1,024 more seeds, trained and measured in the same way:
 
 # %%
-more = exact_models()
-W_out, W_O = more["W_out_zero"], more["W_O_zero"]
-near = more["mlp_mean"].double().mean(1) > 0.99 * 4**8
-severe = W_O.sum(1) < W_out.sum(1)
-many = [(W_out == 4**8).all(1), near, W_O[:, 0] == 4**8, severe]
-rows = [[name, k_of_n(m.sum(), len(m))] for name, m in zip(counts, many)]
+from research import survey
+
+thousand = survey.exact_models()
+columns = ("W_out_zero", "mlp_mean", "W_O_zero")
+counts = [survey.values(thousand, column).double() for column in columns]
+many = properties(*(count / task.N_SEQUENCES for count in counts))
+rows = [[name, k_of_n(which.sum(), len(which))] for name, which in many.items()]
 title = "The exact ones of 1,024 more seeds"
-P.table(rows, ["models", "how many of a thousand more"], title)
+plotting.table(rows, ["models", "how many of a thousand more"], title)
 
 # %% [markdown]
 # Seed 0 is an exception: in few exact models can the mean stand in for the MLP.
@@ -332,18 +371,26 @@ P.table(rows, ["models", "how many of a thousand more"], title)
 my_exact_without_mlp = ...  # your answer: a number from 0 to 32 (or leave it)
 
 # %%
-kinds = {"as in the article": "article", "without MLP": "no_mlp"}
-kinds |= {"without layer norm": "no_layernorm", "without both": "no_mlp_no_layernorm"}
-n_exact = [load_zoo(kind).exact.sum().item() for kind in kinds.values()]
-axes = dict(x=kinds, x_title="trained", y_title="exact seeds, of 32")
-figure = P.bars(n_exact, title="Which models learn the task?", **axes)
+kinds = {
+    "as in the article": "article",
+    "without MLP": "no_mlp",
+    "without layer norm": "no_layernorm",
+    "without both": "no_mlp_no_layernorm",
+}
+n_exact = {name: load_zoo(kind).exact.sum().item() for name, kind in kinds.items()}
+
+# %%
+figure = plotting.bars(
+    list(n_exact.values()), title="Which models learn the task?",
+    x=list(n_exact), x_title="trained", y_title="exact seeds, of 32",
+)
 show(figure, "which-models-learn-it")
-compare(my_exact_without_mlp, n_exact[1])
-print("exact without MLP:", k_of_n(n_exact[1], 32))
-many = load_survey("no_mlp").right("right").all(1)
-print("and of more seeds:", k_of_n(many.sum(), len(many)))
-claim("no-mlp-learns-it", n_exact[1])
-claim("linear-mlp-free-learns-it", n_exact[3])
+compare(my_exact_without_mlp, n_exact["without MLP"])
+print("exact without MLP:", k_of_n(n_exact["without MLP"], 32))
+more = survey.right(survey.load_survey("no_mlp"), "right").all(1)
+print("and of more seeds:", k_of_n(more.sum(), len(more)))
+claim("no-mlp-learns-it", n_exact["without MLP"])
+claim("linear-mlp-free-learns-it", n_exact["without both"])
 
 # %% [markdown]
 # The task needs no MLP.
@@ -356,9 +403,14 @@ ov = plain.weights["embed.weight"][:, :4]
 for name in ("blocks.0.attn.v", "blocks.0.attn.o", "unembed"):
     ov = ov @ plain.weights[f"{name}.weight"].mT
 ov = (ov - ov.mean(1, keepdim=True))[..., :4]  # what all tokens share is like a bias
-axes = dict(x=list("0123"), y=list("0123"), unit="logit", signed=True, text=True)
-axes |= dict(x_title="logit of the next token", y_title="token attended to")
-figure = P.heatmap(ov[0], title="The OV circuit of seed 0, without both", **axes)
+
+# %%
+figure = plotting.heatmap(
+    ov[0], title="The OV circuit of seed 0, without both",
+    x=list("0123"), x_title="logit of the next token",
+    y=list("0123"), y_title="token attended to",
+    unit="logit", signed=True, text=True,
+)
 show(figure, "ov-without-both")
 plus_one = (ov.argmax(-1) == torch.tensor([1, 2, 3, 0])).all(-1).sum().item()
 print("the largest of each row is the token plus 1:", k_of_n(plus_one, 32))
@@ -376,10 +428,12 @@ claim("ov-alone-is-plus-one", plus_one)
 # Where the bound is too wide, the proof asks for one more token.
 
 # %%
+from research.proof import prove
+
 proof = prove(model)
 bounded = [sum(node.box is not None for node in root.walk()) for root in proof.tree]
-both = {"at best": [4] + [16] * 7, "seed 0": bounded}
-figure = P.bars(both, title="Cases of the proof", y_title="cases")
+cases = {"at best": [4] + [16] * 7, "seed 0": bounded}
+figure = plotting.bars(cases, title="Cases of the proof", y_title="cases")
 show(figure, "cases-of-the-proof")
 print(f"proved: {proof.proved}, in {proof.cases} cases in place of 65,536 inputs")
 claim("proof-seed-0", proof.proved)
@@ -391,18 +445,25 @@ claim("proof-cases", proof.cases)
 # ## What was shown, and what was not
 
 # %%
-left = W_out.double().mean(1) / 4**8  # of the thousand
+left = survey.values(thousand, "W_out_zero").double().mean(1) / task.N_SEQUENCES
+without_W_out = f"{left.min():.0%} to {left.max():.0%} ({len(left)} seeds)"
+severe = many["W_O zero costs more than W_out zero"]
+more_severe = k_of_n(severe.sum(), len(severe))
+no_mlp_is_exact = k_of_n(n_exact["without MLP"], 32)
+
+# %%
 rows = [
     ["the data are shuffled before the split", "no: its sample is row 60,000 (01)"],
     ["each output looks at its source", "not always, and looking is no proof (04)"],
     ["attention reverses, the MLP adds 1", "not in seed 0: places and borders (05)"],
-    ["without W_out 17.67 %", f"{left.min():.0%} to {left.max():.0%} ({len(left)} seeds)"],
-    ["losing attention (29.19 %) is called more severe", k_of_n(severe.sum(), len(severe))],
-    ["+1 mod 4 needs the MLP", f"no: exact without it {k_of_n(n_exact[1], 32)}"],
+    ["without W_out 17.67 %", without_W_out],
+    ["losing attention (29.19 %) is called more severe", more_severe],
+    ["+1 mod 4 needs the MLP", f"no: exact without it {no_mlp_is_exact}"],
     ["a part whose loss hurts is needed", "not the MLP: by the model, not by the task"],
     ["right on a hold-out", f"right on every input, proved in {proof.cases} cases"],
 ]
-P.table(rows, ["the article", "here (notebook)"], "What the article says, and what was found")
+title = "What the article says, and what was found"
+plotting.table(rows, ["the article", "here (notebook)"], title)
 
 # %% [markdown]
 # **Not shown:** what another recipe would find; that a larger model works like this one.
@@ -413,10 +474,11 @@ P.table(rows, ["the article", "here (notebook)"], "What the article says, and wh
 # Which neurons matter?
 
 # %%
-P.show(*E.ablation_figure(model))
+figure, says = lesson_06.ablation_figure(model)
+show(figure, says=says)
 
 # %% tags=["nbval-ignore-output"]
-E.explore_ablation(model)
+lesson_06.explore_ablation(model)
 
 # %% [markdown]
 # ## Exercises
@@ -433,7 +495,7 @@ E.explore_ablation(model)
 # %%
 my_share = ...
 
-X.check("06-other-sequence", my_share)
+lesson_06.check("06-other-sequence", my_share)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -459,7 +521,7 @@ def my_hook_for(neuron):
     return ...
 
 
-X.check("06-neuron-hook", my_hook_for)
+lesson_06.check("06-neuron-hook", my_hook_for)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -486,7 +548,7 @@ X.check("06-neuron-hook", my_hook_for)
 # Our input once more:
 
 # %%
-figure, _ = path_figure(line, T.EXAMPLE)
+figure, _ = path_figure(line, task.EXAMPLE)
 show(figure, "our-path")
 
 # %% [markdown]

@@ -1,23 +1,16 @@
-"""The notebooks as a reader meets them: JupyterLab, a real browser, Run All, a moved explorer.
-
-By keyboard alone and by mouse, in a wide and a small window, on a light and a dark page, and asked
-by axe whether everybody can use it; and the exported page, on a phone too.
+"""The notebooks as a reader meets them: in JupyterLab, in a real browser, and as exported pages.
 
 One JupyterLab on loopback and one Chromium serve all. Nothing from outside is let through: the
 script of CircuitsVis, which a reader's browser takes from a CDN, comes from the installed package.
-Screenshots are left in `test-artefacts/`.
+A picture of each page as it was left lies in `test-artefacts/`.
 """
 
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,31 +19,32 @@ import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, NAMES, ROOT, copy_of_the_series, missing, python, read, saved
-from helpers import plotting as P
+from conftest import ALL_NAMES, ROOT, copy_of_the_series, missing, python, read, saved
 from tools import build
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.reader
 ARTEFACTS = ROOT / "test-artefacts"
 MINUTE = 60_000  # playwright counts in milliseconds
-BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 CDN = re.compile(r"https://unpkg\.com/circuitsvis@[\d.]+/dist/cdn/esm\.js")
-SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='117' height='20'/>"
-
-LAB_SETTINGS = {
-    # every cell stays in the page, also those out of sight
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
-    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
-    "@jupyterlab/apputils-extension/notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-        "doNotDisturbMode": True,
-    },
-}
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
+EXPLORE = re.compile(r"\b(lesson_\w+)\.explore_\w+\(")
 
 
-EXPLORERS = """from helpers.model import load_trained
-from helpers.reader import explorers as E
+def explorers_of(name):
+    """The sources of the cells of a notebook that make an explorer."""
+    sources = [cell.source for cell in build.from_source(name).cells]
+    return [source for source in sources if EXPLORE.search(source)]
+
+
+def words_of_figures(name):
+    """What each saved figure of a notebook says in words."""
+    return [output["data"]["text/plain"] for output, _ in build.figures(saved(name))]
+
+
+# The notebook of each explorer, in the order in which `explorers.ipynb` has them; what they need.
+EXPLORERS = [name for name in ALL_NAMES for _ in explorers_of(name)]
+BEFORE_EXPLORERS = """from helpers.model import load_trained
 from helpers.training import train
 
 model = load_trained()
@@ -60,13 +54,13 @@ losses, by_output = history["loss"][:, 0], history["accuracy"][:, 0]"""
 
 # ---------------------------------------------------------------- one server, one browser
 
-
-def explorers_of(name):
-    """The cells of a notebook that make an explorer."""
-    return [c for c in build.from_source(name).cells if re.search(r"\bE\.explore_\w+\(", c.source)]
-
-
-WITH_EXPLORER = [name for name in ALL_NAMES for _ in explorers_of(name)]
+LAB_FLAGS = """--ip=127.0.0.1 --no-browser --allow-root --IdentityProvider.token=
+    --LabApp.expose_app_in_browser=True --LabApp.news_url=
+    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate""".split()
+LAB_SETTINGS = {  # every cell stays in the page, also out of sight; and nothing pops up
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"fetchNews": "false"}',
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,124 +71,82 @@ def lab(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("lab")
     notebooks = copy_of_the_series(folder / "series") / "notebooks"
-    cells = [c.source for name in ALL_NAMES for c in explorers_of(name)]
-    cells = [nbformat.v4.new_code_cell(source) for source in (build.setup("a"), EXPLORERS, *cells)]
-    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL})
-    nbformat.write(made, notebooks / "explorers.ipynb")
+    made = [source for name in ALL_NAMES for source in explorers_of(name)]
+    lessons = sorted({EXPLORE.search(source)[1] for source in made})
+    before = f"{BEFORE_EXPLORERS}\nfrom lessons import {', '.join(lessons)}"
+    cells = [nbformat.v4.new_code_cell(c) for c in (build.setup("explorers"), before, *made)]
+    together = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL})
+    nbformat.write(together, notebooks / "explorers.ipynb")
 
-    env = {k: v for k, v in os.environ.items() if k != "PLOTLY_RENDERER"}
-    for what in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
-        env[f"JUPYTER_{what}"] = str(folder / what)
-    for what in ("SETTINGS_DIR", "WORKSPACES_DIR"):
-        env[f"JUPYTERLAB_{what}"] = str(folder / what)
-    for plugin, value in LAB_SETTINGS.items():
-        path = folder / "SETTINGS_DIR" / f"{plugin}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value), encoding="utf-8")
-    flags = [
-        "--ip=127.0.0.1",
-        "--no-browser",
-        "--allow-root",
-        "--ServerApp.port_retries=0",
-        "--ServerApp.password=",
-        "--IdentityProvider.token=",
-        "--ServerApp.disable_check_xsrf=True",
-        f"--ServerApp.root_dir={folder / 'series'}",
-        "--LabApp.news_url=",
-        "--LabApp.expose_app_in_browser=True",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
-    ARTEFACTS.mkdir(exist_ok=True)
-    for _ in range(3):  # a port that is free now may be taken when the server comes to it
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        with open(ARTEFACTS / "jupyterlab.log", "w") as log:
-            command = [sys.executable, "-m", "jupyterlab", f"--port={port}", *flags]
-            server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
-        address = f"http://127.0.0.1:{port}"
-        if answers(address, server):
-            break
-    else:
-        pytest.fail(f"JupyterLab did not answer: {read(ARTEFACTS / 'jupyterlab.log')}")
+    for name, value in LAB_SETTINGS.items():
+        settings = folder / "CONFIG" / "lab" / "user-settings" / "@jupyterlab" / name
+        settings.parent.mkdir(parents=True)
+        settings.with_suffix(".jupyterlab-settings").write_text(value, encoding="utf-8")
+    env = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA")}
+    with open(folder / "log", "w") as log:
+        where = dict(cwd=folder / "series", env=os.environ | env, stdout=log, stderr=log)
+        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *LAB_FLAGS], **where)
     try:
-        yield address
+        yield address_in(folder / "log")
     finally:
         server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        server.wait(60)
 
 
-def answers(address, server) -> bool:
-    """Whether the server is there within two minutes, and has not ended."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=2).close()
-            return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    server.kill()
-    return False
+def address_in(log):
+    """Where the server says that it can be reached, once it can."""
+    for _ in range(240):
+        if found := re.search(r"http://127\.0\.0\.1:\d+(?=/)", read(log)):
+            return found[0]
+        time.sleep(0.5)
+    pytest.fail(f"JupyterLab did not answer: {read(log)}")
 
 
 @pytest.fixture(scope="module")
 def browser():
+    from playwright.sync_api import sync_playwright
+
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("the package playwright is not installed")
     if not chromium:
         missing("no chromium and no google-chrome on this machine")
-    flags = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-sync",
-        "--disable-background-networking",
-        "--disable-component-update",
-    ]
     with sync_playwright() as p:
-        started = p.chromium.launch(executable_path=chromium, headless=True, args=flags)
+        started = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
 
-def cdn_script(cell_sources: str) -> str:
-    """The bundle of the installed CircuitsVis as the module that the CDN would send.
-
-    The package holds it as a plain script that makes one object; a module exports names.
-    """
-    script = Path(circuitsvis.__file__).parent / "dist" / "cdn" / "iife.js"
-    names = {"render", *re.findall(r"import \{ render, (\w+) \}", cell_sources)}
-    exports = "".join(f"\nexport const {n} = CircuitsVis.{n};" for n in sorted(names))
-    return script.read_text(encoding="utf-8") + exports
+def cdn_script():
+    """The script of the installed CircuitsVis as the module that the CDN would send."""
+    script = read(Path(circuitsvis.__file__).parent / "dist" / "cdn" / "iife.js")
+    return f"{script}\nexport const {{render, AttentionHeads}} = CircuitsVis"
 
 
-@pytest.fixture
+PANEL = "window.jupyterapp.shell.currentWidget"
+KERNEL = f"{PANEL}?.sessionContext?.session?.kernel"
+NOTEBOOK = ".jp-NotebookPanel .jp-Notebook"
+FIGURE = f"{NOTEBOOK} .js-plotly-plot"
+# A traceback or a line on stderr, of a cell or of a widget.
+WRONG = f"{NOTEBOOK} :is([data-mime-type$='jupyter.error'], [data-mime-type$='jupyter.stderr'])"
+ALL_RUN = f"""() => document.querySelector("{WRONG}") || ({KERNEL}?.status === 'idle' &&
+    {PANEL}.content.widgets.every(c => c.model.executionCount !== null))"""
+
+
+@pytest.fixture(scope="module")
 def opened(lab, browser):
     """A function name -> context in which that notebook is open, with no request to the outside."""
 
     @contextmanager
     def open_page(name):
         context = browser.new_context(viewport={"width": 1100, "height": 900})
-        page = context.new_page()
-        script = cdn_script(json.dumps(saved("04_attention")))
-        outside = []
+        page, outside = context.new_page(), []
 
         def gate(route):
             url = route.request.url
             if url.startswith((lab, "data:", "blob:")):
                 route.continue_()
             elif CDN.fullmatch(url):
-                headers = {"Access-Control-Allow-Origin": "*"}  # a module comes only with leave
-                route.fulfill(body=script, content_type="text/javascript", headers=headers)
-            elif url == BADGE:
-                route.fulfill(body=SVG, content_type="image/svg+xml")
+                leave = {"Access-Control-Allow-Origin": "*"}  # without it no module comes
+                route.fulfill(body=cdn_script(), content_type="text/javascript", headers=leave)
             else:
                 outside.append(url)
                 route.abort()
@@ -202,14 +154,12 @@ def opened(lab, browser):
         context.route("**/*", gate)
         try:
             page.goto(f"{lab}/lab/tree/notebooks/{name}.ipynb?reset")
-            page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=2 * MINUTE)
-            page.wait_for_function(
-                "window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')", timeout=MINUTE
-            )
+            page.wait_for_selector(f"{NOTEBOOK} .jp-Cell", timeout=2 * MINUTE)
             # Not what the page shows: it says idle before there is a kernel, and Run All would ask.
             page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
             yield page
-            assert not outside
+            no_errors(page)
+            assert set(outside) <= {BADGE}
         finally:
             page.screenshot(path=ARTEFACTS / f"{name.replace('/', '-')}.png")
             page.evaluate(f"{PANEL}?.sessionContext?.shutdown()")
@@ -218,166 +168,62 @@ def opened(lab, browser):
     return open_page
 
 
-PANEL = "window.jupyterapp.shell.currentWidget"
-KERNEL = f"{PANEL}?.sessionContext?.session?.kernel"
-CODE = f"{PANEL}.content.widgets.filter(c => c.model.type === 'code')"
-ERRORS = f"""{CODE}.flatMap(c => c.model.outputs.toJSON())
-    .filter(o => o.output_type === 'error' || o.name === 'stderr')"""
-ALL_RUN = f"""() => {ERRORS}.some(o => o.output_type === 'error')
-    || ({KERNEL}?.status === 'idle' && {CODE}.every(c => c.model.executionCount !== null))"""
-NOTEBOOK = ".jp-NotebookPanel .jp-Notebook"
-FIGURE = ".jp-Notebook .js-plotly-plot"
+def command(page, name, **arguments):
+    """Begin a command of JupyterLab."""
+    start = "([name, how]) => void window.jupyterapp.commands.execute(name, how)"
+    page.evaluate(start, [name, arguments])
 
 
 def run_all(page):
-    """Every output made anew. What a command starts is not waited for by the command."""
-    start = "name => void window.jupyterapp.commands.execute(name)"
-    for command in ("notebook:clear-all-cell-outputs", "notebook:run-all-cells"):
-        page.evaluate(start, command)
+    """Every output made anew."""
+    command(page, "notebook:clear-all-cell-outputs")
+    command(page, "notebook:run-all-cells")
     page.wait_for_function(ALL_RUN, timeout=10 * MINUTE)
     no_errors(page)
 
 
 def no_errors(page):
-    """No traceback, nothing on stderr, no widget that could not be drawn, in cells or widgets."""
-    found = [o.get("text") or o.get("evalue") for o in page.evaluate(f"() => {ERRORS}")]
-    assert not found, found
-    for mime in ("error", "stderr"):
-        seen = page.locator(f".jp-Notebook [data-mime-type='application/vnd.jupyter.{mime}']")
-        assert not seen.all_text_contents()
+    assert not page.locator(WRONG).all_text_contents()
     assert not page.get_by_text("Error displaying widget").count()
 
 
-def wait_for_figures(page, number):
-    """Until so many figures have their title drawn; plotly draws after the kernel is idle."""
-    drawn = f"n => document.querySelectorAll('{FIGURE} .main-svg').length >= n"
-    page.wait_for_function(drawn, arg=number, timeout=MINUTE)
-    assert page.locator(FIGURE).count() == number
-
-
-def figures(name):
-    return len(list(build.figures(saved(name))))
-
-
-# ---------------------------------------------------------------- what an eye would tell
-
-WIDTHS = (1280, 1000)  # of the window, with JupyterLab's own panels in it
-PHONE = 390
-THEMES = ("JupyterLab Light", "JupyterLab Dark")
-SMALLEST = 12  # pixels of the smallest letters in a figure, as helpers.plotting makes them
-# What a figure or a picture shows beside its place, and what of its letters is cut.
-CUT = """() => [...document.querySelectorAll('.jp-Notebook .js-plotly-plot, .jp-OutputArea img')]
-    .filter(e => e.offsetParent).flatMap(e => {
-        const box = e.getBoundingClientRect()
-        const room = e.closest('.jp-Cell-outputWrapper').getBoundingClientRect()
-        const out = r => r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1
-        const texts = [...e.querySelectorAll('.main-svg text')].filter(t => t.textContent)
-        const cut = texts.filter(t => out(t.getBoundingClientRect())).map(t => t.textContent)
-        return box.right > room.right + 1 ? [`${Math.round(box.width)} px`, ...cut] : cut })"""
-# Names of controls that stand on each other.
-TOUCHING = """() => [...document.querySelectorAll('.jp-Notebook .widget-hbox')].flatMap(row => {
-    const boxes = [...row.children].map(e => e.getBoundingClientRect())
-    const inner = [...row.querySelectorAll('label, .widget-readout')].filter(e => e.textContent)
-    return inner.filter(e => boxes.some((box, i) => {
-        const r = e.getBoundingClientRect()
-        return !row.children[i].contains(e) && r.right > box.left && r.left < box.right &&
-            r.bottom > box.top && r.top < box.bottom })).map(e => e.textContent) })"""
-# (letters, ground) as #rrggbb: the ground is that of the first thing below that has one.
-INK = """e => { const hex = c => '#' + c.match(/\\d+/g).slice(0, 3)
-        .map(v => (+v).toString(16).padStart(2, '0')).join('')
-    let below = e
-    while (/, 0\\)$|transparent/.test(getComputedStyle(below).backgroundColor))
-        below = below.parentElement
-    const style = getComputedStyle(e), ink = e.closest('svg') ? style.fill : style.color
-    return [hex(ink), hex(getComputedStyle(below).backgroundColor)] }"""
-
-
-def look(page, theme, width=None):
-    """The page in this theme of JupyterLab, in a window of this width."""
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
-    )
-    page.wait_for_function(f"document.body.dataset.jpThemeName === {theme!r}", timeout=MINUTE)
-    if width:
-        page.set_viewport_size({"width": width, "height": 900})
-
-
-def nothing_is_cut(page):
-    """Every figure fits its place, and its letters fit it; plotly takes a moment to follow."""
-    end = time.monotonic() + 10
-    while (cut := page.evaluate(CUT)) and time.monotonic() < end:
-        page.wait_for_timeout(200)
-    assert not cut
-
-
-def can_be_read(places):
-    """The letters of each place stand out from what is below them."""
-    found = places.all()
-    assert found
-    for place in found:
-        ink, ground = place.evaluate(INK)
-        said = f"{place.text_content()!r}: {ink} on {ground}"
-        assert P.contrast(ink, ground) >= 4.5, said
+def axe_finds_nothing_in_either_theme(page):
+    for theme in THEMES:
+        command(page, "apputils:change-theme", theme=theme)
+        page.wait_for_function(f"document.body.dataset.jpThemeName === {theme!r}", timeout=MINUTE)
+        axe.nothing_is_ours(page, NOTEBOOK)
 
 
 # ---------------------------------------------------------------- a saved page, and a run
 
 
-# JupyterLab shows the saved PNG of a figure until the pointer is over it; its words stand below.
-PICTURES = """() => [...document.querySelectorAll('.jp-OutputArea img')].map(i => (
-    {figure: i.className === 'plot-img', drawn: i.complete && i.naturalWidth > 0, alt: i.alt}))"""
-
-
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_a_saved_notebook_is_shown_whole(name, opened):
-    """Before anything is run: every figure and drawing, and words where an explorer will be."""
+    """Before anything is run: every figure with its words, every drawing, and a sentence where an
+    explorer will be; and axe finds nothing."""
+    words = words_of_figures(name)
     with opened(name) as page:
-        assert page.locator(".jp-Notebook .jp-Cell").count() == len(saved(name).cells)
-        page.locator(".plot-img").nth(figures(name) - 1).wait_for(timeout=MINUTE)
-        pictures = page.evaluate(PICTURES)
-        assert all(p["drawn"] and (p["figure"] or len(p["alt"]) > 20) for p in pictures)
-        assert sum(p["figure"] for p in pictures) == figures(name)
-        assert page.get_by_text("Here is an explorer").count() == len(explorers_of(name))
-        assert "…" not in "".join(page.get_by_text("Here is an explorer").all_text_contents())
-        no_errors(page)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            nothing_is_cut(page)
-        page.locator(".plot-img").first.hover(force=True)  # it goes as soon as it is touched
+        assert page.locator(f"{NOTEBOOK} .jp-Cell").count() == len(saved(name).cells)
+        pictures = page.locator(".plot-img")  # the saved PNGs, until the pointer is over them
+        pictures.nth(len(words) - 1).wait_for(timeout=MINUTE)
+        assert page.locator(".jp-OutputArea img").evaluate_all("e => e.every(i => i.naturalWidth)")
+        assert set(words) <= set(page.locator(".jp-OutputArea em").all_text_contents())
+        waiting = page.get_by_text("Here is an explorer").all_text_contents()
+        assert len(waiting) == len(explorers_of(name)) and "…" not in "".join(waiting)
+        axe.nothing_is_ours(page, NOTEBOOK)
+        axe.nothing_is_cut(page)
+        pictures.first.hover(force=True)
         page.locator(FIGURE).first.wait_for(timeout=MINUTE)
 
 
 def test_a_notebook_runs_through(opened):
-    """04, which has a view of CircuitsVis."""
+    """04, which has a view of CircuitsVis: what its script draws is there too."""
     with opened("04_attention") as page:
-        page.locator(".plot-img").last.wait_for(timeout=MINUTE)
-        axe.nothing_is_ours(page, "04_attention, saved", axe.SAVED, NOTEBOOK)
         run_all(page)
-        wait_for_figures(page, figures("04_attention") + len(explorers_of("04_attention")))
-        circuitsvis_is_drawn(page)
-        for theme in THEMES:
-            look(page, theme)
-            ground = page.locator("[id^=circuits-vis-] canvas").last.evaluate(INK)[1]
-            assert P.contrast(ground, "#666666") >= 4.5, theme  # the grey of its names, painted
-            can_be_read(page.locator("[id^=circuits-vis-]").get_by_text(re.compile("[a-z]{3}")))
-            axe.nothing_is_ours(page, f"04_attention, run, {theme}", axe.RUN, NOTEBOOK)
-        page.locator("[id^=circuits-vis-]").screenshot(path=ARTEFACTS / "circuitsvis-dark.png")
-        no_errors(page)
-
-
-COLOURS = """c => new Set(new Uint32Array(
-    c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"""
-
-
-def circuitsvis_is_drawn(page):
-    """The view holds what its script draws: the head to choose, and a picture that is not blank."""
-    view = page.locator("[id^=circuits-vis-]").first
-    view.scroll_into_view_if_needed()
-    view.get_by_text("head 0 Zoomed").wait_for(timeout=MINUTE)
-    page.wait_for_timeout(1000)  # it is drawn with a short animation
-    colours = view.locator("canvas").last.evaluate(COLOURS)
-    assert colours > 10, f"the picture has {colours} colours"
-    view.screenshot(path=ARTEFACTS / "circuitsvis.png")
+        n = len(words_of_figures("04_attention")) + len(explorers_of("04_attention"))
+        page.locator(f"{FIGURE} .gtitle").nth(n - 1).wait_for(timeout=MINUTE)
+        page.locator("[id^=circuits-vis-]").get_by_text("head 0 Zoomed").wait_for(timeout=MINUTE)
+        axe_finds_nothing_in_either_theme(page)
 
 
 # ---------------------------------------------------------------- explorers
@@ -388,198 +234,120 @@ FOCUS = f"cell => [...cell.querySelectorAll('{CONTROLS}')].indexOf(document.acti
 LOOKS = """e => { const s = getComputedStyle(e)
     const line = s.outlineStyle === 'none' ? '' : s.outlineWidth + s.outlineColor
     return [line, s.boxShadow, s.borderColor, s.borderWidth, s.backgroundColor].join(' ') }"""
-# What a cell says: of its controls, of its figure, and in words.
-SAYS = """cell => [...cell.querySelectorAll('input, .noUi-handle, .gtitle, .mod-active, em')].map(
-    e => e.value ?? e.getAttribute('aria-valuetext') ?? e.textContent).join(' | ')"""
-TITLES = "cell => [...cell.querySelectorAll('.gtitle')].map(t => t.textContent).join(' | ')"
+# What is said of the figure: its titles, and its words.
+SAYS = """cell => [...cell.querySelectorAll('.gtitle, em')].map(e => e.textContent).join(' | ')"""
+
+
+@pytest.fixture(scope="module")
+def explorers(opened):
+    """The page with all explorers, which have been drawn, and their cells."""
+    with opened("explorers") as page:
+        run_all(page)
+        cells = page.locator(f"{NOTEBOOK} .jp-Cell").all()[2:]
+        for cell in cells:
+            cell.scroll_into_view_if_needed()
+            cell.locator(".gtitle").first.wait_for(timeout=MINUTE)
+        yield page, cells
+        assert page.locator(f"{NOTEBOOK} .jp-CodeCell").count() == 2 + len(EXPLORERS)
+
+
+@contextmanager
+def changes(page, cell):
+    """Wait until a cell says something else of its figure than at the start."""
+    before = cell.evaluate(SAYS)
+    yield
+    changed = f"([cell, before]) => {{ const now = ({SAYS})(cell); return now && now !== before }}"
+    page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=MINUTE)
 
 
 def move(page, control):
-    """Move a slider, press a button, turn a text, step a number: by keyboard alone."""
+    """Move a slider, press a button, turn a text around: by keyboard alone."""
     control.scroll_into_view_if_needed()
     control.focus()
-    tag = control.evaluate("e => e.tagName")
-    if control.get_attribute("type") == "number":
-        page.keyboard.press("ArrowUp")
-        page.keyboard.press("Enter")
-    elif tag == "INPUT":
+    if control.get_attribute("type") == "text":
         before = control.input_value()
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.type(before[::-1])
-    elif tag == "BUTTON":
-        page.keyboard.press("Enter")
-    else:
+    elif control.get_attribute("role") == "slider":
         value, top = (float(control.get_attribute(f"aria-value{w}")) for w in ("now", "max"))
         page.keyboard.press("ArrowLeft" if value >= top else "ArrowRight")
+    else:
+        page.keyboard.press("Enter")
 
 
-def wait_for_other_titles(page, cell, before, limit):
-    changed = f"([cell, before]) => {{ const t = ({TITLES})(cell); return t && t !== before }}"
-    page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=limit)
-
-
-def train_and_stop(page, cell, before):
-    """The explorer of 03: press Train, see the figure change while it trains, press Stop.
-
-    At so low a rate the criterion is never met, so that there is something to stop.
-    """
-    rate = cell.get_by_label("rate")
-    rate.fill("0.0001")
-    rate.press("Enter")
-    cell.get_by_role("button", name="Train", exact=True).press("Enter")
-    wait_for_other_titles(page, cell, before, 2 * MINUTE)
-    focus_comes_to(page, "Stop")
-    page.keyboard.press("Enter")
-    cell.locator(".gtitle", has_text=", stopped").wait_for(timeout=MINUTE)
-    focus_comes_to(page, "Train")
-
-
-def focus_comes_to(page, words):
-    page.wait_for_function(f"document.activeElement.textContent === '{words}'", timeout=MINUTE)
-
-
-def tab_reaches_all_and_shows_where_it_is(page, cell):
-    """From one control of a cell to the next, in the order in which they stand; returns them."""
+@pytest.mark.parametrize("number", range(len(EXPLORERS)), ids=EXPLORERS)
+def test_an_explorer_answers_to_the_keyboard(number, explorers):
+    """Tab reaches each control, and it shows; the figure follows each."""
+    page, cell = explorers[0], explorers[1][number]
     controls = cell.locator(CONTROLS).all()
-    assert controls
     resting = [control.evaluate(LOOKS) for control in controls]
     controls[0].focus()
     page.keyboard.press("Shift+Tab")
-    for number, (control, rest) in enumerate(zip(controls, resting)):
-        said, presses = f"control {number} of {len(controls)}", 0
-        while cell.evaluate(FOCUS) != number and presses < 2:  # a slider's number is a stop too
-            page.keyboard.press("Tab")
-            presses += 1
-        assert cell.evaluate(FOCUS) == number, f"Tab does not come to {said}"
-        assert control.evaluate(LOOKS) != rest, f"nothing shows that {said} has the focus"
-    return controls
+    for i, (control, rest) in enumerate(zip(controls, resting)):
+        for _ in range(2):  # a slider's number is a stop too
+            if cell.evaluate(FOCUS) != i:
+                page.keyboard.press("Tab")
+        assert cell.evaluate(FOCUS) == i, f"Tab does not come to control {i}"
+        assert control.evaluate(LOOKS) != rest, f"nothing shows that control {i} has the focus"
+    if cell.get_by_role("button", name="Train", exact=True).count():
+        return train_and_stop(page, cell)
+    for control in controls:
+        if not control.evaluate("e => e.matches('.mod-active')"):
+            with changes(page, cell):
+                move(page, control)
 
 
-def every_control_does_something(page, cell, controls, limit=MINUTE / 4):
-    """Each control changes what its cell says."""
-    changed = f"([cell, before]) => ({SAYS})(cell) !== before"
-    for number, control in enumerate(controls):
-        if control.evaluate("e => e.matches('.mod-active') || e.textContent === 'Train'"):
-            continue  # what is chosen, and what is pressed below
-        before = cell.evaluate(SAYS)
-        move(page, control)
-        try:
-            page.wait_for_function(changed, arg=[cell.element_handle(), before], timeout=limit)
-        except Exception as error:
-            raise AssertionError(f"control {number} changed nothing: {before}") from error
+def train_and_stop(page, cell):
+    """In 03 what the controls say counts from the start. At so low a rate no run ends by itself."""
+    move(page, cell.get_by_role("slider"))
+    for name, value in (("seed", "1"), ("rate", "0.0001")):
+        cell.get_by_label(name).fill(value)
+        cell.get_by_label(name).press("Enter")
+    cell.get_by_role("button", name="Train", exact=True).press("Enter")
+    cell.locator(".gtitle", has_text="_init, seed 1, rate 0.0001").wait_for(timeout=MINUTE)
+    assert cell.locator(":focus").text_content() == "Stop"  # one button, which keeps the focus
+    page.keyboard.press("Enter")
+    cell.locator(".gtitle", has_text=", stopped").wait_for(timeout=MINUTE)
+    assert cell.locator(":focus").text_content() == "Train"
 
 
-def a_broken_control_is_noticed(page, cell):
-    """One that Tab passes by, one that hides the focus, one that hears no key; the first ones."""
-    first, second = cell.locator(CONTROLS).all()[:2]
-    second.evaluate("e => e.tabIndex = -1")
-    with pytest.raises(AssertionError, match="Tab does not come to control 1"):
-        tab_reaches_all_and_shows_where_it_is(page, cell)
-    second.evaluate("e => e.tabIndex = 0")
-    first.evaluate("e => e.style = 'outline: none; box-shadow: none; border: 1px solid #777'")
-    with pytest.raises(AssertionError, match="nothing shows that control 0"):
-        tab_reaches_all_and_shows_where_it_is(page, cell)
-    first.evaluate("e => e.style = ''")
-    second.evaluate("e => e.addEventListener('keydown', k => k.stopImmediatePropagation(), true)")
-    with pytest.raises(AssertionError, match="control 0 changed nothing"):
-        every_control_does_something(page, cell, [second], limit=2000)
-
-
-def test_every_explorer_answers_to_the_keyboard(opened):
-    """Tab reaches each control, each does something, and the title of the figure follows."""
-    with opened("explorers") as page:
-        run_all(page)
-        cells = page.locator(".jp-Notebook .jp-Cell")
-        n_cells = cells.count()
-        assert n_cells == 2 + len(WITH_EXPLORER) and set(NAMES) <= set(WITH_EXPLORER)
-        for name, cell in zip(WITH_EXPLORER, cells.all()[2:]):
-            cell.scroll_into_view_if_needed()
-            cell.locator(".gtitle").first.wait_for(timeout=MINUTE)
-            before = cell.evaluate(TITLES)
-            controls = tab_reaches_all_and_shows_where_it_is(page, cell)
-            every_control_does_something(page, cell, controls)
-            if cell.get_by_role("button", name="Train", exact=True).count():
-                train_and_stop(page, cell, before)
-            else:
-                wait_for_other_titles(page, cell, before, MINUTE)
-            print(f"{name}: {before!r} -> {cell.evaluate(TITLES)!r}")
-            cell.screenshot(path=ARTEFACTS / f"{name.replace('/', '-')}-explorer.png")
-        a_message_moves_nothing(page, cells.nth(2))
-        mouse_and_keys_take_turns(page, cells.nth(n_cells - 1))
-        a_broken_control_is_noticed(page, cells.nth(2))
-        for theme in THEMES:
-            for width in WIDTHS:
-                look(page, theme, width)
-                nothing_is_cut(page)
-                assert not page.evaluate(TOUCHING), (theme, width)
-            axe.nothing_is_ours(page, f"explorers, {theme}", axe.EXPLORERS, NOTEBOOK)
-            can_be_read(page.locator(".jp-Notebook .widget-label:visible, [role=status] em"))
-            page.screenshot(path=ARTEFACTS / f"explorers-{theme.split()[1]}.png")
-        page.locator("[role=slider]").first.evaluate("e => e.removeAttribute('aria-label')")
-        nameless, *more = axe.sort_out(axe.violations(page, NOTEBOOK), axe.EXPLORERS)[0]
-        assert nameless.startswith("aria-input-field-name") and not more
-        tips = str(page.locator(".modebar-btn").evaluate_all(TIPS))
-        assert "Download" in tips and "Share" not in tips
-        page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
-        no_errors(page)
-        assert cells.count() == n_cells  # JupyterLab took no key for itself
-        assert {"code"} == set(page.evaluate(f"{PANEL}.content.widgets.map(c => c.model.type)"))
-
-
-BELOW = "buttons => buttons.map(b => b.style.boxShadow)"
-TIPS = "buttons => buttons.map(b => b.dataset.title)"
-
-
-def a_message_moves_nothing(page, cell):
-    """Typing without Enter is answered, in words; the figure stays where it is."""
-    text, figure = cell.locator("input[type=text]").first, cell.locator(".js-plotly-plot")
-    before = text.input_value()
+def test_half_a_prompt_is_answered_in_words_and_moves_nothing(explorers):
+    cell = explorers[1][EXPLORERS.index("01_dataset")]
+    text, figure = cell.locator("input[type=text]"), cell.locator(".js-plotly-plot")
 
     def way():
         return figure.bounding_box()["y"] - text.bounding_box()["y"]
 
-    text.focus()
     far = way()
     for key, words in (("Backspace", "7 digits so far: type eight"), ("a", "x7 is “a”: type")):
-        page.keyboard.press("End")
-        page.keyboard.press(key)
-        alert = cell.get_by_role("alert").filter(has_text=words)
-        alert.wait_for(timeout=MINUTE)
+        text.press("End")
+        text.press(key)
+        cell.get_by_role("alert").filter(has_text=words).wait_for(timeout=MINUTE)
         assert way() == far
-        for theme in THEMES:
-            look(page, theme)
-            can_be_read(alert)
-    text.fill(before)
-    cell.get_by_role("alert").wait_for(state="detached", timeout=MINUTE)
-    assert way() == far
 
 
-def mouse_and_keys_take_turns(page, cell):
-    """In 06: a button clicked keeps the focus, the next one follows by keyboard; a slider drawn."""
-    before = cell.evaluate(TITLES)
-    cell.get_by_role("button", name="attention", exact=True).click()
-    wait_for_other_titles(page, cell, before, MINUTE)
+def test_mouse_and_keys_take_turns(explorers):
+    """A button clicked keeps the focus, and the next one follows by keyboard."""
+    page, cells = explorers
+    cell = cells[EXPLORERS.index("06_ablation")]
+    with changes(page, cell):
+        cell.get_by_role("button", name="attention", exact=True).click()
     assert cell.locator(":focus").text_content() == "attention"
     chosen = cell.locator(".widget-toggle-button.mod-active").all_text_contents()
     assert cell.locator("[aria-pressed=true]").all_text_contents() == chosen and len(chosen) == 3
-    for pressed in (True, False):
-        lines = cell.locator(f"[aria-pressed={pressed}]".lower()).evaluate_all(BELOW)
-        assert lines and all(("inset" in line) == pressed for line in lines)
-    before = cell.evaluate(TITLES)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
-    wait_for_other_titles(page, cell, before, MINUTE)
-    assert cell.locator(":focus").text_content() == "mlp"
-    for letter in "mabx":  # JupyterLab's commands; the end of the test counts the cells
+    with changes(page, cell):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+    for letter in "mabx":  # JupyterLab's commands; at the end all cells are there, and code
         page.keyboard.press(letter)
     assert cell.locator(":focus").text_content() == "mlp"
-    slider = cell.get_by_role("slider").first
-    before, box = cell.evaluate(TITLES), slider.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] - 30, box["y"] + box["height"] / 2, steps=3)
-    page.mouse.up()
-    wait_for_other_titles(page, cell, before, MINUTE)
+
+
+def test_explorers_fit_a_window_and_axe_finds_nothing(explorers):
+    """Nor in the message that was left above."""
+    page, _ = explorers
+    axe.nothing_is_cut(page)
+    axe_finds_nothing_in_either_theme(page)
 
 
 # ---------------------------------------------------------------- the exported page, on a phone
@@ -589,75 +357,24 @@ WIDE = """() => [...document.querySelectorAll('main :is(p, h1, h2, h3, h4, li, s
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
     .filter(e => !e.closest('[style*="overflow-x"]')).map(e => e.textContent || e.alt)"""
 SHOWN = """() => [...document.querySelectorAll('main img[src^="data:image/png"]')].map(
-    i => [i.clientWidth / i.naturalWidth, i.naturalWidth])"""
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A folder with all notebooks as pages, by the command that CONTRIBUTING has."""
-    folder = tmp_path_factory.mktemp("exported")
-    command = re.search(r"jupyter nbconvert(.+?)notebooks/", read(ROOT / "CONTRIBUTING.md"), re.S)
-    pages = [f"notebooks/{name}.ipynb" for name in ALL_NAMES]
-    options = [*command[1].split(), "--output-dir", folder]
-    done = python(ROOT, "-m", "nbconvert", *options, *pages)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture
-def exported_page(exported, browser):
-    """A function (name, width) -> that exported page, in a window of this width."""
-    contexts = []
-
-    def open_page(name, width):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 844}))
-        contexts[-1].route("http*://**/*", lambda route: route.abort())
-        page = contexts[-1].new_page()
-        page.goto(f"file://{exported / name.split('/')[-1]}.html")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+    i => i.clientWidth / i.naturalWidth)"""
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
-def test_an_exported_page_fits_a_phone(name, exported_page):
+def test_an_exported_page_fits_a_phone_and_axe_finds_nothing(name, browser, tmp_path):
     """Nothing but code and tables scrolls sideways, and the letters of figures can be read."""
-    page = exported_page(name, PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    template = ["--template", "page", "--TemplateExporter.extra_template_basedirs=tools"]
+    export = ["nbconvert", "--to", "html", *template, "--output-dir", tmp_path]
+    done = python(ROOT, "-m", *export, f"notebooks/{name}.ipynb")
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.route("http*://**/*", lambda route: route.abort())
+    page.goto(f"file://{tmp_path / Path(name).name}.html")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert not page.evaluate(WIDE)
-    page.evaluate("document.querySelector('main p').style.width = '600px'")
-    assert page.evaluate(WIDE), "this check would not notice"
-    page.evaluate("document.querySelector('main p').style.width = ''")
-    shown = page.evaluate(SHOWN)
-    assert len(shown) == figures(name)
-    for share, width in shown:
-        assert share * SMALLEST >= 9, f"a picture {width} px wide is shown at {share:.0%}"
-    page.screenshot(path=ARTEFACTS / f"phone-{name.replace('/', '-')}.png")
-
-
-@pytest.mark.parametrize("name", ALL_NAMES)
-def test_axe_finds_nothing_on_an_exported_page(name, exported_page):
-    page = exported_page(name, WIDTHS[0])
-    page.evaluate(axe.THINNED)
-    axe.nothing_is_ours(page, f"{name}, exported")
-
-
-BROKEN = {
-    "image-alt": "main img[alt]: e.removeAttribute('alt')",
-    "link-in-text-block": "main p > a: e.style.textDecoration = 'none'",
-    "color-contrast": "main p: e.style.color = '#999'",
-    "heading-order": "main h2: e.outerHTML = '<h4>Below its rank</h4>'",
-}
-
-
-def test_axe_sees_what_is_broken_on_an_exported_page(exported_page):
-    """Each way to break a page breaks the rule that it should, and is said to be ours."""
-    page = exported_page("04_attention", WIDTHS[0])
-    page.evaluate(axe.THINNED)
-    for where, what in (how.split(": ") for how in BROKEN.values()):
-        page.locator(where).first.evaluate(f"e => {{ {what} }}")
-    ours, gone, _ = axe.sort_out(axe.violations(page), "")
-    assert {line.split(":")[0] for line in ours} == set(BROKEN) and not gone
-    assert axe.sort_out([], axe.RUN)[1], "what is found no more has to be seen"
+    shares = page.evaluate(SHOWN)
+    assert len(shares) == len(words_of_figures(name))
+    assert min(shares) * 12 >= 9, "12 pixels are the smallest letters of helpers.plotting"
+    page.set_viewport_size({"width": 1280, "height": 844})
+    axe.nothing_is_ours(page)
+    page.close()

@@ -1,104 +1,141 @@
-"""tools/mutants.py: the fast mutants are noticed; one that survives, or is out of date, is said."""
+"""Would the tests notice? Copies of the series are harmed, each in one way, and a test has to fail.
 
-import ast
+What is harmed is what the series does: stored weights, saved outputs, a function put in the place
+of another. First all these tests have to pass in a copy that nothing was done to.
+"""
+
+import json
+import os
 import re
 import shutil
 
+import nbformat
 import pytest
+import torch
 
-from conftest import ALL_NAMES, ROOT, read
-from tools import mutants as M
+from conftest import ROOT, python
+from helpers import storage
+from tools.build import PLOTLY
 
-FAST = [mutant for mutant in M.MUTANTS if mutant.fast]
-QUICK = "tests/test_page.py::test_k_of_n_refuses_what_is_no_count"
+pytestmark = pytest.mark.nightly
+NOT_COPIED = (".git", ".venv", "*cache*", "*.egg-info", "test-artefacts", "build", "mine")
+# Read by pytest before anything else in a copy.
+PLUGIN = """
+from pathlib import Path
 
+import helpers, torch
+from helpers import evaluation, interventions, model, page, storage, task, training
+from lessons import exercises, explorer
+from research import survey
+from tools import check_proof
 
-@pytest.fixture(scope="module")
-def rows():
-    """What came of the fast ones, by name."""
-    return {row.mutant.name: row for row in M.judge(FAST, jobs=2)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [mutant.name for mutant in FAST])
-def test_it_would_be_noticed(name, rows):
-    assert rows[name].verdict == "killed", rows[name].said
-
-
-def test_the_table_is_whole():
-    assert len({mutant.name for mutant in M.MUTANTS}) == len(M.MUTANTS) >= 30
-    assert len(FAST) >= 10
-    for test in {mutant.test for mutant in M.MUTANTS}:
-        file, _, name = re.sub(r"\[.*", "", test).partition("::")
-        if name:
-            defined = ast.parse(read(ROOT / file)).body
-            assert name in {n.name for n in defined if isinstance(n, ast.FunctionDef)}, test
-        else:  # the cells of a notebook
-            assert file in {f"notebooks/{name}.ipynb" for name in ALL_NAMES}
+assert Path(helpers.__file__).is_relative_to(Path.cwd()), "these are not the helpers of this copy"
+"""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mutant", M.MUTANTS, ids=lambda mutant: mutant.name)
-def test_each_mutant_still_changes_something(mutant, tmp_path):
-    mutant.make(M.whole_copy(tmp_path))
-    assert ": " in mutant.what and "|" not in mutant.what  # it is a cell of a table
+def copy_of_all(folder):
+    return shutil.copytree(ROOT, folder / "series", ignore=shutil.ignore_patterns(*NOT_COPIED))
 
 
-@pytest.mark.parametrize(
-    "edit, said",
-    [
-        (("README.md", "no such words", ""), "holds 0 times 'no such words'; allowed is 1"),
-        (("README.md", "seed", "need"), r"holds \d+ times 'seed'; allowed is 1"),
-        (("README.md", "## Start", "## Start"), "nothing is changed"),
-    ],
-)
-def test_a_mutant_that_is_out_of_date_is_refused(edit, said, tmp_path):
-    with pytest.raises(ValueError, match=f"old: .*{said}"):
-        M.Mutant("old", QUICK, (edit,)).make(M.whole_copy(tmp_path))
+def run(copy, tests, code=""):
+    """Run `tests` in `copy`, with its own modules, after `code`."""
+    (copy / "mutant.py").write_text(PLUGIN + code, encoding="utf-8")
+    options = ["-n0", "-q", "-x", "-p", "no:cacheprovider", "-p", "mutant", "-c", "pyproject.toml"]
+    env = {name: "" for name in os.environ if name.startswith("PYTEST_")}
+    env |= dict(PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="1")
+    return python(copy, "-m", "pytest", *options, "--rootdir", copy, *tests, **env)
 
 
-@pytest.mark.slow
-def test_what_survives_or_cannot_be_judged_is_printed_and_fails(monkeypatch, capsys):
-    edit = ("README.md", "## Start", "## Begin")
-    table = [
-        M.Mutant("harmless", QUICK, (edit,)),
-        M.Mutant("without-a-test", "tests/test_page.py::test_nothing", (edit,)),
-        M.Mutant("broken", QUICK, (("tests/test_page.py", "import ast\n", "import\n"),)),
-        M.Mutant("out-of-date", QUICK, (("README.md", "no such words", ""),)),
-    ]
-    monkeypatch.setattr(M, "MUTANTS", table)
-    assert M.main([]) == 1
-    said = capsys.readouterr().out
-    for name, verdict in (
-        ("harmless", "SURVIVED"), ("without-a-test", "NO CONTROL: 4"),
-        ("broken", "NOT JUDGED: [24]"),
-        ("out-of-date", "NOT JUDGED: ValueError: out-of-date: README"),
-    ):  # fmt: skip
-        assert re.search(rf"^\| {name} \|.* {verdict}.* \| \d+ \|$", said, re.M), said
-    assert "0 of 4 killed; 2 controls;" in said
+# ---------------------------------------------------------------- functions that do another thing
+
+FUNCTIONS = {
+    "the task has lost its + 1": ("tests/test_task.py",
+        "task.TASKS['reverse_plus_one'] = lambda x: x.flip(-1)"),
+    "an edit of the model is not made": ("tests/test_model.py",
+        "model.edit_at = lambda place, value, edits, tokens: value"),
+    "an intervention that changes nothing is not said": ("tests/test_interventions.py",
+        "interventions._same = lambda old, new: torch.zeros(len(old), dtype=torch.bool)"),
+    "gradients are not rounded": ("tests/test_training.py",
+        "training.to_grid = lambda gradient: gradient"),
+    "the last sequences are not counted": ("tests/test_evaluation.py",
+        "plain = evaluation.parts; evaluation.parts = lambda *given: plain(*given)[:-1]"),
+    "an altered file is taken": ("tests/test_storage.py",
+        "storage.check_seal = lambda *_: None"),
+    "a column of the survey is another one": ("tests/research/test_census.py",
+        "column = survey.values; "
+        "survey.values = lambda table, name: column(table, name.replace('mean', 'resample'))"),
+    "the checker of proofs takes every bound": ("tests/research/test_proof.py",
+        "check_proof.Model.highest = lambda *_: -1"),
+    "every claim holds": ("tests/test_page.py", "page._holds = lambda *_: True"),
+    "every answer is right": ("tests/test_exercises.py", "exercises.same = lambda *_: True"),
+    "an explorer follows no control": ("tests/test_explorers.py",
+        "explorer.Explorer.ask = lambda *_: None"),
+}  # fmt: skip
 
 
-@pytest.mark.slow
-def test_a_copy_is_tested_with_its_own_helpers(tmp_path):
-    copy = M.whole_copy(tmp_path)
-    shutil.rmtree(copy / "helpers")  # others are installed, or none are
-    done = M.run_test(copy, QUICK)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "the helpers of this copy are not found" in done.stdout
+@pytest.mark.parametrize("harm", FUNCTIONS)
+def test_a_function_that_does_another_thing_is_noticed(harm, tmp_path):
+    test, code = FUNCTIONS[harm]
+    done = run(copy_of_all(tmp_path), [test], code)
+    assert done.returncode == 1, done.stdout + done.stderr
 
 
-def test_shards_take_each_mutant_once(monkeypatch):
-    taken = []
-    monkeypatch.setattr(M, "judge", lambda chosen, *_: taken.append(chosen) or [])
-    for k in (1, 2, 3):
-        assert M.main(["--shard", f"{k}/3"]) == 0
-    assert sorted(m.name for t in taken for m in t) == sorted(m.name for m in M.MUTANTS)
-    assert M.main(["--only", "no-mask", "weights-cut"]) == 0 and len(taken[-1]) == 2
-    assert M.main(["--fast"]) == 0 and taken[-1] == FAST
+# ---------------------------------------------------------------- what is stored and saved
 
 
-@pytest.mark.parametrize("wrong", ["0/3", "4/3", "1", "a/b"])
-def test_a_shard_that_is_none_is_refused(wrong, capsys):
-    with pytest.raises(SystemExit):
-        M.main(["--shard", wrong])
-    assert f"got '{wrong}'; allowed are 1/N to N/N" in capsys.readouterr().err
+def zeroed(copy):
+    """A matrix of zeros in the stored model, with a sum that fits."""
+    path = copy / "helpers" / "weights" / "article.safetensors"
+    weights, note = storage.load(path)
+    name = "blocks.0.mlp.out.weight"
+    storage.save(path, weights | {name: torch.zeros_like(weights[name])}, note)
+
+
+def in_first_notebook(change):
+    """`change` of the code cells of 01, as they are saved."""
+
+    def harm(copy):
+        path = copy / "notebooks" / "01_dataset.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        change([cell for cell in notebook.cells if cell.cell_type == "code"])
+        nbformat.write(notebook, path)
+
+    return harm
+
+
+def other_digit(cells):
+    printed = [output for cell in cells for output in cell.outputs if "text" in output]
+    output = next(output for output in printed if re.search(r"\d", output.text))
+    output["text"] = re.sub(r"\d", lambda digit: str(9 - int(digit[0])), output.text, count=1)
+
+
+def not_executed(cells):
+    cells[3].execution_count = None
+
+
+def without_words(cells):
+    """No alternative text of the first figure."""
+    output = next(o for cell in cells for o in cell.outputs if PLOTLY in json.dumps(o))
+    output["metadata"] = {}
+
+
+STORED = {
+    "a printed digit": ("notebooks/01_dataset.ipynb", in_first_notebook(other_digit)),
+    "a cell without a number": ("tests/test_notebooks.py", in_first_notebook(not_executed)),
+    "a figure without words": ("tests/test_pages.py", in_first_notebook(without_words)),
+    "a matrix of zeros": ("tests/test_evaluation.py", zeroed),
+}
+
+
+@pytest.mark.parametrize("harm", STORED)
+def test_harm_to_what_is_stored_is_noticed(harm, tmp_path):
+    test, change = STORED[harm]
+    change(copy := copy_of_all(tmp_path))
+    done = run(copy, [test])
+    assert done.returncode == 1, done.stdout + done.stderr
+
+
+def test_all_these_tests_pass_in_an_unharmed_copy(tmp_path):
+    tests = {test for test, _ in (*FUNCTIONS.values(), *STORED.values())}
+    done = run(copy_of_all(tmp_path), sorted(tests))
+    assert done.returncode == 0, done.stdout + done.stderr

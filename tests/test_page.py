@@ -1,15 +1,18 @@
-"""What stands around a figure: its words, the reader's prediction, k of n."""
+"""helpers.page: a figure has its words, a prediction its answer, a claim its bound."""
 
 import ast
-from math import comb
+import html
+from xml.etree import ElementTree
 
 import numpy as np
+import plotly.io as pio
 import pytest
 import torch
 
-from conftest import ALL_NAMES, FOLDER, read
-from helpers import plotting as P
-from helpers.reader import page
+from conftest import ALL_NAMES, FOLDER, ROOT, read
+from helpers import colab, page, plotting
+from helpers.model import load_zoo
+from research import survey
 
 TREES = {name: ast.parse(read(FOLDER / f"{name}.py")) for name in ALL_NAMES}
 
@@ -23,56 +26,65 @@ def calls(tree, *names):
 # ---------------------------------------------------------------- the words of a figure
 
 
+@pytest.fixture
+def displayed(monkeypatch):
+    """What display() is given: a list of (object, settings)."""
+    seen = []
+    monkeypatch.setattr(page, "display", lambda x, **settings: seen.append((x, settings)))
+    monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")  # as in JupyterLab
+    return seen
+
+
 def test_each_caption_is_shown_once_in_its_notebook_and_each_figure_has_one():
     shown = [
         (ast.literal_eval(call.args[-1]), name)
         for name, tree in TREES.items()
         for call in calls(tree, "show", "drawing")
+        if "says" not in [keyword.arg for keyword in call.keywords]
     ]
     assert sorted(shown) == sorted((c["name"], c["notebook"]) for c in page.captions().values())
 
 
 def test_a_caption_is_whole_and_no_name_stands_twice():
-    text = read(page.CAPTIONS)
-    assert text.count("[[figure]]") == len(page.captions()) > 40
+    assert read(page.CAPTIONS).count("[[figure]]") == len(page.captions()) > 40
     for entry in page.captions().values():
         assert set(entry) == {"name", "notebook", "says"}, entry
         assert entry["says"].strip() == entry["says"] and entry["says"][-1] in ".:)", entry
 
 
-def test_a_drawing_has_the_name_of_its_file():
-    drawn = {ast.literal_eval(c.args[0]) for t in TREES.values() for c in calls(t, "drawing")}
-    assert drawn and drawn <= {path.stem for path in P.DRAWINGS.glob("*.svg")}
+def test_a_figure_is_shown_with_its_words_for_who_does_not_see_it(displayed):
+    figure, says = plotting.bars([1, 2], x="ab", title="", y_title=""), "One <bar> & “another”."
+    page.show(figure, says=says)
+    (bundle, settings), (caption, _) = displayed
+    assert bundle["text/plain"] == says and settings["metadata"]["image/png"]["alt"] == says
+    assert bundle[plotting.MIME]["layout"]["meta"] == {"says": says}
+    assert f"<p><em>{html.escape(says)}</em></p>" in caption.data and "<bar>" not in caption.data
+    config = bundle[plotting.MIME]["config"]
+    assert not config["displaylogo"] and not config["showSendToCloud"] and not config["scrollZoom"]
+    page.show(figure, "xor")
+    assert displayed[2][0]["text/plain"] == page.captions()["xor"]["says"]
 
 
-def test_a_figure_is_shown_with_its_words(monkeypatch):
-    seen = []
-    monkeypatch.setattr(P, "show", lambda *given: seen.append(given))
-    monkeypatch.setattr(P, "drawing", lambda *given: seen.append(given))
-    page.show("a figure", "xor")
-    page.drawing("line")
-    says = {name: entry["says"] for name, entry in page.captions().items()}
-    assert seen == [("a figure", says["xor"]), ("line", says["line"])]
-
-
-@pytest.mark.parametrize("way", [lambda name: page.show(None, name), page.drawing])
-def test_a_figure_without_words_is_refused_with_the_names_there_are(way):
-    with pytest.raises(KeyError, match="'nowhere' is not in captions.toml; there are .*xor.*line"):
-        way("nowhere")
-
-
-# ---------------------------------------------------------------- predictions
+@pytest.mark.parametrize("name", ["architecture", "circuit", "line"])
+def test_a_drawing_is_shown_with_its_words_and_has_some_of_its_own(name, displayed):
+    page.drawing(name)
+    (bundle, _), (caption, _) = displayed
+    says = html.escape(page.captions()[name]["says"])
+    assert f'alt="{says}"' in bundle["text/html"] and says in caption.data
+    assert 'role="img"' in bundle["text/html"] and "max-width:100%" in bundle["text/html"]
+    root = ElementTree.parse(page.DRAWINGS / f"{name}.svg").getroot()
+    assert root.get("role") == "img" and root.findtext("{*}title")
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_each_prediction_is_compared_once_in_a_later_cell(name):
-    """A prediction is `my_… = ...`; so is an exercise's stub, which its `X.check` answers."""
+    """A prediction is `my_… = ...`; so is an exercise's stub, which its `check` answers."""
     predictions, stubs = [], set()
     for node in TREES[name].body:
         match node:
             case ast.Assign([ast.Name(target)], ast.Constant(value)) if value is ...:
                 predictions.append((target, node.lineno))
-            case ast.Expr(ast.Call(ast.Attribute(ast.Name("X"), "check"), [_, ast.Name(answer)])):
+            case ast.Expr(ast.Call(ast.Attribute(attr="check"), [_, ast.Name(answer)])):
                 stubs.add(answer)
     predictions = [(target, line) for target, line in predictions if target not in stubs]
     assert all(target.startswith("my_") for target, _ in predictions)
@@ -84,57 +96,79 @@ def test_each_prediction_is_compared_once_in_a_later_cell(name):
     assert predictions or name.startswith("beyond/")
 
 
-MEASURED = [
-    (3, "3"),
-    (0.123456, "0.1235"),
-    ("y0", "y0"),
-    (True, "True"),
-    (torch.tensor(8), "8"),
-    (torch.tensor(0.25), "0.25"),
-    (np.int64(7), "7"),
-]
-
-
-@pytest.mark.parametrize("value, text", MEASURED)
+@pytest.mark.parametrize(
+    "value, text",
+    [(3, "3"), (0.123456, "0.1235"), ("y0", "y0"), (True, "True"), (torch.tensor(0.25), "0.25"),
+     (np.int64(7), "7")],
+)  # fmt: skip
 def test_a_prediction_stands_beside_what_was_measured(value, text, capsys):
     page.compare(..., value)
-    page.compare(value, 1)
-    page.compare("none", value)
-    assert capsys.readouterr().out.splitlines() == [
-        f"no prediction made · measured {text}",
-        f"predicted {text} · measured 1",
-        f"predicted none · measured {text}",
-    ]
-
-
-# ---------------------------------------------------------------- k of n
-
-
-def at_least(k, n, share):
-    """How probable k or more of n are."""
-    return sum(comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(k, n + 1))
+    page.compare(value, "none")
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"no prediction made · measured {text}", f"predicted {text} · measured none"]
 
 
 @pytest.mark.parametrize(
     "k, n, low, high",
-    [
-        (0, 32, 0, 11), (32, 32, 89, 100), (28, 32, 71, 96), (16, 32, 32, 68), (5, 10, 19, 81),
-        (torch.tensor(5), torch.tensor(10), 19, 81),
-    ],
-)  # fmt: skip
+    [(0, 32, 0, 11), (32, 32, 89, 100), (28, 32, 71, 96), (torch.tensor(5), 10, 19, 81)],
+)
 def test_k_of_n_has_the_interval_of_clopper_and_pearson(k, n, low, high):
     assert page.k_of_n(k, n) == f"{k} of {n} (95 % interval {low}% to {high}%)"
-    k, n = int(k), int(n)
-    # At its ends 2.5 % lie on the other side, to the percent that is printed.
-    step = 0.005
-    if k > 0:
-        assert at_least(k, n, low / 100 - step) < 0.025 < at_least(k, n, low / 100 + step)
-    if k < n:
-        above = 1 - at_least(k + 1, n, high / 100 + step)
-        assert above < 0.025 < 1 - at_least(k + 1, n, high / 100 - step)
 
 
-@pytest.mark.parametrize("k, n", [(-1, 32), (33, 32), (0, 0), (1, -1)])
-def test_k_of_n_refuses_what_is_no_count(k, n):
-    with pytest.raises(ValueError, match=f"got {k} of {n}; allowed are 0 to n of n"):
-        page.k_of_n(k, n)
+# ---------------------------------------------------------------- claims
+
+
+def test_each_claim_has_a_sentence_a_bound_and_says_on_what_it_was_tested():
+    assert read(page.CLAIMS).count("[[claim]]") == len(page.claims()) > 90
+    for name, entry in page.claims().items():
+        assert entry["says"].endswith(".") and entry["seeds"] and entry["inputs"], name
+        assert set(entry) & set(page.BOUNDS), f"{name} has no bound"
+
+
+def test_a_claim_that_holds_prints_one_line_the_same_on_every_machine(capsys):
+    page.claim("parameters", torch.tensor(360))
+    page.claim("all-sequences", 65536)
+    page.claim("only-outputs-can-be-known", np.True_)
+    page.claim("xor-linear-fit-is-flat", 3e-16)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ 360  (parameters)",
+        "✓ 65,536  (all-sequences)",
+        "✓ True  (only-outputs-can-be-known)",
+        "✓ under 1e-9  (xor-linear-fit-is-flat)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "measured", [359, None, False, "360", float("nan"), float("inf"), [360], torch.tensor([1, 2])]
+)
+@pytest.mark.parametrize("name", ["parameters", "only-outputs-can-be-known", "zeroed-W_out"])
+def test_a_false_claim_says_its_sentence_whatever_it_was_given(name, measured, capsys):
+    with pytest.raises(AssertionError) as error:
+        page.claim(name, measured)
+    assert page.claims()[name]["says"] in str(error.value) and not capsys.readouterr().out
+    assert f"measured {measured}, must be" in str(error.value)
+
+
+def test_readme_says_what_the_claims_say():
+    """The numbers of its first paragraphs; where one changed, the sentence has to follow."""
+    readme = " ".join(read(ROOT / "README.md").split())
+    found = {name: entry.get("equals") for name, entry in page.claims().items()}
+    exact, n_zoo = survey.exact_models("article"), len(load_zoo().seeds)
+    every, n_exact = n_zoo + len(survey.load_survey("article")), len(exact)
+    line = survey.right(exact, "line").all(1).sum().item()
+    assert n_exact == found["survey-exact"]
+    for sentence in (
+        f"a transformer of {found['parameters']} parameters",
+        f"There are {found['all-sequences']:,} inputs",
+        f"Of {every:,} seeds {found['zoo-exact-03'] + n_exact} become exact",
+        f"Of {n_exact} other exact models, a line is enough in {line}, and in "
+        f"{found['survey-story']} a line with constants in place of the MLP and the own token;",
+        f"counted over {n_zoo} seeds",
+    ):
+        assert sentence in readme
+
+
+def test_what_a_notebook_installs_is_what_the_requirements_ask_for():
+    assert set(colab.WANTED.values()) <= set(read(ROOT / "requirements.txt").splitlines())
+    assert all(spec.startswith(name) for name, spec in colab.WANTED.items())

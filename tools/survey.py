@@ -17,17 +17,16 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
-from helpers import census as C
-from helpers import survey as S
-from helpers import task as T
-from helpers.evaluation import one_thread
-from helpers.model import KINDS, WEIGHTS, get_kind
-from helpers.proof import prove
+from helpers import task
+from helpers.model import KINDS, get_kind
 from helpers.storage import load, save
-from helpers.training import recipe_of, sweep, train
+from helpers.training import train
+from research import WEIGHTS, census, survey
+from research.proof import prove
+from research.sweep import sweep
 
 FIRST = 32  # the zoo holds the seeds before it
 N_SEEDS = dict.fromkeys(KINDS, 1024) | dict.fromkeys(["sum_pairs", "sum_pairs_no_mlp"], 256)
@@ -46,63 +45,42 @@ def shards(kind: str) -> list[tuple]:
 
 def models_of(folder, kind: str, seeds, orders, device="cpu") -> tuple:
     """(zoo, history) of one shard: trained now, or as `folder` holds it."""
-    more = dict(shard=SHARD, n_jobs=1, folder=folder, device=device)
-    return sweep(kind, seeds, orders=orders, **more)
+    return sweep(kind, seeds, shard=SHARD, n_jobs=1, folder=folder, device=device, orders=orders)
 
 
 def measured(folder, kind: str, seed: int, order: int) -> Path:
     """Where in `folder` stands what was measured of a model."""
-    name = f"{kind}-{seed}" if order == seed else f"{kind}-{seed}-{order}"
-    return Path(folder) / "measured" / f"{name}.safetensors"
+    return Path(folder) / "measured" / f"{kind}-{seed}-{order}.safetensors"
 
 
-def one_by_one(what, todo: list, jobs: int, unit: str) -> None:
+def one_by_one(what, todo: list, jobs: int) -> None:
     """Call `what` on each of `todo`, `jobs` at a time, under a bar with an estimate."""
-    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(what)(*t) for t in todo)
-    for _ in tqdm(runs, total=len(todo), unit=unit):
-        pass
-
-
-def train_all(folder, kinds, jobs: int, device: str) -> None:
-    """Train every shard of `kinds` that `folder` does not hold yet."""
-    todo = [(folder, k, *shard, device) for k in kinds for shard in shards(k)]
-    one_by_one(models_of, todo, jobs, "shard")
-
-
-def measure_all(folder, kinds, jobs: int) -> None:
-    """Measure the models of each of `kinds`, those of the article in everything."""
-    plain = [k for k in kinds if get_kind(k).task == "reverse_plus_one"]
-    each = [(k, *shard) for k in plain for shard in shards(k)]
-    todo = [(folder, k, seeds, orders, i) for k, seeds, orders in each for i in range(len(seeds))]
-    one_by_one(measure_one, todo, jobs, "model")
+    with parallel_config("loky", inner_max_num_threads=1):
+        runs = Parallel(jobs, return_as="generator_unordered")(delayed(what)(*t) for t in todo)
+        for _ in tqdm(runs, total=len(todo)):
+            pass
 
 
 def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
     """Measure the i-th of a shard, unless it is measured already."""
     path = measured(folder, kind, seeds[i], orders[i])
-    row = load(path)[0] if path.exists() else {}
-    done = set(row)
-    with one_thread():
-        zoo, history = models_of(folder, kind, seeds, orders)
-        one = zoo.where(torch.arange(len(zoo)) == i)
-        if "right" not in row:
-            row |= C.measure(one, everything=kind == "article")
-        full = kind == "article" and orders == seeds and one.exact.all()
-        if full and "proved" not in row:
-            proof = prove(one)
-            row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
-        if full and "pause" not in row:
-            row["pause"] = torch.tensor(C.pause_of(history["accuracy"][:, i]))
-            early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
-            row["pairs"] = C.pairs_said(early)
-    if set(row) != done:
-        save(path, row, dict(kind=kind, seed=seeds[i], order=orders[i]))
+    if path.exists():
+        return
+    zoo, history = models_of(folder, kind, seeds, orders)
+    row = census.measure(zoo[i], everything=kind == "article")
+    if kind == "article" and orders == seeds and zoo[i].exact.all():
+        proof = prove(zoo[i])
+        row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
+        row["pause"] = torch.tensor(census.pause_of(history["accuracy"][:, i]))
+        early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
+        row["pairs"] = census.pairs_said(early)
+    save(path, row, dict(kind=kind, seed=seeds[i], order=orders[i]))
 
 
 def rows_of(folder, kind: str, seeds, orders) -> list[dict]:
     """The rows of the models of one shard."""
     zoo, history = models_of(folder, kind, seeds, orders)
-    right, rows = (history["by_position"] * T.N_SEQUENCES).round().long(), []
+    right, rows = (history["by_position"] * task.N_SEQUENCES).round().long(), []
     for i, (seed, order) in enumerate(zip(seeds, orders)):
         path = measured(folder, kind, seed, order)
         row = dict(kind=kind, seed=seed, order=order)
@@ -117,14 +95,15 @@ def write(folder, into=WEIGHTS) -> None:
     for kind in KINDS:
         for shard in tqdm(shards(kind), unit="shard"):
             rows += rows_of(folder, kind, *shard)
-        note[kind] = dict(recipe=dataclasses.asdict(recipe_of(kind)))
+        note[kind] = dict(recipe=dataclasses.asdict(get_kind(kind).recipe))
     seeds = [seed for each, orders in shards("article") if orders == each for seed in each]
     article, _ = models_of(folder, "article", seeds, seeds)
-    kept = ("steps", "stopped", "n_right")
-    record = {name: article.info[name] for name in kept} | dict(seeds=article.seeds)
+    record = {name: article.info[name] for name in ("steps", "stopped", "n_right")}
     tensors = {f"article/{name}": value for name, value in article.weights.items()}
-    save(into / S.MODELS.name, tensors, dict(kinds=dict(article=record)))
-    S.write_table(into / S.TABLE.name, rows, dict(weights=S.digest(article), kinds=note))
+    of_models = dict(kinds=dict(article=record | dict(seeds=article.seeds)))
+    save(Path(into) / survey.MODELS.name, tensors, of_models)
+    about = dict(weights=survey.digest(article), kinds=note)
+    survey.write_table(Path(into) / survey.TABLE.name, rows, about)
 
 
 def main() -> None:
@@ -135,10 +114,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    torch.set_num_threads(1)
+    todo = [(options.folder, kind, *shard) for kind in options.kinds for shard in shards(kind)]
     if options.command == "train":
-        train_all(options.folder, options.kinds, options.jobs, options.device)
+        one_by_one(models_of, [(*shard, options.device) for shard in todo], options.jobs)
     elif options.command == "measure":
-        measure_all(options.folder, options.kinds, options.jobs)
+        plain = [t for t in todo if get_kind(t[1]).task == "reverse_plus_one"]
+        each = [(*shard, i) for shard in plain for i in range(len(shard[2]))]
+        one_by_one(measure_one, each, options.jobs)
     else:
         write(options.folder)
 

@@ -10,27 +10,25 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+import torch
+
 from helpers.model import KINDS, WEIGHTS, get_kind
 from helpers.storage import save
-from helpers.training import recipe_of, sweep
-
-FIRST = 20  # recorded losses of each run, by which a test retraces it
+from research.sweep import sweep
 
 
-def make_zoo(path, kinds=tuple(KINDS), seeds=range(32), folder=None, max_steps=None) -> None:
-    """Train `seeds` of each of `kinds` and write them to `path`, as `load_zoo` reads them.
-
-    The note records, for each kind and seed: steps, whether the criterion was met, how much of all
-    sequences is right, and the first losses.
-    """
+def make_zoo(path, kinds=KINDS, seeds=range(32), **more) -> None:
+    """Train `seeds` of each of `kinds` and write them to `path`, as `load_zoo` reads them, with
+    what their training came to and the losses of the first steps, by which a test retraces it.
+    `more` goes to `sweep`."""
     tensors, notes = {}, {}
     for kind in kinds:
-        zoo, history = sweep(kind, seeds, folder=folder, max_steps=max_steps)
+        zoo, history = sweep(kind, seeds, **more)
         tensors |= {f"{kind}/{name}": value for name, value in zoo.weights.items()}
-        losses = history["loss"][:FIRST].T.tolist()  # [models, steps]
+        losses = history["loss"][:20].T.tolist()  # [models, steps]
         notes[kind] = zoo.info | {
             "seeds": zoo.seeds,
-            "recipe": dataclasses.asdict(recipe_of(kind)),
+            "recipe": dataclasses.asdict(get_kind(kind).recipe),
             "model": dataclasses.asdict(get_kind(kind)),
             "first_losses": [[round(loss, 10) for loss in row] for row in losses],
         }
@@ -38,13 +36,10 @@ def make_zoo(path, kinds=tuple(KINDS), seeds=range(32), folder=None, max_steps=N
     save(path, tensors, {"kinds": notes})
 
 
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", help="keeps finished shards")
     parser.add_argument("--into", type=Path, default=WEIGHTS / "zoo.safetensors", metavar="FILE")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     make_zoo(options.into, folder=options.folder)
-
-
-if __name__ == "__main__":
-    main()

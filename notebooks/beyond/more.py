@@ -32,29 +32,25 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
-
 # %%
-import numpy as np
 import torch
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import task as T
-from helpers.evaluation import by_position, n_right, right
+from helpers import interventions, plotting, task
+from helpers.evaluation import accuracy, by_position, n_right
 from helpers.model import load_trained, load_zoo
-
-# %%
-from helpers.reader.claims import claim
-from helpers.reader.page import k_of_n, show
-from helpers.survey import load_survey
+from helpers.page import claim, k_of_n, show
+from research import counting, figures
 
 torch.set_grad_enabled(False)
+torch.set_num_threads(1)  # quicker for tensors as small as these
+
+# %%
 model = load_trained()
-sequences = T.full_sequences()
+sequences = task.full_sequences()
 answers = sequences[:, 9:]
 claim("exact-more", n_right(model))
 
@@ -67,8 +63,8 @@ claim("exact-more", n_right(model))
 # How good is the best constant on the two?
 
 # %%
-holdouts = {"last rows of the list": sequences[60_000:]}
-holdouts["shuffled"] = T.split(sequences)[1]
+tail, shuffled = sequences[60_000:], task.split(sequences)[1]
+holdouts = {"last rows of the list": tail, "shuffled": shuffled}
 
 
 def best_constant(data):
@@ -80,8 +76,10 @@ def best_constant(data):
 constants = {name: best_constant(data) for name, data in holdouts.items()}
 
 # %%
-axes = dict(y_title="accuracy of the best constant", reference={"a guess": 0.25})
-figure = P.bars(constants, **axes, title="Answering without looking")
+figure = plotting.bars(
+    constants, title="Answering without looking",
+    y_title="accuracy of the best constant", reference={"a guess": 0.25},
+)
 show(figure, "answering-without-looking")
 
 # %%
@@ -106,13 +104,13 @@ rows = []
 for start, kind in starts.items():
     models = load_zoo(kind)
     models = models.where(models.exact)
-    perfect = by_position(I.set_pattern(models, I.ideal_pattern())) == 1
-    n = len(models)
+    ideal = interventions.set_pattern(models, interventions.ideal_pattern())
+    perfect, n = counting.by_position(ideal) == 1, len(models)
     first, others = perfect[:, 0].sum(), perfect[:, 1:].all(1).sum()
     rows.append([start, k_of_n(n, 32), k_of_n(first, n), k_of_n(others, n)])
 claim("start-decides-exact", n)
 header = ["start", "exact", "of these: y0 stays right", "y1 to y7 stay right"]
-P.table(rows, header, "Models by their start, with the ideal pattern")
+plotting.table(rows, header, "Models by their start, with the ideal pattern")
 
 # %% [markdown]
 # From the library's start fewer seeds became exact.
@@ -133,16 +131,18 @@ stream = model.W_E[:, None] + model.W_pos[:16]  # [token, position, d_model]
 read = model.blocks[0].ln1(stream)
 written = (read @ attention.W_V[0] + attention.b_V[0]) @ attention.W_O[0]
 size = written.norm(dim=-1)  # [token, position]
-print("BOS would write a length of", P.numbers(size[T.BOS, 0], 1))
-print("x7 would, for its four tokens:", P.numbers(size[:4, 8], 1))
-claim("bos-writes-little", size[T.BOS, 0] / size[:4, 1:9].mean())
+print("BOS would write a length of", plotting.numbers(size[task.BOS, 0], 1))
+print("x7 would, for its four tokens:", plotting.numbers(size[:4, 8], 1))
+claim("bos-writes-little", size[task.BOS, 0] / size[:4, 1:9].mean())
 
 # %%
-pattern = I.record(model, "pattern", sequences)[0]  # [sequence, output, key]
+pattern = interventions.record(model, "pattern", sequences)[0]
 of_each_key = size[sequences[:, :16], torch.arange(16)]  # [sequence, key]
-weighted = (pattern * of_each_key[:, None]).mean(0)  # [output, key]
-title, keys = "Value-weighted pattern, mean over all sequences", ["BOS", *T.INPUT_NAMES]
-figure = P.heatmap(weighted[:, :9], x=keys, text=True, unit="length", title=title)
+weighted = (pattern * of_each_key[:, None]).mean(0)  # pattern: [sequence, output, key]
+figure = plotting.heatmap(
+    weighted[:, :9], title="Value-weighted pattern, mean over all sequences",
+    x=["BOS", *task.INPUT_NAMES], text=True, unit="length",
+)
 show(figure, "value-weighted-mean")
 
 # %% [markdown]
@@ -155,18 +155,17 @@ show(figure, "value-weighted-mean")
 
 # %%
 logits, cache = model.run_with_cache(sequences[:, :16])
-rows, differ = [], []
-for name, place in {"before": "resid_mid", "after": "resid_post"}.items():
+rows, differ = [], {}
+for when, place in {"before": "resid_mid", "after": "resid_post"}.items():
     stream = cache[place, 0][:, 8:]
-    lens = (model.ln_final(stream) @ model.W_U).argmax(-1)
-    shortcut = (stream @ model.W_U).argmax(-1)
-    masks = [lens == answers, shortcut == answers, lens != shortcut]
-    shares = [mask.double().mean().item() for mask in masks]
-    rows.append([f"{name} the MLP", *[f"{share:.2%}" for share in shares]])
-    differ.append(shares[2])
-claim("shortcut-differs", differ[0])
+    lens, shortcut = model.ln_final(stream) @ model.W_U, stream @ model.W_U
+    differ[when] = (lens.argmax(-1) != shortcut.argmax(-1)).double().mean()
+    shares = [accuracy(read, sequences).mean() for read in (lens, shortcut)]
+    shares.append(differ[when])
+    rows.append([f"{when} the MLP", *[f"{share:.2%}" for share in shares]])
+claim("shortcut-differs", differ["before"])
 header = ["stream", "right: lens", "right: shortcut", "the two differ"]
-P.table(rows, header, "The logit lens and its shortcut, share of all outputs")
+plotting.table(rows, header, "The logit lens and its shortcut, share of all outputs")
 
 # %% [markdown]
 # ## Who writes the right answer?
@@ -203,8 +202,10 @@ for name, values in added.items():
     of_the_answer = values.gather(-1, answers[..., None])[..., 0]
     speaks[name] = (of_the_answer - values[..., :4].mean(-1)).mean(0)
 
-title = "Direct logit attribution to the right answer"
-figure = P.bars(speaks, y_title="logit", title=title, colours=P.PART_COLOURS)
+figure = plotting.bars(
+    speaks, title="Direct logit attribution to the right answer",
+    y_title="logit", colours=plotting.PART_COLOURS,
+)
 show(figure, "attribution")
 shares = {name: value.mean().item() for name, value in speaks.items()}
 claim("attention-adds-most", shares["attention"] / sum(shares.values()))
@@ -223,14 +224,15 @@ claim("attention-adds-most", shares["attention"] / sum(shares.values()))
 # Which logits does that raise?
 
 # %%
-fires = (cache["post", 0][:, 8:] > 0).flatten(0, 1).any(0)  # [16]
+fires = (cache["post", 0][:, 8:] > 0).flatten(0, 1).any(0)  # [neuron]
 active = fires.nonzero().flatten().tolist()
 out = model.W_out[0][active]
 pushes = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
-names = [f"neuron {n}" for n in active]
-axes = dict(x=list("0123"), y=names, y_title="", text=True, signed=True)
-axes |= dict(x_title="logit of the next token", unit="logit ×<br>divisor")
-figure = P.heatmap(pushes[:, :4], title="What each firing neuron writes", **axes)
+figure = plotting.heatmap(
+    pushes[:, :4], title="What each firing neuron writes", text=True, signed=True,
+    x=list("0123"), x_title="logit of the next token", unit="logit ×<br>divisor",
+    y=[f"neuron {n}" for n in active], y_title="",
+)
 show(figure, "neuron-pushes")
 
 # %% [markdown]
@@ -244,33 +246,34 @@ show(figure, "neuron-pushes")
 # %%
 zoo = load_zoo("article")
 exact = zoo.where(zoo.exact)  # 28 of 32 seeds
-sets = {"sorted tail": slice(60_000, None), "everything": slice(None)}
-sets["our hold-out"] = T.split(torch.arange(65_536)[:, None])[1][:, 0]
-
-
-def on_each_set(zoo):
-    """Accuracy of each model on each of the sets."""
-    hit = right(zoo)  # [models, sequences, 8]
-    return {name: hit[:, rows].double().mean((1, 2)) for name, rows in sets.items()}
-
-
-no_mlp = on_each_set(I.ablate(exact, "post"))
 
 # %%
-no_attention = on_each_set(I.ablate(exact, "z"))
+def on_each_set(models):
+    """Accuracy of each model on the three sets."""
+    shares = {
+        "sorted tail": by_position(models, tail),
+        "everything": counting.by_position(models),  # quicker for many models
+        "our hold-out": by_position(models, shuffled),
+    }
+    return {name: share.mean(1) for name, share in shares.items()}
+
+# %%
+no_mlp = on_each_set(interventions.ablate(exact, "post"))
+no_attention = on_each_set(interventions.ablate(exact, "z"))
 
 # %%
 groups = {}
 for part, shares in (("W_out", no_mlp), ("W_O", no_attention)):
     for name, values in shares.items():
         groups[f"{part}<br>{name.replace(' ', '<br>')}"] = values
-article = {"W_out, 17.67 %": 0.1767, "W_O, 29.19 %": 0.2919}
-title = "One dot for each exact seed (dashed: the article)"
-figure = P.strips(groups, title=title, y_title="accuracy", reference=article)
+figure = figures.strips(
+    groups, title="One dot for each exact seed (dashed: the article)",
+    y_title="accuracy", reference={"W_out, 17.67 %": 0.1767, "W_O, 29.19 %": 0.2919},
+)
 show(figure, "two-figures-over-seeds")
 
 # %%
-gaps = {name: (no_mlp[name] - no_attention[name]).abs() for name in sets}
+gaps = {name: (no_mlp[name] - no_attention[name]).abs() for name in no_mlp}
 closer = (gaps["everything"] < gaps["sorted tail"]).sum()
 severe = (no_mlp["everything"] > no_attention["everything"]).sum()
 print("closer on everything than on the sorted tail:", k_of_n(closer, len(exact)))
@@ -285,8 +288,8 @@ def spread(values):
     return (values.max() - values.min()).item()
 
 
-tail, everything = no_attention["sorted tail"], no_attention["everything"]
-claim("zoo-tail-is-wider", spread(tail) / spread(everything))
+spreads = {name: spread(values) for name, values in no_attention.items()}
+claim("zoo-tail-is-wider", spreads["sorted tail"] / spreads["everything"])
 claim("zoo-no-mlp-range", spread(no_mlp["everything"]))
 
 # %% [markdown]
@@ -304,25 +307,32 @@ claim("zoo-no-mlp-range", spread(no_mlp["everything"]))
 # One is a **control**: the same number on all four dimensions, which the last layer norm takes away again, so it must change nothing.
 
 # %%
-random = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 4)))
+import numpy
+
+random = torch.from_numpy(numpy.random.default_rng(0).normal(size=(3, 4)))
 random = random - random.mean(1, keepdim=True)  # what layer norm leaves of them
 random = random / random.norm(dim=1, keepdim=True)
-pushes = {"control": torch.full((4,), 0.5).double()}
-pushes |= {f"random {i}": push for i, push in enumerate(random, 1)}
+control = torch.full((1, 4), 0.5)
+names = ["control", "random 1", "random 2", "random 3"]
+directions = dict(zip(names, torch.cat([control, random])))
 
 # %%
-pushed = {}
-for name, push in pushes.items():
+def with_push(direction):
+    """The model with a push added, as long as what the MLP writes."""
+
     def add(value, tokens):
-        """As long as what the MLP writes, in the direction of `push`."""
-        return value + value.norm(dim=-1, keepdim=True) * push
+        return value + value.norm(dim=-1, keepdim=True) * direction
 
-    changed = I.intervene(model, {"mlp_out": add}, effect=False)
-    pushed[name] = by_position(changed).mean()
+    return interventions.intervene(model, {"mlp_out": add}, effect=False)
+
+
+pushed = {name: by_position(with_push(d)).mean() for name, d in directions.items()}
 
 # %%
-axes = dict(x=list(pushed), x_title="direction of the added push", y_title="accuracy")
-figure = P.bars(list(pushed.values()), title="A push as long as the MLP's own", **axes)
+figure = plotting.bars(
+    list(pushed.values()), title="A push as long as the MLP's own", y_title="accuracy",
+    x=list(pushed), x_title="direction of the added push",
+)
 show(figure, "random-pushes")
 
 # %%
@@ -350,21 +360,29 @@ def recorded(kind):
 
 pair_kinds = {"with MLP": "sum_pairs", "attention only": "sum_pairs_no_mlp"}
 pair_scores = {name: recorded(kind) for name, kind in pair_kinds.items()}
-title = "Sum of two tokens mod 4, one dot for each of 32 seeds"
-axes = dict(y_title="accuracy, all inputs", reference={"a guess": 0.25})
-figure = P.strips(pair_scores, title=title, **axes)
+figure = figures.strips(
+    pair_scores, title="Sum of two tokens mod 4, one dot for each of 32 seeds",
+    y_title="accuracy, all inputs", reference={"a guess": 0.25},
+)
 show(figure, "sum-of-two-tokens")
+
+# %%
+from research import survey
+
+are_exact = {
+    name: survey.right(survey.load_survey(kind), "right").all(1)
+    for name, kind in pair_kinds.items()
+}
 
 # %%
 with_mlp, alone = pair_scores.values()
 solved = (with_mlp == 1).sum()
 print("exact with an MLP:", k_of_n(solved, 32))
 print("exact with attention only:", k_of_n((alone == 1).sum(), 32))
-more = {n: load_survey(kind).right("right").all(1) for n, kind in pair_kinds.items()}
-for name, are_exact in more.items():
-    print(f"and of more seeds, {name}:", k_of_n(are_exact.sum(), len(are_exact)))
-claim("pairs-of-256-with-mlp", more["with MLP"].sum())
-claim("pairs-of-256-without-mlp", more["attention only"].sum())
+for name, mask in are_exact.items():
+    print(f"and of more seeds, {name}:", k_of_n(mask.sum(), len(mask)))
+claim("pairs-of-256-with-mlp", are_exact["with MLP"].sum())
+claim("pairs-of-256-without-mlp", are_exact["attention only"].sum())
 claim("pairs-with-mlp", solved)
 claim("pairs-need-the-mlp", alone.max())
 

@@ -29,38 +29,24 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import json
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-
-import numpy as np
 import plotly.graph_objects as go
 import torch
-from flint import arb
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
-from helpers import interventions as I
-from helpers import plotting as P
-from helpers import proof as R
-from helpers import task as T
-from helpers.evaluation import by_position, n_right
-from helpers.model import WEIGHTS, Kind, Zoo, load_trained, load_zoo
-from helpers.proof import prove
-from helpers.reader.claims import claim
-from helpers.reader.page import show
-from helpers.storage import load
-from helpers.training import Recipe, train
+from helpers import plotting, task
+from helpers.evaluation import n_right
+from helpers.model import load_trained, load_zoo
+from helpers.page import claim, show
+from research import counting, proof
 
 torch.set_grad_enabled(False)
+torch.set_num_threads(1)  # quicker for tensors as small as these
+
+# %%
 model = load_trained()
 claim("exact-proof", n_right(model))
 
@@ -91,9 +77,9 @@ for length in (8, 16, 32, 64):
 
 # %%
 OUTPUT, FIXED = 6, {1: 1, 2: 3}
-inputs = T.all_inputs()
+inputs = task.all_inputs()
 these = inputs[(inputs[:, 1] == 1) & (inputs[:, 2] == 3)]
-tokens = T.full_sequences(these)[:, :16]
+tokens = task.full_sequences(these)[:, :16]
 logits, cache = model.run_with_cache(tokens)
 answers = logits[:, 8 + OUTPUT].argmax(-1)
 print(f"{len(these):,} sequences, answers {answers.unique().tolist()}")
@@ -105,23 +91,25 @@ print(f"{len(these):,} sequences, answers {answers.unique().tolist()}")
 # Its result for this case is a **box**: a lowest and a highest value along each axis.
 
 # %%
-proof = prove(model)
-case = next(n for n in proof.tree[OUTPUT].walk() if n.fixed == FIXED)
+proof_0 = proof.prove(model)  # seed 0, all eight outputs
+case = next(n for n in proof_0.tree[OUTPUT].walk() if n.fixed == FIXED)
 added = cache["attn_out", 0][:, 8 + OUTPUT] - model.blocks[0].attn.b_O
 along = (added - added.mean(1, keepdim=True)) @ torch.tensor(case.axes).T  # [4096, 3]
+(left, right), (low, high) = case.box[0], case.box[1]
 
 # %%
-(x0, x1), (y0, y1) = case.box[0], case.box[1]
 figure = go.Figure()
-x, y = P.numbers(along[:, 0]), P.numbers(along[:, 1])
-dots = dict(size=4, opacity=0.4, color=P.NEUTRAL[0])
+x, y = plotting.numbers(along[:, :2].T)
+dots = dict(size=4, opacity=0.4, color=plotting.NEUTRAL[0])
 figure.add_scatter(x=x, y=y, mode="markers", marker=dots, name="one sequence")
-edge = dict(x=P.numbers([x0, x1, x1, x0, x0]), y=P.numbers([y0, y0, y1, y1, y0]))
-figure.add_scatter(**edge, mode="lines", line_color=P.RED, name="the proved box")
-titles = dict(xaxis_title="first axis", yaxis_title="second axis")
-title = "What attention adds at y6, when x1 = 1 and x2 = 3"
-figure.update_layout(title=title, showlegend=True, **titles)
-show(P.sized(figure, 400), "attention-writes-at-y1")
+x, y = plotting.numbers([[left, right, right, left, left], [low, low, high, high, low]])
+edge = dict(color=plotting.RED)
+figure.add_scatter(x=x, y=y, mode="lines", line=edge, name="the proved box")
+figure.update_layout(
+    title="What attention adds at y6, when x1 = 1 and x2 = 3", showlegend=True,
+    xaxis_title="first axis", yaxis_title="second axis",
+)
+show(plotting.sized(figure, 400), "attention-writes-at-y1")
 
 # %% [markdown]
 # The box fits.
@@ -135,19 +123,20 @@ show(P.sized(figure, 400), "attention-writes-at-y1")
 
 # %%
 attention, u = model.blocks[0].attn, torch.tensor(case.axes[0])
-normed = model.blocks[0].ln1(model.W_pos[:, None] + model.W_E)  # [position, token, d_model]
+stream = model.W_pos[:, None] + model.W_E  # [position, token, d_model]
+normed = model.blocks[0].ln1(stream)
 q = normed @ attention.W_Q[0] + attention.b_Q[0]
 k = normed @ attention.W_K[0] + attention.b_K[0]
 v = normed @ attention.W_V[0] + attention.b_V[0]
 
-
+# %%
 def pair(position, token, own=0):
     """What `token` adds at `position`: (along the first axis, weight)."""
     weight = (q[8 + OUTPUT, own] @ k[position, token] / 2).exp()
     return torch.stack([weight * (v[position, token] @ attention.W_O[0] @ u), weight])
 
 
-fixed = pair(0, T.BOS) + pair(2, 1) + pair(3, 3) + pair(14, 0)  # BOS, x1, x2 and y5
+fixed = pair(0, task.BOS) + pair(2, 1) + pair(3, 3) + pair(14, 0)  # BOS, x1, x2 and y5
 free = {i: torch.stack([pair(i + 1, t) for t in range(4)]) for i in (0, 3, 4, 5, 6, 7)}
 for i in range(3, 8):  # y4 is x3 + 1, ..., y0 is x7 + 1: they stand at 13 to 9
     free[i] += torch.stack([pair(16 - i, (t + 1) % 4) for t in range(4)])
@@ -163,6 +152,7 @@ for i in range(3, 8):  # y4 is x3 + 1, ..., y0 is x7 + 1: they stand at 13 to 9
 # Start with some $r$, take the best tokens, put their ratio in place of $r$, and repeat:
 
 # %%
+columns = {i: rows.T for i, rows in free.items()}  # what its four tokens add to N, to D
 r, best = -torch.inf, dict.fromkeys(free, 0)
 while True:
     N, D = fixed + sum(rows[best[i]] for i, rows in free.items())
@@ -170,7 +160,7 @@ while True:
     if N / D <= r:
         break
     r = (N / D).item()
-    best = {i: (rows[:, 0] - r * rows[:, 1]).argmax().item() for i, rows in free.items()}
+    best = {i: (n - r * d).argmax().item() for i, (n, d) in columns.items()}
 print(f"largest of the 4,096 listed: {along[:, 0].max():.12f}")
 claim("proof-ratio-by-hand", abs(r - along[:, 0].max()))
 
@@ -185,11 +175,14 @@ claim("proof-ratio-by-hand", abs(r - along[:, 0].max()))
 # Sums, products, roots and exponentials of balls are balls again, with radii that grow as they must (`arb`, of the library FLINT).
 
 # %%
+from flint import arb
+
 third = arb(1) / 3
 print("a third:", third.str(20, radius=True))
 print("times 3, minus 1:", (third * 3 - 1).str(5, radius=True))
 print("exp of a third:", third.exp().str(20, radius=True))
-print("is a third below 0.34?", third < 0.34, "- is 3 times a third above 1?", third * 3 > 1)
+print("is a third below 0.34?", third < 0.34, end=" - ")
+print("is 3 times a third above 1?", third * 3 > 1)
 
 # %% [markdown]
 # A comparison is true only if it holds for the whole ball.
@@ -208,9 +201,10 @@ def sum_of_largest(r):
         total += largest
     return total
 
-
+# %%
 for step in (1e-9, -1e-9):
-    print(f"{step:+.0e}: N - rD is at most {float(sum_of_largest(r + step).mid()):+.2e}")
+    largest = float(sum_of_largest(r + step).mid())
+    print(f"{step:+.0e}: N - rD is at most {largest:+.2e}")
 proved, refuted = sum_of_largest(r + 1e-9) < 0, sum_of_largest(r - 1e-9) > 0
 claim("proof-ratio-in-balls", proved and refuted)
 print(f"prove() says {case.box[0, 1]:.12f}")
@@ -218,7 +212,7 @@ claim("proof-by-hand-is-the-box", abs(case.box[0, 1] - r))
 
 # %% [markdown]
 # So $r + 10^{-9}$ is a bound, and a good one.
-# (We took the pairs as floats; `helpers/proof.py` computes them as balls too, from the weights on.)
+# (We took the pairs as floats; `research/proof.py` computes them as balls too, from the weights on.)
 #
 # **The rest of the model** runs *once for the whole box*: layer norm, MLP, layer norm, unembedding, on balls that cover it.
 # A neuron that is on, or off, for the whole box is simple; one that is undecided lies between a line and another above it.
@@ -227,8 +221,9 @@ claim("proof-by-hand-is-the-box", abs(case.box[0, 1] - r))
 
 # %%
 print(f"y6 with x1 = 1, x2 = 3: {case.verdict}")
-print(f"the whole model: proved {proof.proved}, {proof.cases} cases, wrong {proof.wrong}")
-claim("proof-beyond-seed-0", proof.proved)
+print(f"the whole model: proved {proof_0.proved}, {proof_0.cases} cases", end=", ")
+print(f"wrong {proof_0.wrong}")
+claim("proof-beyond-seed-0", proof_0.proved)
 
 # %% [markdown]
 # ## Ask when you must
@@ -240,53 +235,63 @@ claim("proof-beyond-seed-0", proof.proved)
 # The proof of seed 0 as a tree:
 
 # %%
-def tree(proof, title):
-    """Every node as a strip, below the one that asked; its width is its share of the inputs."""
-    ids, parents, names, shares, colours = [], [], [], [], []
-
-    def add(node, parent, share):
-        further = node.box is not None and node.nodes
-        ids.append(f"{node.output}{node.fixed}")
-        parents.append(parent)
-        first = "" if parent else f"y{node.output}: "
-        names.append(f"{first}x{node.asks}?" if node.nodes else "")
-        shares.append(share)
-        plain = {"right": "#dfe7ec", "wrong": P.RED}.get(node.verdict, "#b7c4cd")
-        colours.append(P.ORANGE if further else plain)
-        for child in node.nodes:
-            add(child, f"{node.output}{node.fixed}", share / 4)
-
-    for root in proof.tree:
-        add(root, "", 1024)
-    strokes = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=5, solidity=0.3)
-    strokes["shape"] = [{P.ORANGE: "/", P.RED: "x"}.get(c, "") for c in colours]
-    edge = dict(width=1, color="#fff")
-    style = dict(marker=dict(colors=colours, line=edge, pattern=strokes))
-    style |= dict(branchvalues="total", tiling_orientation="v", pathbar_visible=False)
-    edges = dict(margin_l=10, margin_r=10, margin_b=10)
-    strips = go.Icicle(ids=ids, parents=parents, labels=names, values=shares, **style)
-    return P.sized(go.Figure(strips).update_layout(title=title, **edges), 300)
-
-
-show(
-    tree(proof, f"The proof of seed 0: {proof.cases} cases, y0 on the left to y7"),
-    "eight-trees",
-)
+def strips(node, parent="", share=1024):
+    """A node and all below it: (id, parent, label, share of the inputs, colour)."""
+    name = f"{node.output}{node.fixed}"
+    output = "" if parent else f"y{node.output}: "
+    label = f"{output}x{node.asks}?" if node.nodes else ""
+    colour = {"right": "#dfe7ec", "wrong": plotting.RED}.get(node.verdict, "#b7c4cd")
+    if node.nodes and node.box is not None:  # it asks beyond source and own token
+        colour = plotting.ORANGE
+    yield name, parent, label, share, colour
+    for child in node.nodes:
+        yield from strips(child, name, share / 4)
 
 # %%
-def further_tokens(proof):
-    """How often an output had to ask for an input beyond source and own: [8, 8]."""
+PATTERNS = {plotting.ORANGE: "/", plotting.RED: "x"}
+STROKES = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=5, solidity=0.3)
+
+
+def marked(colours):
+    """The colours of the strips, with a pattern where a colour means something."""
+    return dict(
+        colors=colours, line=dict(width=1, color="#fff"),
+        pattern=dict(shape=[PATTERNS.get(c, "") for c in colours], **STROKES),
+    )
+
+# %%
+def tree(roots, title):
+    """Every node below the one that asked; its width is its share of the inputs."""
+    rows = [strip for root in roots for strip in strips(root)]
+    names, parents, labels, shares, colours = map(list, zip(*rows))
+    icicle = go.Icicle(
+        ids=names, parents=parents, labels=labels, values=shares,
+        marker=marked(colours), branchvalues="total",
+        tiling_orientation="v", pathbar_visible=False,
+    )
+    figure = go.Figure(icicle)
+    figure.update_layout(title=title, margin_l=10, margin_r=10, margin_b=10)
+    return plotting.sized(figure, 300)
+
+# %%
+title = f"The proof of seed 0: {proof_0.cases} cases, y0 on the left to y7"
+figure = tree(proof_0.tree, title)
+show(figure, "eight-trees")
+
+# %%
+def further_tokens(roots):
+    """How often an output asked for an input beyond source and own: [output, input]."""
     asked = torch.zeros(8, 8, dtype=torch.long)
-    for root in proof.tree:
-        for node in root.walk():
-            if node.nodes and node.box is not None:
-                asked[root.output, node.asks] += 1
+    for node in (node for root in roots for node in root.walk()):
+        if node.nodes and node.box is not None:
+            asked[node.output, node.asks] += 1
     return asked
 
-
-for output, place in further_tokens(proof).nonzero().tolist():
-    print(f"y{output} asked for x{place}, {further_tokens(proof)[output, place]} times")
-claim("proof-beyond-cases", proof.cases)
+# %%
+asked = further_tokens(proof_0.tree)
+for output, place in asked.nonzero().tolist():
+    print(f"y{output} asked for x{place}, {asked[output, place]} times")
+claim("proof-beyond-cases", proof_0.cases)
 
 # %% [markdown]
 # So of seed 0 it is nearly proved that two tokens are enough, and the tree says where this proof needs more.
@@ -299,43 +304,51 @@ claim("proof-beyond-cases", proof.cases)
 
 # %%
 predicted_proved = 28
-zoo = load_zoo("article")
-singles = [zoo.where(torch.arange(32) == i) for i in range(32)]
+
+# %%
+import sys
+
+from joblib import Parallel, delayed
+from tqdm import tqdm
 
 
 def proofs_of(zoos):
     """A proof of each, two at a time, under a bar."""
-    runs = Parallel(n_jobs=2, return_as="generator")(delayed(prove)(z) for z in zoos)
+    two = Parallel(n_jobs=2, return_as="generator")
+    runs = two(delayed(proof.prove)(zoo) for zoo in zoos)
     return list(tqdm(runs, total=len(zoos), file=sys.stdout, ncols=90))
 
-
 # %% tags=["nbval-ignore-output"]
-proofs = proofs_of(singles)
+zoo = load_zoo("article")
+proofs = proofs_of([zoo[i] for i in range(32)])
 
 # %%
-counted = ((1 - by_position(zoo)) * T.N_SEQUENCES).round().long().tolist()
+shares = counting.by_position(zoo)  # quicker than evaluation.by_position
+counted = ((1 - shares) * task.N_SEQUENCES).round().long().tolist()
 exact = [i for i in range(32) if zoo.exact[i]]
+rows = []
+for i in range(32):
+    if i not in exact:
+        row = [proofs[i].cases, f"{sum(proofs[i].wrong):,}", f"{sum(counted[i]):,}"]
+        rows.append([f"seed {zoo.seeds[i]}", *row])
+
+# %%
 proved = sum(proofs[i].proved for i in exact)
 print(f"proved {proved} of {len(exact)} exact seeds (predicted {predicted_proved})")
-rows = [
-    [f"seed {zoo.seeds[i]}", proofs[i].cases, f"{sum(proofs[i].wrong):,}", f"{sum(counted[i]):,}"]
-    for i in range(32)
-    if i not in exact
-]
 claim("proof-every-exact-seed", proved)
 claim("proof-counts-the-wrong", sum(p.wrong == c for p, c in zip(proofs, counted)))
 header = ["not exact", "cases", "wrong tokens, proved", "wrong tokens, listed"]
-P.table(rows, header, "The seeds that are not exact")
+plotting.table(rows, header, "The seeds that are not exact")
 
 # %%
 lengths = torch.tensor([proofs[i].cases for i in exact])
 order = lengths.argsort().tolist()
 names = [str(zoo.seeds[exact[j]]) for j in order]
-axes = dict(x=names, x_title="seed", y_title="cases", reference={"least: 116": 116})
-show(
-    P.bars(lengths[order].tolist(), title="The length of the proof, by seed", **axes),
-    "proof-length-by-seed",
+figure = plotting.bars(
+    lengths[order].tolist(), title="The length of the proof, by seed",
+    x=names, x_title="seed", y_title="cases", reference={"least: 116": 116},
 )
+show(figure, "proof-length-by-seed")
 claim("proof-shortest", (lengths == 116).sum())
 claim("proof-longest", lengths.max())
 
@@ -348,35 +361,40 @@ claim("proof-longest", lengths.max())
 # Will the seeds with more weight on the source have the shorter proofs?
 
 # %%
-models = zoo.where(zoo.exact)
 predicted_sign = "more weight, shorter proof"
-pattern = I.mean_of(models, "pattern").squeeze()  # [models, output, key]
+
+# %%
+from helpers import interventions
+
+models = zoo.where(zoo.exact)
+pattern = interventions.mean_of(models, "pattern")[:, 0]  # [model, output, key]
 on_source = torch.stack([pattern[:, i, 8 - i] for i in range(8)], 1).mean(1)
+ideal = interventions.set_pattern(models, interventions.ideal_pattern())
+shown = {
+    "mean weight on the source": on_source,
+    "accuracy with the ideal pattern": counting.by_position(ideal).mean(1),
+}
 
 # %%
-ideal = by_position(I.set_pattern(models, I.ideal_pattern())).mean(1)
-shown = {"mean weight on the source": on_source, "accuracy with the ideal pattern": ideal}
 figure = go.Figure()
-signs = [dict(color=P.SKY, symbol="circle"), dict(color=P.RED, symbol="diamond")]
-for (name, values), sign in zip(shown.items(), signs):
-    dots = dict(mode="markers", name=name, marker=dict(size=8, opacity=0.8, **sign))
-    figure.add_scatter(x=P.numbers(values), y=lengths.tolist(), **dots)
-titles = dict(xaxis_title="share", yaxis_title="cases of the proof")
+signs = [(plotting.SKY, "circle"), (plotting.RED, "diamond")]
+for (name, values), (colour, symbol) in zip(shown.items(), signs):
+    dot = dict(size=8, opacity=0.8, color=colour, symbol=symbol)
+    x, y = plotting.numbers(values), lengths.tolist()
+    figure.add_scatter(x=x, y=y, mode="markers", name=name, marker=dot)
 title = "Proof length, one dot for each exact seed and measure"
-figure.update_layout(title=title, **titles)
-show(P.sized(figure, 400), "proof-length-and-weight")
+figure.update_layout(title=title, xaxis_title="share", yaxis_title="cases of the proof")
+figure = plotting.sized(figure, 400)
+show(figure, "proof-length-and-weight")
 
 # %%
-def rank_correlation(a, b):
-    """Spearman's: the correlation of the ranks; equal values share theirs."""
-    ranks = [(x[:, None] > x).sum(1) + (x[:, None] == x).sum(1) / 2 for x in (a, b)]
-    return torch.corrcoef(torch.stack(ranks).double())[0, 1].item()
+from scipy.stats import spearmanr
 
-
-for name, values in shown.items():
-    print(f"{name}: rank correlation with the length {rank_correlation(values, lengths):+.2f}")
-claim("proof-weight-shortens", rank_correlation(on_source, lengths))
-claim("proof-ideal-shortens", rank_correlation(ideal, lengths))
+ranks = {name: spearmanr(values, lengths).statistic for name, values in shown.items()}
+for name, correlation in ranks.items():
+    print(f"{name}: rank correlation with the length {correlation:+.2f}")
+claim("proof-weight-shortens", ranks["mean weight on the source"])
+claim("proof-ideal-shortens", ranks["accuracy with the ideal pattern"])
 
 # %% [markdown]
 # A tendency, not a law: a proof can be short though the weight is spread, if what the other tokens do moves nothing over a border.
@@ -386,17 +404,20 @@ claim("proof-ideal-shortens", rank_correlation(ideal, lengths))
 # Over all exact seeds, how often each output had to ask for an input that is neither its source nor at its own place:
 
 # %%
-asked = sum(further_tokens(proofs[i]) for i in exact)
-title = "Asked for beyond the source and the own token, 28 seeds"
-axes = dict(x_title="the input asked for", y_title="output", unit="times")
-show(P.heatmap(asked, title=title, **axes), "further-tokens")
-print("by output:", dict(zip(T.OUTPUT_NAMES, asked.sum(1).tolist())))
+asked = sum(further_tokens(proofs[i].tree) for i in exact)
+figure = plotting.heatmap(
+    asked, title="Asked for beyond the source and the own token, 28 seeds",
+    x_title="the input asked for", y_title="output", unit="times",
+)
+show(figure, "further-tokens")
+print("by output:", dict(zip(task.OUTPUT_NAMES, asked.sum(1).tolist())))
 claim("proof-y0-asks-most", asked.sum(1).argmax() == 0)
 
 # %%
 longest = proofs[exact[order[-1]]]
 title = f"The longest proof: seed {names[-1]}, {longest.cases} cases"
-show(tree(longest, title), "seed-tree-longest")
+figure = tree(longest.tree, title)
+show(figure, "seed-tree-longest")
 
 # %% [markdown]
 # ## Who checks the prover?
@@ -407,32 +428,45 @@ show(tree(longest, title), "seed-tree-longest")
 # `tools/check_proof.py` shares no code with the search: other intervals, another forward pass.
 
 # %%
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from helpers.model import WEIGHTS
+
+CHECKER = WEIGHTS.parents[1] / "tools" / "check_proof.py"
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "proof.json"
+    proof.save(path, proof_0)
+    record = json.loads(path.read_text())
+
+# %%
 def check(record):
     """What the second program says of a proof."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "proof.json"
         path.write_text(json.dumps(record))
-        tool = WEIGHTS.parents[1] / "tools" / "check_proof.py"
-        command = [sys.executable, tool, path, WEIGHTS / "article.safetensors"]
+        command = [sys.executable, CHECKER, path, WEIGHTS / "article.safetensors"]
         done = subprocess.run(command, capture_output=True, text=True)
     print((done.stdout + done.stderr).strip())
     return done.returncode == 0
 
 
-with tempfile.TemporaryDirectory() as folder:
-    R.save(Path(folder) / "proof.json", proof)
-    record = json.loads((Path(folder) / "proof.json").read_text())
 accepted = check(record)
 
 # %% [markdown]
 # And a forged one: the first upper bound of one leaf, lowered by a millionth.
 
 # %%
-leaf = record["tree"][OUTPUT]
+from copy import deepcopy
+
+forged = deepcopy(record)
+leaf = forged["tree"][OUTPUT]
 while leaf["nodes"]:
     leaf = leaf["nodes"][0]
 leaf["box"][0][1] = (float.fromhex(leaf["box"][0][1]) - 1e-6).hex()
-claim("proof-checked-twice", accepted and not check(record))
+claim("proof-checked-twice", accepted and not check(forged))
 
 # %% [markdown]
 # ## Beyond listing
@@ -442,20 +476,26 @@ claim("proof-checked-twice", accepted and not check(record))
 # It stops, as always, after 50 batches without a wrong token.
 
 # %%
+from helpers.model import Kind
+from helpers.training import Recipe, train
+
 WIDE = dict(d_model=8, d_head=8, d_mlp=32)
+WIDE_16 = Kind(WIDE, length=16, recipe=Recipe(lr=3e-2))
+WIDE_32 = Kind(WIDE, length=32, recipe=Recipe(lr=3e-2))
 
+# %%
+def learn(kind, seed):
+    """One model, trained under a bar: (zoo of one, steps)."""
+    with tqdm(file=sys.stdout, ncols=90, desc=f"{kind.length} digits") as bar:
 
-def learn(config, length, seed, rate):
-    """One model of `length` digits, trained under a bar: (zoo of one, steps)."""
-    kind = Kind(config, length=length)
-    with tqdm(file=sys.stdout, ncols=90, desc=f"{length} digits") as bar:
-        recipe = Recipe(lr=rate)
-        one, history = train(kind, [seed], recipe, on_step=lambda *_: bar.update() and False)
+        def advance(step, loss, accuracy):
+            bar.update()
+
+        one, history = train(kind, [seed], on_step=advance)
     return one, history["steps"].item()
 
-
 # %% tags=["nbval-ignore-output"]
-long = {"16 digits": learn(WIDE, 16, 1, 3e-2), "32 digits": learn(WIDE, 32, 0, 3e-2)}
+trained = {"16 digits": learn(WIDE_16, seed=1), "32 digits": learn(WIDE_32, seed=0)}
 
 # %% [markdown]
 # Two more take minutes to find, and are stored: one for **64 digits**, and one for 16 without MLP and layer norm.
@@ -463,7 +503,12 @@ long = {"16 digits": learn(WIDE, 16, 1, 3e-2), "32 digits": learn(WIDE, 32, 0, 3
 # Training stopped each of the four after 50 batches, 6,400 random sequences, without one wrong token, while its weights still moved a little.
 
 # %%
-tensors, note = load(WEIGHTS / "long.safetensors")
+import research
+from helpers import storage
+from helpers.model import Zoo
+
+tensors, note = storage.load(research.WEIGHTS / "long.safetensors")
+long = dict(trained)
 for name, made in note["models"].items():
     own = {k.split("/")[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
     kind = Kind(made["config"], length=made["length"])
@@ -481,19 +526,21 @@ predicted_right = list(long)
 long_proofs = dict(zip(long, proofs_of([one for one, _ in long.values()])))
 
 # %%
-rows = [
-    [name, f"{4.0 ** len(p.tree):.2g}", long[name][1], p.cases, p.proved, f"{sum(p.wrong):,}"]
-    for name, p in long_proofs.items()
-]
+rows = []
+for name, found in long_proofs.items():
+    inputs, steps = f"{4.0 ** len(found.tree):.2g}", long[name][1]
+    row = [inputs, steps, found.cases, found.proved, f"{sum(found.wrong):,}"]
+    rows.append([name, *row])
 header = ["model", "inputs", "training steps", "cases", "proved", "wrong tokens"]
-P.table(rows, header, "Proofs of models of 16 to 64 digits")
+plotting.table(rows, header, "Proofs of models of 16 to 64 digits")
 
 # %%
 claim("proof-16-digits", long_proofs["16 digits"].proved)
 claim("proof-32-digits", long_proofs["32 digits"].proved)
 claim("proof-64-digits", long_proofs["64 digits"].proved)
 rare = sum(long_proofs[PLAIN].wrong)
-print(f"{rare:,} wrong tokens on {4**16:,} inputs: at most one input in {4**16 // rare:,}")
+print(f"{rare:,} wrong tokens on {4**16:,} inputs:", end=" ")
+print(f"at most one input in {4**16 // rare:,}")
 claim("proof-finds-the-rare", rare)
 
 # %% [markdown]
@@ -508,7 +555,7 @@ nodes = [n for root in long_proofs[PLAIN].tree for n in root.walk()]
 node = next(n for n in nodes if n.verdict == "wrong")
 x = torch.zeros(1, 16, dtype=torch.long)
 x[0, list(node.fixed)] = torch.tensor(list(node.fixed.values()))
-sequence = T.full_sequences(x, length=16)
+sequence = task.full_sequences(x, length=16)
 i = node.output
 says, wanted = plain(sequence)[0, 0, i].argmax().item(), sequence[0, 17 + i].item()
 print(f"{x[0].tolist()}: y{i} should be {wanted}, the model says {says}")
@@ -521,45 +568,55 @@ claim("proof-counterexample", says != wanted)
 # Listing is measured up to nine digits and extrapolated beyond (dashed): four times as long for each digit.
 
 # %% tags=["nbval-ignore-output"]
-def seconds(what):
+import time
+
+
+def seconds(function, argument):
     start = time.perf_counter()
-    what()
+    function(argument)
     return time.perf_counter() - start
 
-
-listed = {n: 0.0 for n in (6, 7, 8, 9)}
-for n in listed:
-    short, _ = train(Kind(length=n), [0], max_steps=0)  # untrained: a list takes as long
-    listed[n] = seconds(lambda: n_right(short))
-proof_lengths = {n: long_proofs[f"{n} digits"].cases for n in (16, 32, 64)}
-proof_lengths = {8: proof.cases} | proof_lengths
-to_prove = {8: seconds(lambda: prove(model))}
+# %% tags=["nbval-ignore-output"]
+listed = {}
+for n in (6, 7, 8, 9):
+    short, _ = train(Kind(length=n), [0], max_steps=0)  # untrained takes as long
+    listed[n] = seconds(counting.n_right, short)
+to_prove = {8: seconds(proof.prove, model)}
 for n in (16, 32):  # 64 took the time of the bar above
-    to_prove[n] = seconds(lambda: prove(long[f"{n} digits"][0]))
+    to_prove[n] = seconds(proof.prove, long[f"{n} digits"][0])
+cases = {n: long_proofs[f"{n} digits"].cases for n in (16, 32, 64)}
+cases = {8: proof_0.cases, **cases}
+
+# %%
+blue, orange, (dark, grey, *_) = plotting.BLUE, plotting.ORANGE, plotting.NEUTRAL
+further = {n: listed[9] * 4.0 ** (n - 9) for n in range(9, 65)}
+curves = {
+    "inputs": ({n: 4.0**n for n in range(6, 65)}, grey, "lines"),
+    "cases": (cases, dark, "lines+markers"),
+    "seconds, listed": (listed, orange, "markers"),
+    "seconds, extrapolated": (further, orange, "lines"),
+    "seconds, proved": (to_prove, blue, "lines+markers"),
+}
 
 # %% tags=["nbval-ignore-output"]
-all_lengths = np.arange(6, 65)
-further = listed[9] * 4.0 ** (all_lengths - 9)
 figure = go.Figure()
-made = [("inputs", all_lengths, 4.0**all_lengths, P.NEUTRAL[1], "lines")]
-made += [("cases", [*proof_lengths], [*proof_lengths.values()], P.NEUTRAL[0], "lines+markers")]
-made += [("seconds, listed", [*listed], [*listed.values()], P.ORANGE, "markers")]
-made += [("seconds, extrapolated", all_lengths[3:], further[3:], P.ORANGE, "lines")]
-made += [("seconds, proved", [*to_prove], [*to_prove.values()], P.BLUE, "lines+markers")]
-for (name, x, y, colour, mode), symbol in zip(made, P.SYMBOLS):
-    style = dict(line=dict(color=colour, dash="dash" if "extra" in name else "solid"))
-    style["marker"] = dict(symbol=symbol, size=8)
-    figure.add_scatter(x=list(map(int, x)), y=list(map(float, y)), name=name, mode=mode, **style)
-figure = P.sized(figure.update_layout(title="Listing and proving"), 420)
+for (name, curve), symbol in zip(curves.items(), plotting.SYMBOLS):
+    at, colour, mode = curve
+    line = dict(color=colour, dash="dash" if "extra" in name else "solid")
+    dots = dict(symbol=symbol, size=8)
+    x, y = list(at), list(at.values())
+    figure.add_scatter(x=x, y=y, name=name, mode=mode, line=line, marker=dots)
+figure.update_layout(title="Listing and proving")
+figure = plotting.sized(figure, 420)
 figure.update_xaxes(title="digits", tickvals=[8, 16, 32, 48, 64])
 figure.update_yaxes(title="count, or seconds", type="log", exponentformat="power")
 show(figure, "listing-and-proving")
 
 # %%
 years = listed[9] * 4.0**23 / (365.25 * 24 * 3600)
-least = {n: 4 + 16 * (n - 1) for n in proof_lengths}
-print("cases:", proof_lengths, "the fewest that the search can need:", least)
-claim("proof-grows-slowly", proof_lengths[64] / proof_lengths[8])
+least = {n: 4 + 16 * (n - 1) for n in cases}
+print("cases:", cases, "the fewest that the search can need:", least)
+claim("proof-grows-slowly", cases[64] / cases[8])
 claim("proof-list-takes-too-long", years > 10_000)
 
 # %% [markdown]

@@ -33,52 +33,35 @@ if not importlib.util.find_spec("helpers"):
         "Open this notebook in a copy of the whole series: "
         "pyproject.toml does not say yet where the rest could be fetched from."
     )
-from helpers.reader import colab
+from helpers import colab
 
 added = colab.install_missing()
 
 # %%
-import sys
-import tomllib
-from collections import Counter
-from itertools import permutations
-
-import numpy
-import plotly.graph_objects as go
 import torch
-from plotly.subplots import make_subplots
-from scipy.ndimage import distance_transform_edt
-from scipy.stats import binomtest, fisher_exact
-from tqdm import tqdm
 
-from helpers import census as C
-from helpers import plotting as P
-from helpers import survey as S
-from helpers import task as T
-
-# %%
-from helpers.evaluation import n_right, right
-from helpers.model import LN_EPS, WEIGHTS, Zoo, attention_writes, load_zoo
-from helpers.reader.claims import claim
-from helpers.reader.page import compare, k_of_n, show
-from helpers.training import train
+from helpers import plotting, task
+from helpers.page import claim, compare, k_of_n, show
+from research import WEIGHTS, census, figures, survey
 
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)  # quicker for tensors as small as these
-everything = S.load_survey("article")
-exact = everything.where(everything.right("right").all(1))
+
+# %%
+everything = survey.load_survey("article")
+exact = survey.exact_models("article")
 print("exact:", k_of_n(len(exact), len(everything)))
 claim("survey-exact", len(exact))
 
 # %% [markdown]
 # The survey is a table: one row a model, and in each row what was measured on all 65,536 inputs, output by output.
-# What its columns are stands in `helpers/survey.py`; how it was made, in `tools/survey.py`.
+# What its columns are stands in `research/survey.py`; how it was made, in `tools/survey.py`.
 # Here is one row:
 
 # %%
-row = exact.row(exact.seeds[0])
+row = survey.row(exact, exact.index[0])
 for name in ("ideal", "attn_mean", "W_out_zero", "mlp_mean"):
-    print(f"{S.COLUMNS[name]:55}", row[name].tolist())
+    print(f"{survey.COLUMNS[name]:55}", row[name].tolist())
 
 # %% [markdown]
 # A table can be wrong, so take any seeds you like: their weights are stored, and three models are measured again in a few seconds.
@@ -87,15 +70,19 @@ for name in ("ideal", "attn_mean", "W_out_zero", "mlp_mean"):
 my_seeds = [32, 500, 1055]  # any of 32 to 1055
 
 # %% tags=["nbval-ignore-output"]
-models = S.load_models()
+import sys
+
+from tqdm import tqdm
+
+models = survey.load_models()
 again = {}
 for seed in tqdm(my_seeds, file=sys.stdout, ncols=88):
-    again[seed] = C.measure(models.where([s == seed for s in models.seeds]))
+    again[seed] = census.measure(models[models.seeds.index(seed)])
 
 # %%
 def same(seed):
     """Does the table, rounded to four decimals, hold what was measured just now?"""
-    row = everything.row(seed)
+    row = survey.row(everything, seed)
     now = {name: value.double() for name, value in again[seed].items()}
     return all(torch.allclose(row[k].double(), v, atol=1e-3) for k, v in now.items())
 
@@ -109,6 +96,8 @@ claim("survey-rows-again", all(same(seed) for seed in my_seeds))
 # We collect what is measured under the same names, and compare at the end.
 
 # %%
+import tomllib
+
 file = WEIGHTS / "survey_predictions.toml"
 expected = tomllib.loads(file.read_text(encoding="utf-8"))["prediction"]
 found = {}  # the name of an expectation -> (k, n)
@@ -121,9 +110,10 @@ def tally(mask):
 
 
 def of(mask):
+    """The same in words, with the interval."""
     return k_of_n(*tally(mask))
 
-
+# %%
 def count(name, mask, says=None):
     """Print it, and keep it under `name`."""
     found[name] = tally(mask)
@@ -136,42 +126,55 @@ def count(name, mask, says=None):
 # A dot is a share; the bar is its 95 % interval ([Clopper and Pearson 1934](https://doi.org/10.1093/biomet/26.4.404)).
 
 # %%
+import plotly.graph_objects as go
+from scipy.stats import binomtest
+
+
+def interval(k, n):
+    """The share k / n, and how far its 95 % interval reaches above and below it."""
+    share, ends = k / n, binomtest(k, n).proportion_ci(0.95, method="exact")
+    return share, ends.high - share, share - ends.low
+
+# %%
 def shares(counts, title, x_title="share of the models"):
     """Shares {name: (k, n)} with their 95 % intervals, from top to bottom."""
-    names, (k, n) = list(counts), zip(*counts.values())
-    mean = [a / b for a, b in zip(k, n)]
-    ci = [binomtest(a, b).proportion_ci(0.95, method="exact") for a, b in zip(k, n)]
-    bar = dict(type="data", symmetric=False, color=P.NEUTRAL[1])
-    bar |= dict(array=P.numbers([c.high - m for c, m in zip(ci, mean)]))
-    bar |= dict(arrayminus=P.numbers([m - c.low for c, m in zip(ci, mean)]))
-    dots = dict(mode="markers", marker=dict(size=10, color=P.BLUE), error_x=bar)
-    figure = go.Figure(go.Scatter(x=P.numbers(mean), y=names, **dots))
-    figure.update_yaxes(autorange="reversed")
+    rows = plotting.numbers([interval(k, n) for k, n in counts.values()])
+    x, up, down = map(list, zip(*rows))
+    figure = go.Figure().add_scatter(
+        x=x, y=list(counts), mode="markers", marker=dict(size=10, color=plotting.BLUE),
+        error_x=dict(type="data", symmetric=False, array=up, arrayminus=down),
+        error_x_color=plotting.NEUTRAL[1],
+    )
+    figure.update_layout(title=title).update_yaxes(autorange="reversed")
     figure.update_xaxes(range=[-0.02, 1.02], title=x_title)
-    return P.sized(figure.update_layout(title=title), 130 + 34 * len(names))
-
+    return plotting.sized(figure, 130 + 34 * len(counts))
 
 # %%
-PLAIN = {"as in the article": "article", "library's start": "article_default_init"}
-PLAIN |= {"without MLP": "no_mlp", "without layer norm": "no_layernorm"}
-PLAIN |= {"without both": "no_mlp_no_layernorm"}
-surveys = {kind: S.load_survey(kind) for kind in PLAIN.values()}
-perfect = {kind: s.right("right").all(1) for kind, s in surveys.items()}
+PLAIN = {
+    "as in the article": "article",
+    "library's start": "article_default_init",
+    "without MLP": "no_mlp",
+    "without layer norm": "no_layernorm",
+    "without both": "no_mlp_no_layernorm",
+}
+surveys = {kind: survey.load_survey(kind) for kind in PLAIN.values()}
+perfect = {kind: survey.right(t, "right").all(1) for kind, t in surveys.items()}
 counts = {name: tally(perfect[kind]) for name, kind in PLAIN.items()}
-show(shares(counts, "Exact models, by kind"), "survey-exact-by-kind")
+figure = shares(counts, "Exact models, by kind")
+show(figure, "survey-exact-by-kind")
 
 # %%
-ids = ["exact", "exact-default-init", "exact-no-mlp"]
-ids += ["exact-no-layernorm", "exact-neither"]
-for name, kind in zip(ids, PLAIN.values()):
-    count(name, perfect[kind])
+from scipy.stats import fisher_exact
 
 
 def chance(a, n_a, b, n_b):
     """How likely so large a difference is by chance: Fisher's exact test."""
     return fisher_exact([[a, n_a - a], [b, n_b - b]]).pvalue
 
-
+# %%
+ids = ["exact", "exact-default-init", "exact-no-mlp", "exact-no-layernorm"]
+for name, kind in zip([*ids, "exact-neither"], PLAIN.values()):
+    count(name, perfect[kind])
 for name in ("library's start", "without MLP", "without both"):
     p = chance(*counts["as in the article"], *counts[name])
     print(f"as in the article against {name}: p = {p:.1g} (Fisher's exact test)")
@@ -182,13 +185,17 @@ for name in ("library's start", "without MLP", "without both"):
 # For each failed model of the article: at how many outputs is it wrong somewhere, and at which?
 
 # %%
-failed = everything.where(~everything.right("right").all(1))
-wrong = ~failed.right("right")
+failed = everything[~perfect["article"].numpy()]
+n_right_at, wrong = survey.values(failed, "right"), ~survey.right(failed, "right")
+
+# %%
 print("wrong at 1, 2, … 8 outputs:", wrong.sum(1).bincount(minlength=9)[1:].tolist())
-axes = dict(y_title="failed models", x_title="output")
-figure = P.bars(wrong.sum(0).tolist(), title="Wrong at this output", **axes)
+figure = plotting.bars(
+    wrong.sum(0).tolist(), title="Wrong at this output",
+    x_title="output", y_title="failed models",
+)
 show(figure, "survey-failures")
-last = failed["right"][:, 7] <= failed["right"].min(1).values
+last = n_right_at[:, 7] <= n_right_at.min(1).values
 count("failed-at-late-outputs", last, "y7 is wrong at least as often as any other")
 only_7, only_1 = (wrong[:, 7] & ~wrong[:, 1]).sum(), (wrong[:, 1] & ~wrong[:, 7]).sum()
 p = binomtest(int(only_7), int(only_7 + only_1)).pvalue
@@ -210,7 +217,7 @@ print(f"wrong at y7 only {only_7}, at y1 only {only_1}: p = {p:.1g} (sign test)"
 my_answer = ...  # "related" or "independent" (or leave it)
 
 # %%
-ideal = exact.right("ideal")
+ideal = survey.right(exact, "ideal")
 y0_clean, rest_clean = ideal[:, 0], ideal[:, 1:].all(1)
 count("clean-y0", y0_clean, "y0 passes")
 count("clean-y1-y7", rest_clean, "y1 to y7 pass")
@@ -238,10 +245,11 @@ claim("survey-clean", (y0_clean & rest_clean).sum())
 # - **Looks away**: neither. As in seed 0, *how much* it looks carries a part of the message.
 
 # %%
-kinds_of_y0 = S.y0_of(exact)
+kinds_of_y0 = survey.y0_of(exact)
 in_place = kinds_of_y0["in place"]
 counts = {name: tally(m) for name, m in kinds_of_y0.items()}
-show(shares(counts, "Three kinds of y0"), "survey-kinds-of-y0")
+figure = shares(counts, "Three kinds of y0")
+show(figure, "survey-kinds-of-y0")
 count("y0-in-place", in_place, "in place")
 for name in ("looks", "looks away"):
     print(f"{name}:", of(kinds_of_y0[name]))
@@ -253,14 +261,15 @@ claim("survey-y0-looks-away", kinds_of_y0["looks away"].sum())
 # Is that so of all?
 
 # %%
-weight = exact["weight"][:, 0]
+weight = survey.values(exact, "weight")[:, 0]
 looks = weight > 0.5
 count("looks-relies", ~in_place[looks], "of those with x7 above half, rely")
 k, n = int((~in_place[~looks]).sum()), int((~looks).sum())
 print("of the others:", k_of_n(k, n))
 strips = {name: weight[m] for name, m in kinds_of_y0.items()}
 title = "How much y0 looks at x7, one dot a model"
-show(P.strips(strips, y_title="mean weight", title=title), "survey-weight-of-y0")
+figure = figures.strips(strips, title=title, y_title="mean weight")
+show(figure, "survey-weight-of-y0")
 
 # %% [markdown]
 # Nearly: a few look and do not need to.
@@ -275,7 +284,8 @@ show(P.strips(strips, y_title="mean weight", title=title), "survey-weight-of-y0"
 # If the answer is still right on every input whose source is, say, 3, then "I see nothing" means 3 at this output.
 
 # %%
-away = exact["away"][:, 1:] == T.N_SEQUENCES // 4  # [model, y1 to y7, token]
+n_away = survey.values(exact, "away")[:, 1:]  # [model, y1 to y7, token]
+away = n_away == task.N_SEQUENCES // 4
 has_one = away.any(2).any(1)
 print("a token that needs no weight, at some output:", of(has_one))
 print("of clean models:", of(has_one[rest_clean]))
@@ -290,10 +300,11 @@ claim("survey-at-most-one-default", away.sum(2).max())
 
 # %%
 by_place = away.double().mean(0)  # [y1 to y7, token]
-axes = dict(x=T.TOKEN_NAMES[:4], y=T.OUTPUT_NAMES[1:], unit="share", text=True)
-axes |= dict(x_title="source token", y_title="output")
-title = "Exact models that need not see this token"
-figure = P.heatmap(by_place, title=title, **axes)
+figure = plotting.heatmap(
+    by_place, title="Exact models that need not see this token",
+    unit="share", text=True, x=task.TOKEN_NAMES[:4], x_title="source token",
+    y=task.OUTPUT_NAMES[1:], y_title="output",
+)
 show(figure, "survey-defaults")
 
 # %% [markdown]
@@ -302,36 +313,47 @@ show(figure, "survey-defaults")
 # Counts say how many models pass. Here is how far the others fall, under four interventions.
 
 # %%
-def accuracy(name):
-    """Share of all tokens that are right, by model."""
-    return exact[name].double().mean(1) / T.N_SEQUENCES
+def share_right(name):
+    """Share of all tokens that are right under the intervention `name`, by model."""
+    return survey.values(exact, name).double().mean(1) / task.N_SEQUENCES
 
+
+four = {
+    "ideal pattern": "ideal",
+    "frozen pattern": "frozen",
+    "W_out zero": "W_out_zero",
+    "W_O zero": "W_O_zero",
+}
 
 # %%
-four = {"ideal pattern": "ideal", "frozen pattern": "frozen"}
-four |= {"W_out zero": "W_out_zero", "W_O zero": "W_O_zero"}
-space = dict(shared_xaxes=True, vertical_spacing=0.07)
-figure = make_subplots(4, 1, subplot_titles=list(four), **space)
-bins = dict(xbins=dict(start=0, end=1.02, size=0.02), marker_color=P.NEUTRAL[0])
+from plotly.subplots import make_subplots
+
+figure = make_subplots(
+    4, 1, subplot_titles=list(four), shared_xaxes=True, vertical_spacing=0.07
+)
 for i, name in enumerate(four.values(), 1):
-    values = P.numbers(accuracy(name))
-    figure.add_histogram(x=values, showlegend=False, row=i, col=1, **bins)
+    x, bins = plotting.numbers(share_right(name)), dict(start=0, end=1.02, size=0.02)
+    figure.add_histogram(x=x, xbins=bins, showlegend=False, row=i, col=1)
+figure.update_traces(marker_color=plotting.NEUTRAL[0]).update_yaxes(title="models")
 figure.update_xaxes(title="accuracy, all inputs", row=4, col=1)
-figure.update_layout(title="How far the accuracy falls").update_yaxes(title="models")
-show(P.sized(figure, 640), "survey-four-falls")
+figure.update_layout(title="How far the accuracy falls")
+show(plotting.sized(figure, 640), "survey-four-falls")
 
 # %%
-count("frozen", exact.right("frozen").all(1), "exact with a frozen pattern")
-count("ideal-above-85", accuracy("ideal") > 0.85, "above 85 % with the ideal one")
-print(f"the lowest: {accuracy('ideal').min():.1%}")
-no_W_out = exact.right("W_out_zero").all(1)
+no_W_out = survey.right(exact, "W_out_zero").all(1)
+quarter = (survey.values(exact, "attn_mean")[:, 1:] <= task.N_SEQUENCES // 4).all(1)
+severe = share_right("W_O_zero") < share_right("W_out_zero")
+
+# %%
+count("frozen", survey.right(exact, "frozen").all(1), "exact with a frozen pattern")
+count("ideal-above-85", share_right("ideal") > 0.85, "above 85 % with the ideal one")
+print(f"the lowest: {share_right('ideal').min():.1%}")
 count("exact-without-neurons", no_W_out, "exact with W_out zero")
-quarter = (exact["attn_mean"][:, 1:] <= T.N_SEQUENCES // 4).all(1)
 count("silent-at-chance", quarter, "silent attention: a guess at y1 to y7 (it must be)")
-severe = accuracy("W_O_zero") < accuracy("W_out_zero")
 count("attention-more-severe", severe, "W_O costs more than W_out")
 for part in ("W_out", "W_O"):
-    print(f"{part} zero: some output says BOS:", of(exact[f"{part}_zero_bos"] > 0))
+    says_bos = survey.values(exact, f"{part}_zero_bos") > 0
+    print(f"{part} zero: some output says BOS:", of(says_bos))
 claim("survey-exact-without-neurons", no_W_out.sum())
 
 # %% [markdown]
@@ -359,14 +381,21 @@ claim("survey-exact-without-neurons", no_W_out.sum())
 my_smallest = ...  # the words in bold, for example "two directions" (or leave it)
 
 # %%
-DESCRIPTIONS = {"one direction": "line_no_own", "two directions": "plane_no_own"}
-DESCRIPTIONS |= {"look or default": "look_no_own", "four vectors": "four_no_own"}
-DESCRIPTIONS |= {"a table": "table_no_own", "any own token": "any_own"}
-runs = {name: exact.right(column) for name, column in DESCRIPTIONS.items()}
+DESCRIPTIONS = {
+    "one direction": "line_no_own",
+    "two directions": "plane_no_own",
+    "look or default": "look_no_own",
+    "four vectors": "four_no_own",
+    "a table": "table_no_own",
+    "any own token": "any_own",
+}
+runs = {name: survey.right(exact, column) for name, column in DESCRIPTIONS.items()}
 rest = {name: run[:, 1:].all(1) for name, run in runs.items()}
+
+# %%
 counts = {name: tally(m) for name, m in rest.items()}
 figure = shares(counts, "Enough at y1 to y7", x_title="share of the exact models")
-figure.add_vline(0.9, line=dict(dash="dash", color=P.GREY))
+figure.add_vline(0.9, line=dict(dash="dash", color=plotting.GREY))
 show(figure, "survey-descriptions")
 enough = [name for name, (k, n) in counts.items() if k / n >= 0.9]
 compare(my_smallest, enough[0])
@@ -377,10 +406,10 @@ rows[-1][2] = "not asked"  # the own token of y0 is its source
 claim("survey-plane", rest["two directions"].sum())
 claim("survey-line", rest["one direction"].sum())
 claim("survey-any-own", rest["any own token"].sum())
-with_own = exact.right("line").all(1)
+with_own = survey.right(exact, "line").all(1)
 count("one-direction", with_own, "one direction, all outputs, own token left in")
 header = ["description", "enough at y1 to y7", "enough at y0"]
-P.table(rows, header, "Enough without the own token, of the exact models")
+plotting.table(rows, header, "Enough without the own token, of the exact models")
 
 # %% [markdown]
 # A plane is enough in nearly all of them; a line in little more than half.
@@ -402,20 +431,24 @@ P.table(rows, header, "Enough without the own token, of the exact models")
 my_share = ...  # a number from 0 to 1 (or leave it)
 
 # %%
-with_mean, with_best = exact.right("mlp_mean")[:, 1:], exact.right("mlp_best")[:, 1:]
+with_mean = survey.right(exact, "mlp_mean")[:, 1:]
+with_best = survey.right(exact, "mlp_best")[:, 1:]
 both = {"the mean": with_mean.sum(1), "the best constant found": with_best.sum(1)}
-bars = {name: n.bincount(minlength=8).tolist() for name, n in both.items()}
-title = "At how many of y1 to y7 will a constant do?"
-axes = dict(x_title="outputs that stay right", y_title="exact models")
-show(P.bars(bars, x=list("01234567"), title=title, **axes), "survey-constants")
+figure = plotting.bars(
+    {name: n.bincount(minlength=8).tolist() for name, n in both.items()},
+    title="At how many of y1 to y7 will a constant do?", x=list("01234567"),
+    x_title="outputs that stay right", y_title="exact models",
+)
+show(figure, "survey-constants")
 compare(my_share, with_best.all(1).double().mean())
 
 # %%
-count("constant-mlp", exact.right("mlp_mean").all(1), "exact with the MLP's mean")
-print("exact with the best constant: ", of(exact.right("mlp_best").all(1)))
+mean_all, best_all = survey.right(exact, "mlp_mean"), survey.right(exact, "mlp_best")
+count("constant-mlp", mean_all.all(1), "exact with the MLP's mean")
+print("exact with the best constant: ", of(best_all.all(1)))
 for of_what in ("own", "source"):
-    table = exact.right(f"mlp_by_{of_what}")[:, 1:].all(1)
-    print(f"y1 to y7 with a mean by {of_what} token:", of(table))
+    by_token = survey.right(exact, f"mlp_by_{of_what}")[:, 1:].all(1)
+    print(f"y1 to y7 with a mean by {of_what} token:", of(by_token))
 print("y1 to y7 with the mean:       ", of(with_mean.all(1)))
 print("y1 to y7 with the best:       ", of(with_best.all(1)))
 claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
@@ -430,12 +463,12 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # - **mixed**: some outputs are of the one sort, some of the other.
 
 # %%
-SORTS = S.sorts_of(exact)
+SORTS = survey.sorts_of(exact)
 counts = {name: tally(m) for name, m in SORTS.items()}
 figure = shares(counts, "Three sorts of MLP", "share of the exact models")
 show(figure, "survey-sorts-of-mlp")
-bent_best = exact["mlp_best"][SORTS["bent"]][:, 1:]
-three = (bent_best == 3 * T.N_SEQUENCES // 4).double().mean()
+bent_best = survey.values(exact, "mlp_best")[SORTS["bent"]][:, 1:]
+three = (bent_best == 3 * task.N_SEQUENCES // 4).double().mean()
 print(f"bent, best constant: exactly three quarters right at {three:.0%} of outputs")
 claim("survey-bias", SORTS["bias"].sum())
 claim("survey-bent", SORTS["bent"].sum())
@@ -444,10 +477,13 @@ claim("survey-bent", SORTS["bent"].sum())
 # ### How many neurons take part?
 
 # %%
-silent = {name: exact["silent_neurons"][m] for name, m in SORTS.items()}
-bars = {k: (n.bincount(minlength=17) / len(n)).tolist() for k, n in silent.items()}
-axes = dict(x=list(map(str, range(17))), x_title="neurons that never fire at an output")
-figure = P.bars(bars, title="Silent neurons of 16", y_title="share of the sort", **axes)
+n_silent = survey.values(exact, "silent_neurons")
+silent = {name: n_silent[m] for name, m in SORTS.items()}
+figure = plotting.bars(
+    {k: (n.bincount(minlength=17) / len(n)).tolist() for k, n in silent.items()},
+    title="Silent neurons of 16", y_title="share of the sort",
+    x=list(map(str, range(17))), x_title="neurons that never fire at an output",
+)
 figure.update_yaxes(range=[0, 0.25])
 show(figure, "survey-silent-neurons")
 for name, n in silent.items():
@@ -476,11 +512,17 @@ for name, n in silent.items():
 # </details>
 
 # %%
-w = models.where([seed in exact.seeds for seed in models.seeds]).weights
-writes = attention_writes(w)[:, C.KEYS, :4]  # [model, output, source, d_model]
+from itertools import permutations
+
+from helpers.model import attention_writes
+
+w = models.where(perfect["article"]).weights
+writes = attention_writes(w)[:, census.KEYS, :4]  # [model, output, source, d_model]
 unembed = w["unembed.weight"][:, :4] * w["ln_final.weight"][:, None]
 unembed = unembed - unembed.mean(-1, keepdim=True)  # as the last layer norm does
 ov = torch.einsum("mosd,mtd->most", writes, unembed)[:, 1:]  # y1 to y7
+
+# %%
 ways = list(permutations(range(4)))
 sums = torch.stack([ov[..., range(4), way].sum(-1) for way in ways], -1)
 is_largest = sums.argmax(-1) == ways.index((1, 2, 3, 0))  # [model, y1 to y7]
@@ -492,7 +534,8 @@ print(f"token + 1 largest of the 24 sums: {is_largest.double().mean():.0%}")
 groups = {"a constant will do": with_best, "none was found": ~with_best}
 counts = {name: (int(is_largest[m].sum()), int(m.sum())) for name, m in groups.items()}
 title = "Token + 1 has the largest of the 24 sums"
-show(shares(counts, title, "share of the outputs"), "survey-best-pairing")
+figure = shares(counts, title, "share of the outputs")
+show(figure, "survey-best-pairing")
 agree = (is_largest == with_best).double().mean()
 print(f"the weights and the search agree at {agree:.0%} of the outputs")
 claim("survey-pairing-agrees", agree)
@@ -507,60 +550,90 @@ claim("survey-pairing-agrees", agree)
 # The numbers stand where attention writes the four source tokens, and each should stand on the colour of its successor.
 
 # %%
+from helpers.model import load_zoo
+
 zoo = load_zoo("article")
+COLOURS = plotting.TOKEN_COLOURS
+STEPS = [[(t + end) / 5, c] for t, c in enumerate(COLOURS) for end in (0, 1)]
+PANELS = {
+    "seed 11, its MLP": (11, False),
+    "seed 11, a constant": (11, True),
+    "seed 1, its MLP": (1, False),
+    "seed 1, a constant": (1, True),
+}
 
-
-def answers_in_the_plane(model, constant, output=1, reach=1.6, points=61):
+# %%
+def answers_in_the_plane(opened, constant, output=1, reach=1.6, points=61):
     """(answers [points, points], the sources' places [4, 2], ticks) at an output."""
-    plane, _, axes = C.along(model.attn, 2, True, True)
-    usual = model.attn.mean(2, keepdim=True)
-    at = C.means(axes.T @ (model.attn - usual), C.SOURCE)[output].T  # [source, axis]
+    _, _, axes = census.along(opened.attn, 2, True, True)
+    usual = opened.attn.mean(1, keepdim=True)
+    at = census.means((opened.attn - usual) @ axes, census.SOURCE)[output]
     ticks = torch.linspace(-1, 1, points).double() * reach * at.abs().max()
-    grid = torch.cartesian_prod(ticks, ticks)  # [n, axis], the second runs fastest
-    attn = usual + (axes @ grid.T)
-    stream = model.own.mean(2, keepdim=True).expand_as(attn)
-    says = model.says(attn, stream, constant)[output]
+    attn = usual + torch.cartesian_prod(ticks, ticks) @ axes.T
+    stream = opened.own.mean(1, keepdim=True).expand_as(attn)
+    says = opened.says(attn, stream, constant)[output]
     return says.view(points, points).T, at, ticks
 
 # %%
-PANELS = {"seed 11, its MLP": (11, False), "seed 11, a constant": (11, True)}
-PANELS |= {"seed 1, its MLP": (1, False), "seed 1, a constant": (1, True)}
 maps, sorts = {}, []
 for name, (i, replaced) in PANELS.items():
-    opened = C.Opened(zoo.where(torch.arange(32) == i))
-    constant, n_kept = C.best_constant(opened)
-    sorts.append(int((n_kept[1:] == T.N_SEQUENCES).sum()))
+    opened = census.Opened(zoo[i])
+    constant, n_kept = census.best_constant(opened)
+    sorts.append(int((n_kept[1:] == task.N_SEQUENCES).sum()))
     maps[name] = answers_in_the_plane(opened, constant if replaced else None)
 claim("survey-seed-11-is-bias", sorts[0] == 7)
 claim("survey-seed-1-is-bent", sorts[2] == 0)
 
 # %%
-colours = [[(t + e) / 5, c] for t, c in enumerate(P.TOKEN_COLOURS) for e in (0, 1)]
-figure = make_subplots(2, 2, subplot_titles=list(PANELS), vertical_spacing=0.12)
-for i, (says, at, ticks) in enumerate(maps.values()):
-    where = dict(row=i // 2 + 1, col=i % 2 + 1)
-    t = P.numbers(ticks, 2)
-    cells = go.Heatmap(z=says.tolist(), x=t, y=t, zmin=0, zmax=4, colorscale=colours)
-    figure.add_trace(cells.update(showscale=False, opacity=0.75), **where)
-    x, y = P.numbers(at[:, 0]), P.numbers(at[:, 1])
-    ink = dict(text=list("0123"), textfont=dict(size=15, color="#fff"))
-    dots = dict(marker=dict(size=24, color="#222"), showlegend=False, **ink)
-    figure.add_scatter(x=x, y=y, mode="markers+text", **dots, **where)
-    far = (ticks - at[:, :1]) ** 2 / 25, (ticks - at[:, 1:]) ** 2 / 5  # a name is wide
-    free = ((far[0][:, None] + far[1][:, :, None]) > (ticks[1] - ticks[0]) ** 2 * 9).all(0)
-    for token in says.unique().tolist():  # its name where there is most room for it
-        room = numpy.pad((says == token) & free, 1)
+import numpy
+from scipy.ndimage import distance_transform_edt
+
+
+def room_for_names(says, at, ticks):
+    """(token, row, column) for each answer: where there is most room for its name."""
+    across, up = (ticks - at[:, :1]) ** 2 / 25, (ticks - at[:, 1:]) ** 2 / 5
+    far = across[:, None] + up[:, :, None] > (ticks[1] - ticks[0]) ** 2 * 9
+    for token in says.unique().tolist():  # a name is wide: a row is worth three columns
+        room = numpy.pad((says == token) & far.all(0), 1)
         depth = distance_transform_edt(room, sampling=(3, 1))[1:-1, 1:-1]
-        row, column = numpy.unravel_index(depth.argmax(), depth.shape)
-        name = dict(text=f"says {T.TOKEN_NAMES[token]}", showarrow=False)
-        figure.add_annotation(x=t[column], y=t[row], font=dict(color="#000"), **name, **where)
+        yield token, *numpy.unravel_index(depth.argmax(), depth.shape)
 
 # %%
-for name, colour in zip(("0", "1", "2", "3", "BOS"), P.TOKEN_COLOURS):
-    square = dict(mode="markers", marker=dict(size=12, symbol="square", color=colour))
-    figure.add_scatter(x=[None], y=[None], name=f"says {name}", **square)
+def draw_plane(figure, says, at, ticks, **where):
+    """The answer at each place, and the sources' places, in one panel of a figure."""
+    t, (x, y) = plotting.numbers(ticks, 2), plotting.numbers(at.T)
+    figure.add_heatmap(
+        z=says.tolist(), x=t, y=t, zmin=0, zmax=4, colorscale=STEPS,
+        showscale=False, opacity=0.75, **where,
+    )
+    figure.add_scatter(
+        x=x, y=y, mode="markers+text", text=list("0123"), showlegend=False,
+        textfont=dict(size=15, color="#fff"), marker=dict(size=24, color="#222"),
+        **where,
+    )
+
+# %%
+def name_answers(figure, says, at, ticks, **where):
+    """The names of the answers, in the same panel."""
+    t, ink = plotting.numbers(ticks, 2), dict(color="#000")
+    for token, row, column in room_for_names(says, at, ticks):
+        text = f"says {task.TOKEN_NAMES[token]}"
+        figure.add_annotation(
+            x=t[column], y=t[row], text=text, showarrow=False, font=ink, **where
+        )
+
+# %%
+figure = make_subplots(2, 2, subplot_titles=list(PANELS), vertical_spacing=0.12)
+for i, panel in enumerate(maps.values()):
+    draw_plane(figure, *panel, row=i // 2 + 1, col=i % 2 + 1)
+    name_answers(figure, *panel, row=i // 2 + 1, col=i % 2 + 1)
+for name, colour in zip(task.TOKEN_NAMES, COLOURS):
+    sign = dict(size=12, symbol="square", color=colour)
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name=f"says {name}", marker=sign
+    )
 figure.update_layout(title="The answer at each place, at y1")
-show(P.sized(figure, 760), "survey-two-planes")
+show(plotting.sized(figure, 760), "survey-two-planes")
 
 # %% [markdown]
 # In the bias model four regions meet like slices, and a constant can shift them.
@@ -571,23 +644,26 @@ show(P.sized(figure, 760), "survey-two-planes")
 # Two of the tests describe y1 to y7: what attention needs (a line, a plane, or more), and what the MLP is for.
 
 # %%
-NEEDS = S.needs_of(exact)
+NEEDS = survey.needs_of(exact)
 cells = [[(a & b).sum().item() for b in SORTS.values()] for a in NEEDS.values()]
-axes = dict(x=list(SORTS), y=list(NEEDS), unit="share", text=True, top=0.5)
-axes |= dict(x_title="the MLP is", y_title="attention needs")
-share = torch.tensor(cells).double() / len(exact)
-show(P.heatmap(share, title="Exact models by two tests", **axes), "survey-two-tests")
+figure = plotting.heatmap(
+    torch.tensor(cells).double() / len(exact), title="Exact models by two tests",
+    x=list(SORTS), x_title="the MLP is", y=list(NEEDS), y_title="attention needs",
+    unit="share", text=True, top=0.5,
+)
+show(figure, "survey-two-tests")
 rows = [[a, *(of(NEEDS[a] & m) for m in SORTS.values())] for a in NEEDS]
 claim("survey-line-and-bias", cells[0][0])
-P.table(rows, ["attention needs", *SORTS], "The same with intervals, by what the MLP is")
+header = ["attention needs", *SORTS]
+plotting.table(rows, header, "The same with intervals, by what the MLP is")
 
 # %% [markdown]
 # So what does [05_mlp](../05_mlp.ipynb) tell of the others?
 # Its story is a line and a bias, at all eight outputs: run it with the best constant that was found in place of the mean.
 
 # %%
-story = exact.right("line_best").all(1)
-strict = exact.right("line_mean").all(1)
+story = survey.right(exact, "line_best").all(1)
+strict = survey.right(exact, "line_mean").all(1)
 count("seed-0-circuit", strict, "a line and the MLP's mean")
 print("a line and the best constant:", of(story))
 claim("survey-story", story.sum())
@@ -598,16 +674,20 @@ claim("survey-story", story.sum())
 
 # %%
 line, plane, more = NEEDS.values()
-but_y0 = exact.right("line_best")[:, 1:].all(1) & ~story
-parts = {"a line and a constant, as in seed 0": story}
-parts |= {"the same at y1 to y7, and not at y0": but_y0}
-parts |= {"a line, and no constant was found somewhere": line & ~story & ~but_y0}
-parts |= {"a plane and a constant": plane & SORTS["bias"]}
-parts |= {"a plane, and no constant was found somewhere": plane & ~SORTS["bias"]}
-parts |= {"more than a plane": more}
+but_y0 = survey.right(exact, "line_best")[:, 1:].all(1) & ~story
+parts = {
+    "a line and a constant, as in seed 0": story,
+    "the same at y1 to y7, and not at y0": but_y0,
+    "a line, and no constant was found somewhere": line & ~story & ~but_y0,
+    "a plane and a constant": plane & SORTS["bias"],
+    "a plane, and no constant was found somewhere": plane & ~SORTS["bias"],
+    "more than a plane": more,
+}
+
+# %%
 claim("survey-parts", sum(m.int() for m in parts.values()).eq(1).sum())
 rows = [[name, of(mask)] for name, mask in parts.items()]
-P.table(rows, ["what is enough", "exact models"], "What the exact models do")
+plotting.table(rows, ["what is enough", "exact models"], "What the exact models do")
 
 # %% [markdown]
 # With a line, a constant is enough in more models than the table above counts.
@@ -617,10 +697,12 @@ P.table(rows, ["what is enough", "exact models"], "What the exact models do")
 # ### And what does the logit lens see?
 
 # %%
-lens_right, lens_source = accuracy("mlp_zero"), accuracy("source_before")
-groups = {"the right answer": lens_right, "the source": lens_source}
-title = "Before the MLP the lens reads …"
-show(P.strips(groups, y_title="share of all tokens", title=title), "survey-lens")
+lens_right, lens_source = share_right("mlp_zero"), share_right("source_before")
+figure = figures.strips(
+    {"the right answer": lens_right, "the source": lens_source},
+    title="Before the MLP the lens reads …", y_title="share of all tokens",
+)
+show(figure, "survey-lens")
 count("lens-below-half", lens_source < 0.5, "the source at under half of the tokens")
 count("lens-right-most", lens_right > 0.5, "the right answer at more than half")
 print(f"the source, at most: {lens_source.max():.1%}")
@@ -635,23 +717,30 @@ claim("survey-lens-source", (lens_source < 0.5).sum())
 # Each is trained up to the step at which y1 to y7 come above 35 %, and run on all inputs:
 
 # %% tags=["nbval-ignore-output"]
+from helpers.evaluation import right
+from helpers.training import train
+
 _, history = train("article", range(32), max_steps=130)
 y1_to_y7 = history["accuracy"][..., 1:].mean(-1)  # [step, model]
 smooth = y1_to_y7.unfold(0, 15, 1).mean(-1)  # over 15 steps, as in 03
 first_steps = (smooth > 0.35).int().argmax(0) + 7  # the middle of the 15
-inputs = T.all_inputs()
+inputs = task.all_inputs()
 often = (inputs[:, None] == inputs.flip(1)[..., None]).sum(-1)[:, 1:]  # [input, 7]
-found_by = []
+
+# %% tags=["nbval-ignore-output"]
+found_by = torch.zeros(32, 5)  # accuracy of y1 to y7, by how often the source is there
 for seed, steps in enumerate(tqdm(first_steps.tolist(), file=sys.stdout, ncols=88)):
     young, _ = train("article", [seed], max_steps=steps)
     hit = right(young)[0][:, 1:].double()
-    found_by.append([hit[often == n].mean().item() for n in range(1, 6)])
+    for n in range(1, 6):
+        found_by[seed, n - 1] = hit[often == n].mean()
 
 # %%
-found_by = torch.tensor(found_by)
 groups = dict(zip(["once", "twice", "3 times", "4 times", "5 times"], found_by.T))
-axes = dict(y_title="accuracy of y1 to y7", reference={"a guess": 0.25})
-figure = P.strips(groups, title="By how often the source token stands there", **axes)
+figure = figures.strips(
+    groups, title="By how often the source token stands there",
+    y_title="accuracy of y1 to y7", reference={"a guess": 0.25},
+)
 show(figure, "survey-which-before-where")
 rises = (found_by.diff(dim=1)[:, :3] > 0).all(1)
 print("from once to four times it rises:", of(rises))
@@ -671,21 +760,24 @@ claim("survey-which-before-where", rises.sum())
 # If these had nothing to do with each other, they would agree for one in three.
 
 # %%
-has_pairs = (exact["pairs"][:, 1:] >= 0).sum(1)  # how many of y1 to y7 know a pair
-known = {"none": has_pairs == 0, "1 to 3": (has_pairs > 0) & (has_pairs < 4)}
-known["4 to 7"] = has_pairs >= 4
+pairs = survey.values(exact, "pairs")[:, 1:]
+has_pairs = (pairs >= 0).sum(1)  # how many of y1 to y7 know a pair
+some = (has_pairs > 0) & (has_pairs < 4)
+known = {"none": has_pairs == 0, "1 to 3": some, "4 to 7": has_pairs >= 4}
 counts = {name: tally(m) for name, m in known.items()}
 title = "At one half: how many outputs know a pair"
-show(shares(counts, title, "share of the exact models"), "survey-know-pairs")
+figure = shares(counts, title, "share of the exact models")
+show(figure, "survey-know-pairs")
 
 # %%
-halves = C.halves(exact["places"])[:, 1:]
-pairs = exact["pairs"][:, 1:]
-agree = {name: (halves == pairs)[m][pairs[m] >= 0] for name, m in known.items()}
-del agree["none"]
+halves = census.halves(survey.values(exact, "places"))[:, 1:]
+agree = {}
+for name in ("1 to 3", "4 to 7"):
+    knows_one = (pairs >= 0) & known[name][:, None]
+    agree[name] = (halves == pairs)[knows_one]
 counts = {f"{name} outputs know one": tally(a) for name, a in agree.items()}
 figure = shares(counts, "The pair is a half of the final line", "share of the outputs")
-figure.add_vline(1 / 3, line=dict(dash="dash", color=P.GREY))
+figure.add_vline(1 / 3, line=dict(dash="dash", color=plotting.GREY))
 show(figure, "survey-pairs-are-halves")
 claim("survey-pairs-are-halves", agree["4 to 7"].double().mean())
 
@@ -699,19 +791,23 @@ claim("survey-pairs-are-halves", agree["4 to 7"].double().mean())
 # The models of the four other kinds were measured too, in the quick tests.
 
 # %%
-def quick_tests(some):
-    """The quick tests on the exact ones of a survey: {test: (k, n)}."""
-    ideal, plane = some.right("ideal"), some.right("plane_no_own")
-    masks = {"y0 in place": some.right("attn_mean")[:, 0], "y0 passes": ideal[:, 0]}
-    masks |= {"y1 to y7 pass": ideal[:, 1:].all(1)}
-    masks |= {"a plane is enough": plane[:, 1:].all(1)}
+def quick_tests(table):
+    """The quick tests on the models of a table: {test: (k, n)}."""
+    ideal, plane = survey.right(table, "ideal"), survey.right(table, "plane_no_own")
+    masks = {
+        "y0 in place": survey.right(table, "attn_mean")[:, 0],
+        "y0 passes": ideal[:, 0],
+        "y1 to y7 pass": ideal[:, 1:].all(1),
+        "a plane is enough": plane[:, 1:].all(1),
+    }
     return {test: tally(mask) for test, mask in masks.items()}
 
-
-of_kind = {}
+# %%
+of_kind, tested = {}, {}
 for name, kind in PLAIN.items():
-    measured = perfect[kind] & surveys[kind].has("ideal")
-    of_kind[name] = quick_tests(surveys[kind].where(measured))
+    measured = perfect[kind] & survey.has(surveys[kind], "ideal")
+    tested[kind] = surveys[kind][measured.numpy()]
+    of_kind[name] = quick_tests(tested[kind])
 
 # %%
 base, rows = of_kind["as in the article"], []
@@ -720,7 +816,7 @@ for test in base:
         p = "" if counts is base else f"{chance(*counts[test], *base[test]):.1g}"
         rows.append([test, name, k_of_n(*counts[test]), p])
 header = ["test", "kind", "exact models", "p (Fisher)"]
-P.table(rows, header, "The quick tests, by kind")
+plotting.table(rows, header, "The quick tests, by kind")
 
 # %% [markdown]
 # From the library's larger start training fails far more often, but those that succeed are of much the same kinds: no clear difference in four tests. The size of the start decides whether, not how.
@@ -731,11 +827,10 @@ P.table(rows, header, "The quick tests, by kind")
 # Does a seed's y0 then come out alike, with an MLP and without one?
 
 # %%
-other = surveys["no_mlp"]
-other = other.where(perfect["no_mlp"] & other.has("ideal"))
-both = sorted(set(exact.seeds) & set(other.seeds))
-one = torch.stack([exact.row(s)["attn_mean"][0] for s in both]) == T.N_SEQUENCES
-two = torch.stack([other.row(s)["attn_mean"][0] for s in both]) == T.N_SEQUENCES
+other = tested["no_mlp"]
+both = sorted(set(exact.index) & set(other.index))
+one = survey.values(exact.loc[both], "attn_mean")[:, 0] == task.N_SEQUENCES
+two = survey.values(other.loc[both], "attn_mean")[:, 0] == task.N_SEQUENCES
 k, n = int((one & two).sum()), int(one.sum())
 print("in place without MLP, where in place with one:", k_of_n(k, n))
 k2, n2 = int((~one & two).sum()), int((~one).sum())
@@ -758,20 +853,24 @@ print(f"p = {chance(k, n, k2, n2):.2g} (Fisher's exact test)")
 my_cause = ...  # "start", "order", "both" or "neither" (or leave it)
 
 # %%
-crossed = S.load_survey(crossed=True)
-is_exact = crossed.right("right").all(1)
+crossed = survey.load_survey(crossed=True)
+is_exact = survey.right(crossed, "right").all(1)
 print("exact:", of(is_exact))
-became = S.y0_of(crossed)
+became = survey.y0_of(crossed)
 sort = sum(i * mask for i, mask in enumerate(became.values(), 1)).where(is_exact, 0)
-letters = [["-PLA"[i] for i in row] for row in sort.view(16, 16)]
+square = sort.view(16, 16)  # [start, order]
+letters = [["-PLA"[i] for i in row] for row in square]
 
 # %%
-names = [f"start {s}" for s in sorted(set(crossed.seeds))]
-axes = dict(x=list(range(16)), y=names, x_title="order of the batches", y_title="")
-figure = P.heatmap(sort.view(16, 16), title="What y0 became", **axes)
-look = dict(zmin=0, zmax=3, colorscale=P.SEQUENTIAL)
-figure.update_traces(**P.cell_texts(letters, sort.view(16, 16), **look), showscale=False)
-show(P.sized(figure, 520), "survey-square")
+figure = plotting.heatmap(
+    square, title="What y0 became", x=list(range(16)), x_title="order of the batches",
+    y=[f"start {s}" for s in sorted(set(crossed.index))], y_title="",
+)
+scale = plotting.SEQUENTIAL
+texts = plotting.cell_texts(letters, square, zmin=0, zmax=3, colorscale=scale)
+figure.update_traces(**texts, showscale=False)
+figure = plotting.sized(figure, 520)
+show(figure, "survey-square")
 
 # %% [markdown]
 # P is *in place*, L *looks*, A *looks away*, and - is not exact.
@@ -779,11 +878,11 @@ show(P.sized(figure, 520), "survey-square")
 # Shuffle the models over the square ten thousand times, and count how often rows differ as much.
 
 # %%
-by = {"start": torch.tensor(crossed.seeds) - 2000, "order": crossed["order"] - 3000}
-draw = torch.Generator().manual_seed(0)
+starts = torch.tensor(crossed.index.tolist()) - 2000
+by = {"start": starts, "order": survey.values(crossed, "order") - 3000}
 
 
-def p_of_groups(mask, group, times=9_999):
+def p_of_groups(mask, group, draw, times=9_999):
     """How likely the share of `mask` differs so much between groups by chance."""
     member = torch.nn.functional.one_hot(group, 16).double()  # [model, group]
     size = member.sum(0).clamp(min=1)
@@ -793,20 +892,27 @@ def p_of_groups(mask, group, times=9_999):
 
 
 # %%
-need, mlp = S.needs_of(crossed), S.sorts_of(crossed)
-passes = crossed.right("ideal")
-tests = {"y0 in place": became["in place"], "y0 passes": passes[:, 0]}
-tests |= {"y1 to y7 pass": passes[:, 1:].all(1)}
-tests |= {"a line is enough": need["a line"], "the MLP is a bias": mlp["bias"]}
-tests = {test: (mask[is_exact], is_exact) for test, mask in tests.items()}
-tests = {"exact": (is_exact, is_exact | True)} | tests
+passes = survey.right(crossed, "ideal")
+of_exact = {
+    "y0 in place": became["in place"],
+    "y0 passes": passes[:, 0],
+    "y1 to y7 pass": passes[:, 1:].all(1),
+    "a line is enough": survey.needs_of(crossed)["a line"],
+    "the MLP is a bias": survey.sorts_of(crossed)["bias"],
+}
+tests = {"exact": (is_exact, torch.ones_like(is_exact))}  # (mask, of which models)
+for test, mask in of_exact.items():
+    tests[test] = mask[is_exact], is_exact
+
+# %%
+draw = torch.Generator().manual_seed(0)
 rows, p_of = [], {cause: {} for cause in by}
 for test, (mask, kept) in tests.items():
     for cause, group in by.items():
-        p_of[cause][test] = p_of_groups(mask, group[kept])
+        p_of[cause][test] = p_of_groups(mask, group[kept], draw)
     rows.append([test, of(mask), *(f"{p[test]:.4f}" for p in p_of.values())])
 header = ["test", "models", "p, by start", "p, by order"]
-P.table(rows, header, "Do rows or columns differ more than by chance?")
+plotting.table(rows, header, "Do rows or columns differ more than by chance?")
 
 # %%
 def alike(group):
@@ -815,15 +921,15 @@ def alike(group):
     pairs = same & ~torch.eye(len(group), dtype=torch.bool)
     return (sort[:, None] == sort)[pairs].double().mean()
 
-
+# %%
 print(f"two with the same start: {alike(by['start']):.0%} have the same kind of y0")
 print(f"two with the same order: {alike(by['order']):.0%}")
-print(f"any two:                 {alike(0 * by['start']):.0%}")
+print(f"any two:                 {alike(torch.zeros(256)):.0%}")
 succeeds = is_exact.view(16, 16).sum(1)
 print("exact of 16, by start:", succeeds.tolist())
 has_a_say = [c for c, p in p_of.items() if len(tests) * min(p.values()) < 0.05]
-answer = {0: "neither", 2: "both"}
-compare(my_cause, answer.get(len(has_a_say)) or has_a_say[0])
+first = has_a_say[0] if has_a_say else "neither"
+compare(my_cause, "both" if len(has_a_say) == 2 else first)
 claim("survey-start-decides", p_of["start"]["exact"])
 claim("survey-start-decides-y0", p_of["start"]["y0 passes"])
 
@@ -843,15 +949,18 @@ claim("survey-start-decides-y0", p_of["start"]["y0 passes"])
 # The rest of the 25 first:
 
 # %%
-pairs_kinds = {"exact-pairs": "sum_pairs"}
-pairs_kinds |= {"exact-pairs-attention-only": "sum_pairs_no_mlp"}
-for name, kind in pairs_kinds.items():
-    count(name, S.load_survey(kind).right("right").all(1))
+pair_kinds = {
+    "exact-pairs": "sum_pairs",
+    "exact-pairs-attention-only": "sum_pairs_no_mlp",
+}
+for name, kind in pair_kinds.items():
+    count(name, survey.right(survey.load_survey(kind), "right").all(1))
 count("proved", exact["proved"], "proved, of the exact")
-cases = exact["cases"]
+cases = survey.values(exact, "cases")
 print("cases of the proof, least and most:", cases.min().item(), cases.max().item())
-print("median:", cases.median().item(), "· of models whose y1 to y7 are not clean:",
-      cases[~rest_clean].median().item())
+print("median:", cases.median().item(), end=" · ")
+not_clean = cases[~rest_clean].median().item()
+print("of models whose y1 to y7 are not clean:", not_clean)
 
 # %% [markdown]
 # Pale bars are what was expected, dots what was found.
@@ -864,8 +973,8 @@ measured = {e["id"]: found[e["id"]] for e in known}
 figure = shares(measured, "Expected and found", "share")
 for e in known:
     low, high = max(e["low"] - 0.004, 0), min(e["high"] + 0.004, 1)
-    ends = dict(x=[low, high], y=[e["id"]] * 2, showlegend=False)
-    figure.add_scatter(mode="lines", line=dict(width=14, color="#d8c3a5"), **ends)
+    x, y, line = [low, high], [e["id"]] * 2, dict(width=14, color="#d8c3a5")
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False)
 figure.data = (*figure.data[1:], figure.data[0])  # the dots on top
 figure.update_layout(height=140 + 26 * len(names), showlegend=False)
 show(figure, "survey-expected")
@@ -903,14 +1012,17 @@ def fewest_bits(is_right):
 
 
 # %%
-seed_0 = zoo.where(torch.arange(32) == 0)
+from helpers.evaluation import n_right
+from helpers.model import Zoo
+
+seed_0 = zoo[0]
 
 
 def weights_are_right(bits):
     rough = {name: coarse(value, bits) for name, value in seed_0.weights.items()}
-    return n_right(Zoo("article", rough, [0])) == T.N_SEQUENCES
+    return n_right(Zoo("article", rough, [0])) == task.N_SEQUENCES
 
-
+# %%
 n_weights = sum(value.numel() for value in seed_0.weights.values())
 of_weights = fewest_bits(weights_are_right)
 print(n_weights, "weights,", of_weights, "bits each")
@@ -920,42 +1032,50 @@ print(n_weights, "weights,", of_weights, "bits each")
 # This is all that is left of the model then:
 
 # %%
-opened = C.Opened(seed_0)
-_, _, axis = C.along(opened.attn, 1, True, True)
-usual, push = (x.mean(2, keepdim=True) for x in (opened.attn, opened.mlp))
-places = C.means(axis.T @ (opened.attn - usual), C.SOURCE)[:, 0]
-start = usual + push + opened.own.mean(2, keepdim=True)
-y0 = usual[0] + push[0] + opened.own[0] + places[0] * axis
+opened = census.Opened(seed_0)
+_, _, axis = census.along(opened.attn, 1, True, True)
+usual, push = (x.mean(1, keepdim=True) for x in (opened.attn, opened.mlp))
+places = census.means((opened.attn - usual) @ axis, census.SOURCE)[..., 0]
+start = usual + push + opened.own.mean(1, keepdim=True)
+y0 = usual[0] + push[0] + opened.own[0] + places[0, :, None] * axis.T
 w = {name: value[0] for name, value in seed_0.weights.items()}
-read = w["unembed.weight"] * w["ln_final.weight"]
-parts = {"start of y1 to y7": start[1:, :, 0], "direction of the line": axis[:, 0]}
-parts |= {"y0, by source": y0.T, "what reads each token": read}
-parts = {name: torch.tensor(P.to_3d(value)) for name, value in parts.items()}
-parts["place of each source"] = places[1:]
-parts["added to each logit"] = w["unembed.weight"] @ w["ln_final.bias"]
-print({name: list(value.shape) for name, value in parts.items()})
 
 # %%
+vectors = {
+    "start of y1 to y7": start[1:, 0],
+    "direction of the line": axis[:, 0],
+    "y0, by source": y0,
+    "what reads each token": w["unembed.weight"] * w["ln_final.weight"],
+}
+circuit = {name: torch.tensor(figures.to_3d(v)) for name, v in vectors.items()}
+circuit["place of each source"] = places[1:]
+circuit["added to each logit"] = w["unembed.weight"] @ w["ln_final.bias"]
+print({name: list(value.shape) for name, value in circuit.items()})
+
+# %%
+from helpers.model import LN_EPS
+
+
 def circuit_is_right(bits):
-    start, line, y0, read, place, added = (coarse(p, bits) for p in parts.values())
+    start, line, y0, read, place, added = (coarse(p, bits) for p in circuit.values())
     x = torch.cat([y0[None], start[:, None] + place[..., None] * line])
     x = x / (x.pow(2).sum(-1, keepdim=True) / 4 + LN_EPS).sqrt()  # the last layer norm
     says = (x @ read.T + added).argmax(-1)  # [output, source]
     return (says == (torch.arange(4) + 1) % 4).all()
 
-
-n_circuit = sum(value.numel() for value in parts.values())
-of_circuit = fewest_bits(circuit_is_right)
-
 # %%
-lengths = {"every answer, in a list": (8 * T.N_SEQUENCES, 2)}
-lengths |= {"the model: its weights": (n_weights, of_weights)}
-lengths |= {"the circuit: a line and a constant": (n_circuit, of_circuit)}
-lengths |= {"an answer for each source and output": (8 * 4, 2)}
+n_circuit = sum(value.numel() for value in circuit.values())
+of_circuit = fewest_bits(circuit_is_right)
+lengths = {
+    "every answer, in a list": (8 * task.N_SEQUENCES, 2),
+    "the model: its weights": (n_weights, of_weights),
+    "the circuit: a line and a constant": (n_circuit, of_circuit),
+    "an answer for each source and output": (8 * 4, 2),
+}
 rows = [[name, f"{n:,}", b, f"{n * b:,}"] for name, (n, b) in lengths.items()]
 claim("survey-bits", n_circuit * of_circuit / (n_weights * of_weights))
 header = ["seed 0", "numbers", "bits each", "bits"]
-P.table(rows, header, "How long it is, written down")
+plotting.table(rows, header, "How long it is, written down")
 
 # %% [markdown]
 # The circuit takes a sixth of the bits of the weights.
@@ -972,40 +1092,45 @@ P.table(rows, header, "How long it is, written down")
 # 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and one direction, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
 # 5. For each output search a constant in place of the MLP. Found for all of y1 to y7: **bias**; for none: **bent**; else **mixed**. (A search that gives up early makes models look bent.)
 #
-# `measure` in [helpers/census.py](../../helpers/census.py) does all this.
+# `measure` in [research/census.py](../../research/census.py) does all this.
 # Here it sorts your seeds, and the first one that is not in the survey: it is trained now.
 
 # %%
-def kinds_in(survey):
-    """The kind of each model of a survey, in four words."""
-    passes = survey.right("ideal")[:, 1:].all(1)
-    tests = [S.y0_of(survey), {"clean": passes, "by value": ~passes}]
-    tests += [S.needs_of(survey), S.sorts_of(survey)]
+def kinds_in(table):
+    """The kind of each model of a table, in four words."""
+    passes = survey.right(table, "ideal")[:, 1:].all(1)
+    clean = {"clean": passes, "by value": ~passes}
+    tests = survey.y0_of(table), clean, survey.needs_of(table), survey.sorts_of(table)
     masks = [item for test in tests for item in test.items()]
-    return [tuple(name for name, m in masks if m[i]) for i in range(len(survey))]
+    return [tuple(name for name, m in masks if m[i]) for i in range(len(table))]
 
 
 # %%
 new_seed = 1056  # or any other that is not in the survey
 fresh, _ = train("article", [new_seed])
-again[new_seed] = C.measure(fresh)
+again[new_seed] = census.measure(fresh)
 
 # %%
+import pandas
+
 columns = ("right", "ideal", "attn_mean", "line_no_own", "plane_no_own", "mlp_best")
 yours = {name: [row[name].tolist() for row in again.values()] for name in columns}
-yours = S.Survey("article", {"seed": list(again)} | yours)
+yours = pandas.DataFrame(yours, index=list(again))
 rows = []
-for seed, ok, words in zip(again, yours.right("right").all(1), kinds_in(yours)):
-    rows.append([f"seed {seed}", *(words if ok else ("not exact", "", "", ""))])
+for seed, right_at, words in zip(again, survey.right(yours, "right"), kinds_in(yours)):
+    words = words if right_at.all() else ("not exact", "", "", "")
+    rows.append([f"seed {seed}", *words])
 header = ["model", "y0", "y1 to y7", "attention needs", "the MLP is"]
-P.table(rows, header, "The kinds of your seeds")
+plotting.table(rows, header, "The kinds of your seeds")
 
 # %%
+from collections import Counter
+
 all_kinds = Counter(kinds_in(exact))
 print(f"{len(all_kinds)} of 54 kinds occur; the eight most common:")
 rows = [[*words, k_of_n(k, len(exact))] for words, k in all_kinds.most_common(8)]
-header = [*header[1:], "exact models"]
-P.table(rows, header, "The eight most common kinds")
+header = ["y0", "y1 to y7", "attention needs", "the MLP is", "exact models"]
+plotting.table(rows, header, "The eight most common kinds")
 
 # %% [markdown]
 # ## What was shown, and what was not

@@ -1,28 +1,42 @@
-"""The checks of the reader's answers: `check("01-targets", my_targets)` at the end of a cell.
+"""The checks of the reader's answers: what a right answer is, and what a wrong one is told.
 
 An answer is a number or a function. It is compared with a target that is computed another way, on
 random cases that are the same for everybody, and with the usual mistakes: an answer that does what
-a mistake does is told so. The exercises themselves stand in `helpers.reader.answers`. A target is
-never shown before the answer is right.
+a mistake does is told so. A target is never shown before the answer is right.
 """
 
-from __future__ import annotations
-
 import copy
-import dataclasses
 import inspect
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from IPython.display import display
 
-from helpers import plotting as P
-from helpers import task as T
-from helpers.reader.answers import EXERCISES, Untouched
+from helpers import plotting
+from helpers.page import show
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise, as plain data.
+
+    `target(*case)` is the value wanted. `mistakes` maps what the reader is told to the answer that
+    is so mistaken: a number or a function, as a reader would give it. `cases(rng)` lists the
+    arguments to try; a number has the one empty case. `run(answer, *case)` gets from a reader's
+    function the value to compare. Values that differ by `tolerance` or less are the same.
+    """
+
+    target: Callable
+    mistakes: dict
+    cases: Callable = lambda rng: [()]
+    run: Callable = lambda answer, *case: answer(*case)
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What is said of an answer. `right` is None while nothing was tried.
 
@@ -36,9 +50,22 @@ class Verdict:
     target: np.ndarray | None = None
 
 
-def check(name: str, answer) -> None:
-    """Say whether `answer` solves exercise `name`, and what went wrong; see `judge`."""
-    verdict = judge(name, answer)
+class Untouched(Exception):
+    """The answer is still the `...` of the stub."""
+
+
+def normal(*sizes, n=5):
+    """A function rng -> `n` cases of normal random tensors of these sizes."""
+    each = range(n)
+    return lambda rng: [tuple(torch.from_numpy(rng.normal(size=s)) for s in sizes) for _ in each]
+
+
+def check(exercises: dict[str, Exercise], name: str, answer) -> None:
+    """Say whether `answer` solves the exercise of this name, and what went wrong; see `judge`.
+    KeyError for another name than those of `exercises`, which it lists."""
+    if name not in exercises:
+        raise KeyError(f"no exercise {name!r} here; there are {', '.join(exercises)}")
+    verdict = judge(exercises[name], answer)
     print(verdict.says)
     if verdict.given:
         print(f"This was the input: {verdict.given}.")
@@ -47,20 +74,16 @@ def check(name: str, answer) -> None:
 
 
 @torch.no_grad()
-def judge(name: str, answer) -> Verdict:
+def judge(exercise: Exercise, answer) -> Verdict:
     """The `Verdict` on `answer`; whatever the reader's code raises becomes words.
 
     `right` is None while the answer is `...` or None, or returns `...` or raises a bare
-    NotImplementedError (torch raises some of its own, with a message). KeyError only for a name
-    that is not in `EXERCISES`; it lists those that are.
+    NotImplementedError (torch raises some of its own, with a message).
     """
-    if not T.named(name, EXERCISES):
-        raise KeyError(f"no exercise {T.shown(name)}; there are {', '.join(EXERCISES)}")
-    exercise = EXERCISES[name]
     cases, yours = exercise.cases(np.random.default_rng(0)), []
     for case in cases:
         try:
-            yours.append(_value(exercise, answer, case))
+            yours.append(value_of(exercise, answer, case))
         except Exception as error:  # whatever the reader's code does
             bare = type(error) is NotImplementedError and not error.args
             if isinstance(error, Untouched) or bare:
@@ -71,8 +94,11 @@ def judge(name: str, answer) -> Verdict:
     if not wrong:
         tried = f" on all {len(cases)} cases" if len(cases) > 1 else ""
         return Verdict(True, f"✓ Right{tried}.", "", yours[0], wanted[0])
-    first = wrong[0]
-    says = _mistake_of(exercise, cases, yours) or _difference(yours[first], wanted[first])
+    says, first = _difference(yours[wrong[0]], wanted[wrong[0]]), wrong[0]
+    for words, mistake in exercise.mistakes.items():
+        made = (value_of(exercise, mistake, case) for case in cases)
+        if all(same(y, m, exercise.tolerance) for y, m in zip(yours, made)):
+            says = words
     shown = yours[first] if yours[first].shape else None  # the reader knows a number of his own
     return Verdict(False, f"✗ Not yet. {says}", _given(answer, cases[first]), shown)
 
@@ -82,8 +108,8 @@ def same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=0, atol=tolerance))
 
 
-def _value(exercise, answer, case) -> np.ndarray:
-    """The reader's value for one case, as an array of numbers."""
+def value_of(exercise: Exercise, answer, case) -> np.ndarray:
+    """The reader's value for one case, as an array of numbers; TypeError in words if it is none."""
     if answer is None or answer is ...:
         raise Untouched
     if case and not callable(answer):
@@ -97,10 +123,9 @@ def _value(exercise, answer, case) -> np.ndarray:
     value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
     kind = np.asarray(value).dtype.kind
     if kind in "US":
-        text = f"{T.shown(value)} is text"
-        raise TypeError(f"{text}, and numbers are asked for: leave the quotes out")
+        raise TypeError(f"{value!r} is text, and numbers are asked for: leave the quotes out")
     if kind == "c":
-        raise TypeError(f"{T.shown(value)} is complex, and real numbers are asked for")
+        raise TypeError(f"{value!r} is complex, and real numbers are asked for")
     return np.asarray(value, dtype=float)
 
 
@@ -124,23 +149,14 @@ def _given(answer, case) -> str:
     except (TypeError, ValueError):  # it cannot be called, or is one like max, which has none
         names = []
     names += ["?"] * (len(case) - len(names))
-    return ", ".join(f"{name} = {_short(value)}" for name, value in zip(names, case))
 
+    def short(value):
+        if not isinstance(value, torch.Tensor):
+            return str(value)
+        begin = ", ".join(map(str, plotting.numbers(value.flatten()[:4], 2)))
+        return f"a tensor {list(value.shape)} that begins {begin}"
 
-def _short(value) -> str:
-    if not isinstance(value, torch.Tensor):
-        return f"{value:.6g}" if isinstance(value, float) else str(value)
-    rows = P.numbers(value.flatten()[:4], 2)
-    return f"a tensor {list(value.shape)} that begins {', '.join(map(str, rows))}"
-
-
-def _mistake_of(exercise, cases, yours) -> str:
-    """The words for the usual mistake that gives just these values, or ""."""
-    for words, mistake in exercise.mistakes().items():
-        made = (_value(exercise, mistake, case) for case in cases)
-        if all(same(y, m, exercise.tolerance) for y, m in zip(yours, made)):
-            return words
-    return ""
+    return ", ".join(f"{name} = {short(value)}" for name, value in zip(names, case))
 
 
 def _difference(yours, target) -> str:
@@ -154,10 +170,8 @@ def _difference(yours, target) -> str:
         return f"Yours, {yours:,.6g}, is too {'high' if yours > target else 'low'}."
     off = ~np.isclose(yours, target, rtol=0, atol=1e-6)
     first = tuple(np.argwhere(off)[0].tolist())
-    too = "high" if yours[first] > target[first] else "low"
-    return (
-        f"{off.sum()} of {off.size} values differ; the first one, at {list(first)}, is too {too}."
-    )
+    too = f"at {list(first)}, is too {'high' if yours[first] > target[first] else 'low'}"
+    return f"{off.sum()} of {off.size} values differ; the first one, {too}."
 
 
 def _draw(yours, target=None) -> None:
@@ -165,13 +179,14 @@ def _draw(yours, target=None) -> None:
     pair = {"yours": yours} | ({} if target is None else {"target": target})
     beside = "" if target is None else " and the target"
     if yours.ndim == 2 and yours.size and np.isfinite(yours).all():
-        rows, columns = yours.shape
-        top, signed = float(np.abs(yours).max()) or 1.0, bool((yours < 0).any())
-        axes = dict(x=list(range(columns)), y=list(range(rows)), top=top, signed=signed)
-        title = f"Your matrix{beside}"
-        text = columns * len(pair) <= 16  # more do not fit into the cells
-        figure = P.gallery(pair.values(), pair, title=title, columns=len(pair), text=text, **axes)
-        says = f"{title}, {rows} by {columns}: values from {yours.min():.2f} to {yours.max():.2f}."
-        return P.show(P.sized(figure, 320), says)
+        (rows, columns), low, high = yours.shape, yours.min(), yours.max()
+        figure = plotting.gallery(
+            pair.values(), pair, title=f"Your matrix{beside}", columns=len(pair),
+            x=list(range(columns)), y=list(range(rows)),
+            top=float(max(high, -low)) or 1.0, signed=bool(low < 0),
+            text=columns * len(pair) <= 16,  # more do not fit into the cells
+        )  # fmt: skip
+        says = f"{rows} by {columns}: values from {low:.2f} to {high:.2f}."
+        return show(plotting.sized(figure, 320), says=f"Your matrix{beside}, {says}")
     rows = [[n, *(f"{v:,.6g}" for v in value.ravel()[:8])] for n, value in pair.items()]
-    display(P.table(rows, ["", *range(min(yours.size, 8))], f"Your numbers{beside}"))
+    display(plotting.table(rows, ["", *range(min(yours.size, 8))], f"Your numbers{beside}"))

@@ -8,103 +8,67 @@ input is computed once.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 import torch.nn.functional as F
 
-from helpers import interventions as I
-from helpers import task as T
-from helpers.evaluation import answers, by_position
-from helpers.model import (
-    as_zoo,
-    attention_writes,
-    layernorm,
-    linear,
-    stream_table,
-)
+from helpers import task
+from helpers.interventions import ideal_pattern, partners
+from helpers.model import as_zoo, attention_writes, layernorm, linear, stream_table, unembed
 
-N = T.LENGTH
-SEQUENCES = T.full_sequences()
+N = task.LENGTH
+SEQUENCES = task.full_sequences()
 SOURCE = SEQUENCES[:, 1 : N + 1].flip(1).T  # [output, input]: the token that decides the answer
 OWN = SEQUENCES[:, N : 2 * N].T  # the token at the output's own place; at y0 this is its source
 ANSWER = SEQUENCES[:, N + 1 :].T
 # Sixteen inputs, x_k = a + k b mod 4, which show each pair (own token, source) once at each output
 # but y0. What depends on nothing else is counted on them, and each stands for 4096 inputs.
-_A, _B = torch.cartesian_prod(torch.arange(T.DIGITS), torch.arange(T.DIGITS)).T[..., None]
-FEW = T.number((_A + torch.arange(N) * _B) % T.DIGITS)
+_A, _B = torch.cartesian_prod(torch.arange(task.DIGITS), torch.arange(task.DIGITS)).T[..., None]
+FEW = task.number((_A + torch.arange(N) * _B) % task.DIGITS)
 KEYS = list(range(N, 0, -1))  # the positions of the sources of y0, y1, ...
 
 
 class Opened:
     """One model, with what its parts write on all inputs.
 
-    `attn`, `stream`, `mlp` `[output, d_model, input]`: what attention writes, what stood there
-    before, what the MLP writes (zero in a model without one). `weight` `[output, input]`: how much
-    of its attention an output gives its source; `away` is `attn` with that weight taken away and
-    the others made larger in its place. ValueError unless it is one model of the series' task.
+    `attn`, `stream`, `mlp` `[output, input, d_model]`: what attention writes, what stood there
+    before, what the MLP writes (zero in a model without one). `own` `[output, token, d_model]`:
+    what stands there by the token at the output's own place. `weight` `[output, input]`: how much
+    of its attention an output gives its source; `pattern` `[output, key]`: all of it, in the mean.
     """
 
     @torch.no_grad()
     def __init__(self, model):
         self.zoo = zoo = as_zoo(model)
-        if len(zoo) != 1 or zoo.edits or zoo.task != "reverse_plus_one" or zoo.length != N:
-            raise ValueError(
-                "allowed is one model, without edits, that adds 1 to 8 digits reversed"
-            )
-        self.has_mlp = "blocks.0.mlp.in.weight" in zoo.weights
+        assert len(zoo) == 1 and zoo.task == "reverse_plus_one", "one model that adds 1"
+        self.has_mlp = "mlp_out" in zoo.places
         seen = {}
 
         def watch(name):
             return lambda value, tokens: seen.setdefault(name, value)
 
         zoo.edited({"pattern": watch("pattern"), "attn_out": watch("attn")})(SEQUENCES)
-        self.attn = seen["attn"][0].permute(1, 2, 0).contiguous()
+        self.attn = seen["attn"][0].transpose(0, 1).contiguous()
         pattern = seen["pattern"][0]  # [input, output, key]
-        self.weight = torch.stack([pattern[:, i, k] for i, k in enumerate(KEYS)])
-        self.pattern = pattern.mean(0)
-        self.own = stream_table(zoo.weights)[N:, 0, :, : T.DIGITS]  # [output, d_model, token]
+        self.weight, self.pattern = pattern[:, range(N), KEYS].T, pattern.mean(0)
+        self.own = stream_table(zoo.weights)[0, N:, : task.DIGITS]
         self.stream = by_token(self.own, OWN)
         self.mlp = self.mlp_of(self.attn, self.stream)
-
-    @cached_property
-    def away(self) -> torch.Tensor:
-        def not_at_the_source(value, tokens):
-            value[..., range(N), KEYS] = 0
-            return value / value.sum(-1, keepdim=True).clamp(min=1e-300)
-
-        edited = self.zoo.edited({"pattern": not_at_the_source})
-        return I.record(edited, "attn_out", SEQUENCES)[0].permute(1, 2, 0).contiguous()
 
     def mlp_of(self, attn: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
         """What the MLP writes where it reads these two together."""
         if not self.has_mlp:
             return torch.zeros_like(stream)
-        return torch.stack([self._mlp(x) for x in attn + stream])
+        w, name = self.zoo.weights, "blocks.0.mlp.out"
+        return torch.cat([linear(self.neurons(x), w, name) for x in attn + stream])
 
-    def _mlp(self, x):
+    def neurons(self, resid: torch.Tensor) -> torch.Tensor:
+        """How far the neurons are on `[1, n, d_mlp]` at one output, where they read `resid`."""
         w = self.zoo.weights
-        pre = linear(layernorm(x[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in")
-        return linear(pre.relu_(), w, "blocks.0.mlp.out")[0]
-
-    def silent_neurons(self) -> torch.Tensor:
-        """How many neurons are never on, at any output, on any input."""
-        w, on = self.zoo.weights, []
-        for x in self.attn + self.stream:
-            pre = linear(layernorm(x[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in")[0]
-            on.append((pre > 0).any(1))
-        return (~torch.stack(on).any(0)).sum()
+        return linear(layernorm(resid[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in").relu_()
 
     def logits(self, resid: torch.Tensor) -> torch.Tensor:
-        """Logits `[output, vocab, n]` of a stream after the MLP `[output, d_model, n]`."""
-        w = self.zoo.weights
-
-        def read(x):
-            return linear(layernorm(x, w, "ln_final"), w, "unembed")
-
-        if resid.shape[-1] < 4096:  # a few inputs at all outputs at once
-            return read(resid[:, None])[:, 0]
-        return torch.stack([read(x[None])[0] for x in resid])
+        """Logits `[output, n, vocab]` of a stream after the MLP `[output, n, d_model]`."""
+        return unembed(resid[None], self.zoo.weights)[0]
 
     def says(self, attn=None, stream=None, mlp=None) -> torch.Tensor:
         """The answers `[output, n]` with parts replaced. The MLP reads what is replaced, unless
@@ -112,59 +76,53 @@ class Opened:
         attn = self.attn if attn is None else attn
         stream = self.stream if stream is None else stream
         mlp = self.mlp_of(attn, stream) if mlp is None else mlp
-        return answers(self.logits(attn + stream + mlp), dim=1)
-
-    def right(self, *args, **parts) -> torch.Tensor:
-        """How many of all inputs are right at each output, with parts replaced as in `says`."""
-        return (self.says(*args, **parts) == ANSWER).sum(1)
+        return self.logits(attn + stream + mlp).argmax(-1)
 
 
 def by_token(table: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Columns `[output, d, n]` of a `table` `[output, d, token]` by `tokens` `[output, n]`."""
-    return torch.stack([rows[:, t] for rows, t in zip(table, tokens)])
+    """Rows `[output, n, d]` of a `table` `[output, token, d]` by `tokens` `[output, n]`."""
+    return torch.stack([rows[t] for rows, t in zip(table, tokens)])
 
 
 def means(value: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The table of the means of `value` `[output, d, n]` by token: `[output, d, token]`."""
-    member = F.one_hot(tokens, T.DIGITS).to(value)  # [output, n, token]
-    return value @ (member / member.sum(1, keepdim=True))
+    """The table of the means of `value` `[output, n, d]` by token: `[output, token, d]`."""
+    member = F.one_hot(tokens, task.DIGITS).to(value)  # [output, n, token]
+    return (member / member.sum(1, keepdim=True)).mT @ value
 
 
 # ---------------------------------------------------------------- descriptions of what is written
 
 
 def along(value: torch.Tensor, k: int, shared: bool, centred: bool) -> tuple:
-    """`value` `[output, d, n]` cut down to its mean at each output and its part along the `k`
+    """`value` `[output, n, d]` cut down to its mean at each output and its part along the `k`
     directions in which it varies most: of all outputs together (`shared`), or of each. Also the
     share of the squared size that they have, and the (first output's) directions `[d, k]`."""
-    mean = value.mean(2, keepdim=True)
+    mean = value.mean(1, keepdim=True)
     varying = value - mean
     if centred:
-        varying = varying - varying.mean(1, keepdim=True)
-    squares = varying @ varying.mT
+        varying = varying - varying.mean(2, keepdim=True)
+    squares = varying.mT @ varying
     sizes, found = torch.linalg.eigh(squares.sum(0, keepdim=True) if shared else squares)
     found = found[..., -k:]  # ascending: the last are the largest
     share = sizes[..., -k:].sum() / sizes.sum()
-    return mean + found @ (found.mT @ varying), share, found[0]
+    return mean + varying @ found @ found.mT, share, found[0]
 
 
 def look_or_default(model: Opened) -> torch.Tensor:
     """The table w V + (1 - w) d: an output looks at its source with the weight w that this token
     has there in the mean, and what else it looks at is one default d, whatever the tokens."""
-    bias = model.zoo.weights["blocks.0.attn.o.bias"][0][:, None]
-    value = attention_writes(model.zoo.weights)[0, KEYS, : T.DIGITS].mT  # [output, d, token]
-    w = means(model.weight[:, None], SOURCE)
+    bias = model.zoo.weights["blocks.0.attn.o.bias"][0]
+    value = attention_writes(model.zoo.weights)[0, KEYS, : task.DIGITS]  # [output, token, d]
+    w = means(model.weight[..., None], SOURCE)
     rest = means(model.attn, SOURCE) - bias - w * value
-    default = ((1 - w) * rest).sum(2, keepdim=True) / (1 - w).pow(2).sum(2, keepdim=True).clamp(
-        1e-12
-    )
-    return bias + w * value + (1 - w) * default
+    size = (1 - w).pow(2).sum(1, keepdim=True).clamp(1e-12)
+    return bias + w * value + (1 - w) * ((1 - w) * rest).sum(1, keepdim=True) / size
 
 
 def four_vectors(table: torch.Tensor) -> torch.Tensor:
-    """`table` `[output, d, token]` as m + g v: at y1 to y7 a mean and a factor at each, and four
+    """`table` `[output, token, d]` as m + g v: at y1 to y7 a mean and a factor at each, and four
     vectors v that all of them share; y0 as it is. The best in the sense of squares."""
-    mean = table.mean(2, keepdim=True)
+    mean = table.mean(1, keepdim=True)
     u, s, v = torch.linalg.svd((table - mean)[1:].flatten(1), full_matrices=False)
     found = mean[1:] + (s[0] * u[:, :1] @ v[:1]).view(table[1:].shape)
     return torch.cat([table[:1], found])
@@ -176,8 +134,8 @@ ROUNDS, STEPS = 4, 60
 
 
 def best_constant(model: Opened, resid=None, first=None, starts: int = 3) -> tuple:
-    """Search one vector for each output that can stand in for the MLP: (vectors `[output, d_model,
-    1]`, how many inputs are then right `[output]`).
+    """Search one vector for each output that can stand in for the MLP: (vectors `[output, 1,
+    d_model]`, how many inputs are then right `[output]`).
 
     By gradient, from `first` or the mean of what the MLP writes, then from zero and from random
     vectors (`starts` in all), on a few inputs to which those that are worst are added. Nothing
@@ -185,18 +143,18 @@ def best_constant(model: Opened, resid=None, first=None, starts: int = 3) -> tup
     model's own.
     """
     resid = model.attn + model.stream if resid is None else resid
-    push = model.mlp.mean(2, keepdim=True) if first is None else first
-    size = push.norm(dim=1, keepdim=True).clamp(min=1.0)
+    push = model.mlp.mean(1, keepdim=True) if first is None else first
+    size = push.norm(dim=2, keepdim=True).clamp(min=1.0)
     best, most = push, torch.full((N,), -1)
     generator = torch.Generator().manual_seed(0)
     for start in range(starts):
         vector = push if start == 0 else 0 * push
         if start > 1:
             random = torch.randn(push.shape, generator=generator, dtype=push.dtype)
-            vector = 2.0 ** (start % 3 - 1) * size * F.normalize(random, dim=1)
+            vector = 2.0 ** (start % 3 - 1) * size * F.normalize(random, dim=2)
         sample = torch.randint(len(SEQUENCES), (N, 256), generator=generator)
         for _ in range(ROUNDS):
-            margin = margins(model, resid + vector, ANSWER)
+            margin = _margins(model, resid + vector)
             count = (margin > 0).sum(1)
             better = count > most
             most, best = most.where(~better, count), best.where(~better[:, None, None], vector)
@@ -210,30 +168,24 @@ def best_constant(model: Opened, resid=None, first=None, starts: int = 3) -> tup
 
 def _descend(model, resid, vector, sample):
     """`vector` after a few steps of Adam on the inputs `sample` `[output, k]`."""
-    few = torch.stack([x[:, s] for x, s in zip(resid, sample)])
-    wanted = ANSWER.gather(1, sample)
+    few, wanted = by_token(resid, sample), ANSWER.gather(1, sample)
     vector = vector.detach().clone().requires_grad_()
     adam = torch.optim.Adam([vector], lr=0.2)
     with torch.enable_grad():
         for _ in range(STEPS):
-            loss = F.cross_entropy(
-                model.logits(few + vector).transpose(0, 1)[None], wanted[None], reduction="none"
-            )
+            logits = model.logits(few + vector)
+            loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
             adam.zero_grad()
-            loss.mean(2).sum().backward()
+            (loss / sample.shape[1]).backward()
             adam.step()
     return vector.detach()
 
 
-def margins(model: Opened, resid: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
-    """The right logit less the highest other one `[output, n]`."""
-    logits, wanted = model.logits(resid), answer[:, None]
-    right = logits.gather(1, wanted)[:, 0]
-    others = logits.scatter_(1, wanted, -torch.inf).unbind(1)
-    highest = others[0]
-    for other in others[1:]:
-        highest = torch.maximum(highest, other)
-    return right - highest
+def _margins(model, resid):
+    """The right logit less the highest other one `[output, n]`, on all inputs."""
+    logits, wanted = model.logits(resid), ANSWER[..., None]
+    others = logits.scatter(2, wanted, -torch.inf).amax(2)
+    return logits.gather(2, wanted)[..., 0] - others
 
 
 # ---------------------------------------------------------------- measurements
@@ -242,7 +194,7 @@ def margins(model: Opened, resid: torch.Tensor, answer: torch.Tensor) -> torch.T
 @torch.no_grad()
 def measure(model, everything: bool = True) -> dict[str, torch.Tensor]:
     """What the survey records of one model: name -> a number, `[8]` for y0 to y7, or `[8, 4]` by
-    source token too; `helpers.survey` says what each is. Not `everything`: what is quick, for the
+    source token too; `research.survey` says what each is. Not `everything`: what is quick, for the
     models of other kinds."""
     m = _Counted(model)
     m.count_quick()
@@ -260,12 +212,13 @@ class _Counted(Opened):
     def __init__(self, model):
         super().__init__(model)
         self.norm = "ln_final.weight" in self.zoo.weights
-        self.usual, self.push = (x.mean(2, keepdim=True) for x in (self.attn, self.mlp))
+        self.usual, self.push = (x.mean(1, keepdim=True) for x in (self.attn, self.mlp))
         self.table = means(self.attn, SOURCE)
-        self.mean_own = self.own.mean(2, keepdim=True).repeat(1, 1, T.DIGITS)
+        self.mean_own = self.own.mean(1, keepdim=True).repeat(1, task.DIGITS, 1)
         self.mean_own[0] = self.own[0]  # at y0 the own token is the source
         self.no_own = by_token(self.mean_own, OWN)
         self.plane, *_ = along(self.attn, 2, True, self.norm)
+        self.another = torch.from_numpy(partners(len(SEQUENCES)))
         self.out = {}
 
     def count(self, name, attn=None, stream=None, mlp=None, bos=False):
@@ -273,67 +226,71 @@ class _Counted(Opened):
         says = self.says(attn, stream, mlp)
         self.out[name] = (says == ANSWER).sum(1)
         if bos:
-            self.out[f"{name}_bos"] = (says == T.BOS).sum()
+            self.out[f"{name}_bos"] = (says == task.BOS).sum()
         return says
 
     def count_few(self, name, attn, own=None, bos=False):
-        """The same where attention is a table by source `[8, d, 4]` (or `[8, d, 1]`), and the
+        """The same where attention is a table by source `[8, 4, d]` (or `[8, 1, d]`), and the
         stream one by own token."""
-        attn = by_token(attn.expand(-1, -1, T.DIGITS), SOURCE[:, FEW])
+        attn = by_token(attn.expand(-1, task.DIGITS, -1), SOURCE[:, FEW])
         says = self.says(attn, by_token(self.own if own is None else own, OWN[:, FEW]))
         each = len(SEQUENCES) // len(FEW)
         self.out[name] = (says == ANSWER[:, FEW]).sum(1) * each
         if bos:
-            self.out[f"{name}_bos"] = (says == T.BOS).sum() * each
+            self.out[f"{name}_bos"] = (says == task.BOS).sum() * each
 
-    def bias(self, name):
-        return self.zoo.weights[f"blocks.0.{name}.bias"][0][None, :, None]
+    def right_with(self, pattern):
+        """Which answers are right with another pattern: bool `[8, input]`."""
+        return self.zoo.edited({"pattern": pattern})(SEQUENCES)[0].argmax(-1).T == ANSWER
 
     def count_quick(self):
+        w = self.zoo.weights
         self.count("right")
         self.out["weight"] = self.weight.mean(1)
         self.count("plane_no_own", self.plane, self.no_own)
         self.count_few("table_no_own", self.table, self.mean_own)
-        for name, pattern in {"ideal": I.ideal_pattern(), "frozen": self.pattern}.items():
-            edited = self.zoo.edited({"pattern": pattern})
-            self.out[name] = (by_position(edited)[0] * len(SEQUENCES)).round().long()
+        for name, pattern in {"ideal": ideal_pattern(), "frozen": self.pattern}.items():
+            self.out[name] = self.right_with(pattern).sum(1)
         self.count_few("attn_zero", 0 * self.usual, bos=True)
-        self.count_few("W_O_zero", self.bias("attn.o").expand_as(self.usual), bos=True)
+        self.count_few("W_O_zero", w["blocks.0.attn.o.bias"].expand_as(self.usual), bos=True)
         self.count_few("attn_mean", self.usual)
         if self.has_mlp:
-            self.count("W_out_zero", mlp=self.bias("mlp.out"), bos=True)
+            self.count("W_out_zero", mlp=w["blocks.0.mlp.out.bias"], bos=True)
 
     def count_mlp(self):
-        another = torch.from_numpy(I.partners(len(SEQUENCES)))
-        before = self.count("mlp_zero", mlp=torch.zeros_like(self.mlp), bos=True)
+        before = self.count("mlp_zero", mlp=0 * self.push, bos=True)
         self.out["source_before"] = (before == SOURCE).sum(1)
         self.count("mlp_mean", mlp=self.push)
-        self.count("mlp_resample", mlp=self.mlp[..., another])
+        self.count("mlp_resample", mlp=self.mlp[:, self.another])
         self.count("mlp_by_own", mlp=by_token(means(self.mlp, OWN), OWN))
         self.count("mlp_by_source", mlp=by_token(means(self.mlp, SOURCE), SOURCE))
         self.constant, self.out["mlp_best"] = best_constant(self)
-        self.out["silent_neurons"] = self.silent_neurons()
+        on = [(self.neurons(x) > 0).any(1)[0] for x in self.attn + self.stream]
+        self.out["silent_neurons"] = (~torch.stack(on).any(0)).sum()
 
     def count_attention(self):
-        another = torch.from_numpy(I.partners(len(SEQUENCES)))
-        self.count("attn_resample", self.attn[..., another])
-        right = (self.says(self.away) == ANSWER)[:, None].double()
-        self.out["away"] = means(right, SOURCE)[:, 0] * len(SEQUENCES) / T.DIGITS
-        self.out["weight_by_source"] = means(self.weight[:, None], SOURCE)[:, 0]
+        self.count("attn_resample", self.attn[:, self.another])
+
+        def not_at_the_source(value, tokens):
+            value[..., range(N), KEYS] = 0
+            return value / value.sum(-1, keepdim=True).clamp(min=1e-300)
+
+        right = self.right_with(not_at_the_source)[..., None].double()
+        self.out["away"] = means(right, SOURCE)[..., 0] * len(SEQUENCES) / task.DIGITS
+        self.out["weight_by_source"] = means(self.weight[..., None], SOURCE)[..., 0]
 
     def count_descriptions(self):
         line, share, axis = along(self.attn, 1, True, self.norm)
-        places = means(axis.mT @ (self.attn - self.usual), SOURCE)[:, 0]
+        places = means((self.attn - self.usual) @ axis, SOURCE)[..., 0]
         left_to_right = (places[:, 2] - places[:, 1]).sum()
         self.out["places"] = -places if left_to_right < 0 else places  # source 2 right of source 1
         self.out["share"] = share
         each, *_ = along(self.attn, 1, False, self.norm)
-        self.count("line", line)
-        self.count("line_each", each)
         self.count("plane", self.plane)
         self.count("no_own", stream=self.no_own)
-        self.count("line_no_own", line, self.no_own)
-        self.count("line_each_no_own", each, self.no_own)
+        for name, attn in {"line": line, "line_each": each}.items():
+            self.count(name, attn)
+            self.count(f"{name}_no_own", attn, self.no_own)
         if self.has_mlp:
             self.count("line_mean", line, mlp=self.push)
             self.out["line_best"] = torch.full((N,), -1)
@@ -344,8 +301,8 @@ class _Counted(Opened):
         self.count_few("look_no_own", look_or_default(self), self.mean_own)
         self.count_few("four_no_own", four_vectors(self.table), self.mean_own)
         any_own = torch.ones(N, len(SEQUENCES), dtype=torch.bool)
-        for more in range(1, T.DIGITS):
-            other = by_token(self.own, (OWN + more) % T.DIGITS)
+        for more in range(1, task.DIGITS):
+            other = by_token(self.own, (OWN + more) % task.DIGITS)
             other[0] = self.stream[0]
             any_own &= self.says(stream=other) == ANSWER
         self.out["any_own"] = any_own.sum(1)
@@ -368,24 +325,22 @@ def pause_of(accuracy: torch.Tensor) -> int:
 def pairs_said(model) -> torch.Tensor:
     """Which pair each output knows `[8]`: the number in `PAIRS` where it gives most often the same
     answer for both tokens of a pair, and another for the others; else -1."""
-    says, found = Opened(model).says().long(), []
-    for said, source in zip(says, SOURCE):
-        of_token = [said[source == t].bincount(minlength=T.VOCAB).argmax() for t in range(4)]
-        found.append(_pairs([a.item() for a in of_token]))
+    found = []
+    for said, source in zip(Opened(model).says(), SOURCE):
+        most = [said[source == t].bincount().argmax().item() for t in range(task.DIGITS)]
+        found.append(_pairs(most))
     return torch.tensor(found)
 
 
 def _pairs(labels: list) -> int:
     """The number in `PAIRS` of the two pairs with equal `labels`; -1 if there are none."""
-    for number, (one, other) in enumerate(PAIRS):
-        if labels[one[0]] == labels[one[1]] != labels[other[0]] == labels[other[1]]:
+    for number, ((a, b), (c, d)) in enumerate(PAIRS):
+        if labels[a] == labels[b] != labels[c] == labels[d]:
             return number
     return -1
 
 
 def halves(places: torch.Tensor) -> torch.Tensor:
     """The number in `PAIRS` of the left two and the right two tokens at `places` `[..., 4]`."""
-    left = places.argsort(-1)[..., :2].sort(-1).values  # the pair with 0 says which it is
-    right = places.argsort(-1)[..., 2:].sort(-1).values
-    with_0 = torch.where(left[..., :1] == 0, left, right)
-    return with_0[..., 1] - 1
+    side = places.argsort(-1).argsort(-1) // 2
+    return (side[..., 1:] == side[..., :1]).int().argmax(-1)  # who stands with token 0

@@ -16,20 +16,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from functools import reduce
 from itertools import product
+from operator import add
 from pathlib import Path
 
 import numpy as np
 import torch
 from flint import arb, arb_mat, ctx
 
-from helpers import task as T
+from helpers import task
 from helpers.model import LN_EPS, as_zoo
 from helpers.storage import write_whole
 
 PRECISION = 96  # bits of a ball's middle
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 FORMAT = {"format": "proof by balls", "version": 1}
 
 
@@ -73,16 +74,16 @@ class Proof:
         self.cases, self.wrong = sum(node.box is not None for node in nodes), [0] * len(self.tree)
         for node in nodes:
             if node.verdict == "wrong":
-                self.wrong[node.output] += T.DIGITS ** (len(self.tree) - len(node.fixed))
+                self.wrong[node.output] += task.DIGITS ** (len(self.tree) - len(node.fixed))
         self.proved = not any(self.wrong)
 
 
 def prove(model) -> Proof:
     """Prove a TransformerBridge or Zoo of one right on every input, or count where it is wrong.
 
-    It always ends: when all tokens are asked, an input is computed by itself. ValueError for more
-    than one model, for an edited one, for another architecture than one layer with one head and
-    ReLU, and for weights that are not finite. ArithmeticError for a tie of two logits.
+    It always ends: when all tokens are asked, an input is computed by itself. ValueError for
+    several models, an edited one, and weights that are not finite. ArithmeticError for a tie of two
+    logits.
     """
     zoo, weights = _one(model)
     with ctx.workprec(PRECISION):
@@ -111,7 +112,7 @@ def _grow(node, model, case=None) -> Node:
         case = _Case(model, node)
     node.asks = needed[0] if needed else case.bound(node)
     if node.asks is not None:
-        children = [Node(node.output, node.fixed | {node.asks: t}) for t in range(T.DIGITS)]
+        children = [Node(node.output, node.fixed | {node.asks: t}) for t in range(task.DIGITS)]
         node.nodes = [_grow(child, model, case) for child in children]
     return node
 
@@ -131,26 +132,26 @@ def _scaled(factors, matrix) -> arb_mat:
 
 def _row(position, token) -> int:
     """Which of a list is `token` at `position`, where BOS is number 0."""
-    return 1 + T.DIGITS * (position - 1) + token
+    return 1 + task.DIGITS * (position - 1) + token
 
 
 class _Model:
     """One model on balls: its matrices, what each key adds to (N, D), and what the task asks."""
 
-    def __init__(self, weights, task, length):
+    def __init__(self, weights, task_name, length):
         self.w, self.n = {name: _balls(value) for name, value in weights.items()}, length
         self.d, self.norms = self.w["embed.weight"].ncols(), "ln_final.weight" in self.w
         self.embed, self.place = (self.w[f"{e}.weight"].table() for e in ("embed", "pos_embed"))
         mean = np.full((self.d, self.d), float(self.norms))
         self.centre = _balls(np.eye(self.d)) - _balls(mean) * (1 / arb(self.d))
-        self.sources = [T.SOURCES[task](i, length) for i in range(length)]
+        self.sources = [task.SOURCES[task_name](i, length) for i in range(length)]
         self.answers = []  # for each output, the token for each choice of those at its sources
         for i, places in enumerate(self.sources):
-            choices = list(product(range(T.DIGITS), repeat=len(places)))
+            choices = list(product(range(task.DIGITS), repeat=len(places)))
             x = torch.zeros(len(choices), length, dtype=torch.long)
             x[:, list(places)] = torch.tensor(choices)
-            self.answers.append(dict(zip(choices, T.TASKS[task](x)[:, i].tolist())))
-        keys = [(0, T.BOS), *product(range(1, 2 * length), range(T.DIGITS))]
+            self.answers.append(dict(zip(choices, task.TASKS[task_name](x)[:, i].tolist())))
+        keys = [(0, task.BOS), *product(range(1, 2 * length), range(task.DIGITS))]
         reads = [self.normed(*key) for key in keys]
         self.keys = arb_mat([self.linear("attn.k", x).entries() for x in reads])
         W_O = self.centre * self.w["blocks.0.attn.o.weight"]
@@ -204,13 +205,13 @@ class _Model:
         free inputs decide are groups of their own, which allows more than can happen.
         """
         groups = [((), [[0]])]  # BOS
-        inputs = [{t: [_row(k + 1, t)] for t in range(T.DIGITS)} for k in range(self.n)]
+        inputs = [{t: [_row(k + 1, t)] for t in range(task.DIGITS)} for k in range(self.n)]
         for k, token in fixed.items():
             inputs[k] = {token: inputs[k][token]}
         for j in range(output):
             free = tuple(k for k in self.sources[j] if k not in fixed)
             if len(free) > 1:
-                groups.append((free, [[_row(self.n + 1 + j, t)] for t in range(T.DIGITS)]))
+                groups.append((free, [[_row(self.n + 1 + j, t)] for t in range(task.DIGITS)]))
             else:
                 k = free[0] if free else self.sources[j][0]
                 for t, keys in inputs[k].items():
@@ -320,11 +321,7 @@ def _largest_sum(values, groups) -> arb:
     """The largest sum of `values` of keys, over one choice from each of the groups."""
     total = arb(0)
     for _, choices in groups:
-        sums = [sum((values[key] for key in keys[1:]), values[keys[0]]) for keys in choices]
-        most = sums[0]
-        for other in sums[1:]:
-            most = most.max(other)
-        total += most
+        total += reduce(arb.max, [reduce(add, [values[k] for k in keys]) for keys in choices])
     return total
 
 
@@ -332,12 +329,7 @@ def _largest_sum(values, groups) -> arb:
 
 
 def save(path, proof: Proof) -> None:
-    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them.
-
-    TypeError for what is no `Proof`; OSError where the system cannot write there.
-    """
-    if not isinstance(proof, Proof):
-        raise TypeError(f"got {T.shown(proof)}; allowed is a Proof, as `prove` makes it")
+    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them."""
 
     def plain(value):
         if isinstance(value, np.ndarray):
@@ -363,21 +355,23 @@ def load(path, model) -> Proof:
         return None if rows is None else np.array([[float.fromhex(x) for x in r] for r in rows])
 
     def node(output, fixed, record):
-        asks, axes, box = record.get("asks"), *map(floats, map(record.get, ("axes", "box")))
+        asks, axes, box = record.get("asks"), floats(record.get("axes")), floats(record.get("box"))
         below = [node(output, fixed | {asks: t}, r) for t, r in enumerate(record["nodes"])]
         return Node(output, fixed, record.get("verdict"), asks, below, axes, box)
 
+    text = Path(path).read_bytes()
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(text)
         given = {name: record.get(name) for name in wanted}
-        tree = [node(i, {}, r) for i, r in enumerate(record["tree"])] if given == wanted else []
+        if given != wanted:
+            raise ValueError(f"it is of {given}, allowed is {wanted}")
+        tree = [node(output, {}, root) for output, root in enumerate(record["tree"])]
         proof = Proof(zoo.task, wanted["weights"], tree)
-        if given == wanted and (proof.wrong != record["wrong"] or len(tree) != zoo.length):
+        if len(tree) != zoo.length or proof.wrong != record["wrong"]:
             raise ValueError(f"by its branches {proof.wrong} are wrong")
-    except (*UNREADABLE, RecursionError) as error:
-        raise ValueError(f"{path}: not a whole proof as `save` writes it ({error!r})") from None
-    if given != wanted:
-        raise ValueError(f"{path} is a proof of {given}; allowed is {wanted}")
+    except Exception as error:  # whatever a broken file leads to is one thing to its reader
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: not a whole proof of this model ({what})") from None
     return proof
 
 

@@ -1,0 +1,141 @@
+"""What stands around a figure on a reader's page: its words, the reader's prediction, the claim.
+
+The words of a figure stand in `captions.toml` under its name, not in the code above it: a reader
+who has not run the cell yet does not meet the result there. `claims.toml` holds the claims of the
+series: of each one sentence, one bound, and on how many seeds and inputs it was tested.
+"""
+
+import base64
+import html
+import math
+import operator
+import tomllib
+from functools import cache
+from numbers import Real
+from pathlib import Path
+
+from IPython.display import HTML, display
+
+from helpers import plotting
+
+HERE = Path(__file__).parent
+CAPTIONS, CLAIMS, DRAWINGS = HERE / "captions.toml", HERE / "claims.toml", HERE / "drawings"
+# A page that is not trusted yet has square corners.
+CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {border-radius:8px; "
+CORNERS += "overflow:hidden}</style>"
+BOUNDS = {"equals": operator.eq, "at_least": operator.ge, "at_most": operator.le}
+
+
+@cache
+def captions() -> dict[str, dict]:
+    """Every caption by the name of its figure: `says`, the figure in words, and its `notebook`."""
+    entries = tomllib.loads(CAPTIONS.read_text(encoding="utf-8"))["figure"]
+    return {entry["name"]: entry for entry in entries}
+
+
+@cache
+def claims() -> dict[str, dict]:
+    """Every claim of the series by its id, as written in claims.toml."""
+    entries = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]
+    return {entry["id"]: entry for entry in entries}
+
+
+# ---------------------------------------------------------------- figures
+
+
+def show(figure, name: str | None = None, says: str | None = None) -> None:
+    """Display `figure` with its words, as caption below it and as alternative text.
+
+    They are those of captions.toml under `name`, or `says`. KeyError for a name that is not there.
+    """
+    says = captions()[name]["says"] if says is None else says
+    words = plotting.in_words(figure, says)
+    bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
+    bundle |= words if plotting.MIME in bundle else {"text/plain": says}
+    display(bundle, raw=True, metadata={"image/png": {"alt": says}})
+    _caption(says)
+
+
+def drawing(name: str) -> None:
+    """Display `drawings/<name>.svg` at the width there is, with its words as `show` does."""
+    says = captions()[name]["says"]
+    data = base64.b64encode((DRAWINGS / f"{name}.svg").read_bytes()).decode()
+    # An image: pages that have not been trusted yet take scripts and inline SVG away, not this.
+    # On a phone its letters would be too small: there it scrolls in a box of its own.
+    style = "max-width:100%; min-width:560px; height:auto"
+    source = f'src="data:image/svg+xml;base64,{data}" style="{style}"'
+    image = f'<img role="img" alt="{html.escape(says)}" {source}>'
+    picture = f'<div style="overflow-x:auto">{image}</div>'
+    display({"text/html": picture, "text/plain": says}, raw=True)
+    _caption(says)
+
+
+def _caption(says: str) -> None:
+    display(HTML(f"{CORNERS}<p><em>{html.escape(says)}</em></p>"))
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def compare(prediction, measured) -> None:
+    """Print the reader's prediction, if there is one (`...` is none), beside what was measured."""
+    made = "no prediction made" if prediction is ... else f"predicted {_written(prediction)}"
+    print(f"{made} · measured {_written(measured)}")
+
+
+def k_of_n(k, n) -> str:
+    """`k` of `n` models in words, with the 95 % interval for the share in seeds like these.
+
+    The interval is Clopper and Pearson's, 1934. ValueError unless 0 <= k <= n and n > 0; TypeError
+    for what is no whole number.
+    """
+    from scipy.stats import binomtest
+
+    k, n = operator.index(k), operator.index(n)
+    low, high = binomtest(k, n).proportion_ci(0.95, method="exact")
+    digits = 1 if high - low < 0.015 else 0  # so that the ends are not rounded to one number
+    return f"{k} of {n} (95 % interval {low:.{digits}%} to {high:.{digits}%})"
+
+
+def claim(name: str, measured) -> None:
+    """Assert that `measured` (number or bool) is within the bound of claim `name`; print one line.
+
+    AssertionError, with the sentence, the value and the bound, when the claim does not hold, and
+    for whatever is no such value. KeyError for an id that is not in claims.toml.
+    """
+    entry = claims()[name]
+    value, bounds = _single(measured), {k: entry[k] for k in BOUNDS if k in entry}
+    # Differences that are zero but for rounding are shown alike on every machine.
+    tiny = isinstance(value, float) and abs(value) < 1e-9
+    found = "under 1e-9" if tiny else _written(value, ",")
+    if not _holds(value, bounds):
+        asked = [f"{k.replace('_', ' ')} {_written(bound, ',')}" for k, bound in bounds.items()]
+        asked = ", ".join(asked).removeprefix("equals ")
+        says = f"{entry['says']}\n  measured {found}, must be {asked}"
+        raise AssertionError(f"does not hold: {says} · {entry['seeds']} · {entry['inputs']}")
+    print(f"✓ {found}  ({name})")
+
+
+def _holds(value, bounds: dict) -> bool:
+    """Whether `value` is a bool where the bound is one, else a finite number within it."""
+    if isinstance(value, bool) or isinstance(bounds.get("equals"), bool):
+        return value is bounds.get("equals")
+    if not isinstance(value, Real) or not math.isfinite(value):
+        return False
+    return all(BOUNDS[k](value, bound) for k, bound in bounds.items())
+
+
+def _single(value):
+    """The plain value in a tensor or array of one; all else as it is."""
+    try:
+        return value.item()
+    except (AttributeError, ValueError, RuntimeError):  # it is plain, or holds several
+        return value
+
+
+def _written(value, thousands: str = "") -> str:
+    """A float in four digits, a whole number with `thousands` in between, all else as it is."""
+    value = _single(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:{thousands}}" if type(value) is int else str(value)

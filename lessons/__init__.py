@@ -1,0 +1,1 @@
+"""What one notebook alone needs: its explorer, its figures and the checks of its exercises."""

@@ -1,0 +1,143 @@
+"""Lesson 3, training: its explorer, which trains live, and its exercises."""
+
+import math
+import threading
+from dataclasses import replace
+from functools import partial
+
+import ipywidgets
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from helpers import plotting
+from helpers.evaluation import n_right
+from helpers.model import KINDS, get_kind
+from helpers.training import RECIPE, train
+from lessons import exercises, explorer
+
+
+def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: str = ""):
+    """Loss `[steps]` in nats per token and accuracy `[steps, length]` so far: (figure, says). `end`
+    is added to the title. ValueError for an unknown kind."""
+    length = get_kind(kind).length
+    losses = np.asarray(losses, dtype=float)
+    recent = np.asarray(accuracies, dtype=float).reshape(-1, length)[-15:]
+    steps = len(losses)
+    now = recent.mean(0) if steps else np.zeros(length)
+    title = f"{kind}, seed {seed}, rate {rate:g}: step {steps}{end}"
+    axes = dict(title="", x_title="step", y_title="loss (nats per token)")
+    curve = plotting.lines(range(steps), {"loss": losses}, reference={"": np.log(4)}, **axes)
+    axes = dict(title="", y_title="accuracy", x=explorer.names("y", length))
+    bars = plotting.bars(now, reference={"": 0.25}, **axes)
+    names = ["Loss<br>(dashed: ln 4, guessing)", "Last 15 batches<br>(dashed: chance)"]
+    says = f"{title}. Nothing is trained yet."
+    if steps:
+        says = f"{title}. The loss is {losses[-1]:.3f}. "
+        says += f"Right in the last batches: {explorer.shares(now)}."
+    return explorer.beside(title, names, curve.update_yaxes(range=[0, 2]), bars), says
+
+
+class TrainingExplorer(explorer.Explorer):
+    """Training live, in a thread; `button` starts it and stops it, and so keeps the focus. What the
+    controls `kind`, `seed` and `rate` say counts from the next start."""
+
+    def __init__(self, losses, accuracies):
+        start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
+        row = [
+            explorer.steps("model", "article", list(KINDS), "360px"),
+            explorer.control(ipywidgets.IntText, "seed", 0, "150px"),
+            explorer.control(ipywidgets.FloatText, "rate", RECIPE.lr, "150px", step=0.01),
+            ipywidgets.Button(description="Train", button_style="primary"),
+        ]
+        super().__init__(lambda: start, {}, [row])
+        self.kind, self.seed, self.rate, self.button = row
+        self.button.on_click(self.press)
+        self.thread, self.stopping = None, threading.Event()
+
+    def press(self, _button) -> None:
+        """Start, or stop what runs."""
+        if self.button.description == "Stop":
+            return self.stopping.set()
+        kind, seed, rate = self.kind.value, self.seed.value, self.rate.value
+        if seed < 0 or not 0 < rate <= 1:
+            allowed = "allowed are seeds from 0 and rates above 0, up to 1"
+            return self.say(f"Seed {seed}, rate {rate:g}: {allowed}.")
+        self.stopping.clear()
+        if explorer.COLAB:
+            self.button.disabled = True
+            self.say("Training. To stop it here, interrupt the kernel.")
+            return self.train(kind, seed, rate)
+        self.button.description = "Stop"
+        self.thread = threading.Thread(target=self.train, args=(kind, seed, rate), daemon=True)
+        self.thread.start()
+
+    def train(self, kind: str, seed: int, rate: float) -> None:
+        """One run, drawn every twenty steps."""
+        losses, accuracies = [], []
+
+        def draw(end):
+            self.show(*training_figure(kind, seed, rate, losses, accuracies, end))
+
+        def on_step(step, loss, accuracy):
+            losses.append(loss[0].item())
+            accuracies.append(accuracy[0].tolist())
+            if step % 20 == 0:
+                draw("")
+            return self.stopping.is_set()
+
+        try:
+            recipe = replace(get_kind(kind).recipe, lr=rate)
+            zoo, _ = train(kind, [seed], recipe, on_step=on_step)
+            done = f", done: {n_right(zoo).item():,} of 65,536 right"
+            draw(", stopped" if self.stopping.is_set() else done)
+        except KeyboardInterrupt:  # how a run is stopped in Colab
+            draw(", stopped")
+        except Exception as error:
+            self.failed(error)
+        finally:
+            self.button.description, self.button.disabled = "Train", False
+
+
+def explore_training(losses=(), accuracies=()) -> TrainingExplorer:
+    """Choose seed, rate and model, train live, stop. Before the first start it shows a finished run
+    of seed 0: `losses` `[steps]` and `accuracies` `[steps, 8]`."""
+    return TrainingExplorer(losses, accuracies)
+
+
+def _loss(logits, tokens, at=slice(8, 16), wanted=slice(9, 17), reduction="mean"):
+    """The loss of the logits `at` these places for the tokens `wanted` at those."""
+    right = tokens[:, wanted].flatten()
+    return F.cross_entropy(logits[:, at].flatten(0, 1), right, reduction=reduction)
+
+
+EXERCISES = {
+    "03-half-known": exercises.Exercise(
+        target=lambda: F.cross_entropy(torch.tensor([[0, 0, -1e9, -1e9, -1e9]]), torch.tensor([1])),
+        tolerance=5e-3,
+        mistakes={
+            "That is the loss of a guess among four. Two of them are ruled out.": math.log(4),
+            "That is the probability. The loss is minus its logarithm.": 0.5,
+            "That is in bits. The loss uses the natural logarithm.": 1.0,
+            "The sign: a loss is minus the logarithm.": -math.log(2),
+        },
+    ),
+    "03-loss": exercises.Exercise(
+        target=_loss,
+        cases=lambda rng: [
+            (logits, torch.from_numpy(rng.integers(0, 4, (3, 17))))
+            for (logits,) in exercises.normal((3, 16, 5))(rng)
+        ],
+        mistakes={
+            "All positions are in. Only the last eight tokens count.":
+                partial(_loss, at=slice(0, 16), wanted=slice(1, 17)),
+            "Off by one: at position 8 the model predicts the token at position 9.":
+                partial(_loss, wanted=slice(8, 16)),
+            "That is the sum. The mean is asked for.": partial(_loss, reduction="sum"),
+            "The sign: a loss is minus the logarithm.":
+                lambda logits, tokens: -_loss(logits, tokens),
+        },
+    ),
+}  # fmt: skip
+
+check = partial(exercises.check, EXERCISES)

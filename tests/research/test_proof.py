@@ -1,0 +1,236 @@
+"""research.proof agrees with counting, bounds what happens, and is checked by code of its own."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from conftest import ROOT
+from helpers import interventions, task
+from helpers.model import KINDS, Kind, Zoo, initial_weights, load_zoo
+from research import proof
+from research.counting import by_position
+from tools.check_proof import check
+
+# One model of each kind; the first is not exact.
+TRAINED = dict(article=7, no_mlp=21, no_layernorm=5, no_mlp_no_layernorm=11, sum_pairs=3)
+
+
+def fresh(kind, seed=0):
+    """An untrained model, as a zoo of one."""
+    return Zoo(kind, {k: v[None] for k, v in initial_weights(kind, seed).items()}, [seed])
+
+
+def counted(zoo):
+    """Wrong tokens by output, counted on every input."""
+    wrong = (1 - by_position(zoo)[0]) * task.DIGITS**zoo.length
+    return wrong.round().long().tolist()
+
+
+def arrays(zoo):
+    return {name: value[0].numpy() for name, value in zoo.weights.items()}
+
+
+def nodes_of(tree):
+    """All nodes, of a proof or of what JSON gives back, outputs in order."""
+    for node in tree:
+        yield node
+        yield from nodes_of(node["nodes"] if isinstance(node, dict) else node.nodes)
+
+
+@cache
+def stored():
+    """The article's model as a zoo of one, and its proof."""
+    zoo = load_zoo("article")[0]
+    return zoo, proof.prove(zoo)
+
+
+@cache
+def small():
+    """An untrained model, wrong here and right there, whose boxes leave open for a while which
+    logit is the highest; its logits are so small that any room for error would hold them all."""
+    zoo = fresh(Kind(dict(attn_only=True), None, length=3))
+    zoo.weights["unembed.weight"] /= 2**60
+    return zoo, proof.prove(zoo)
+
+
+@pytest.fixture
+def as_read(tmp_path):
+    """A function proof -> what its file holds, as JSON gives it back."""
+
+    def read(found):
+        proof.save(tmp_path / "proof.json", found)
+        return json.loads((tmp_path / "proof.json").read_text())
+
+    return read
+
+
+def test_the_stored_model_is_proved_in_few_cases():
+    zoo, found = stored()
+    assert found.proved and found.wrong == [0] * 8 == counted(zoo)
+    least = 4 + 7 * 16  # one token is both source and own for y0, two for the others
+    assert least <= found.cases < 2 * least
+    for output, root in enumerate(found.tree):  # every input is in one leaf
+        leaves = [node for node in nodes_of([root]) if not node.nodes]
+        assert sum(4.0 ** -len(node.fixed) for node in leaves) == 1
+        assert all(n.output == output and n.verdict == "right" and len(n.box) == 3 for n in leaves)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind, i", TRAINED.items())
+def test_trained_models_are_wrong_as_often_as_is_counted(kind, i):
+    zoo = load_zoo(kind)[i]
+    assert proof.prove(zoo).wrong == counted(zoo)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("length", [2, pytest.param(3, marks=pytest.mark.nightly)])
+def test_untrained_models_are_wrong_as_often_as_is_counted(kind, length, as_read):
+    """Random weights: nothing is easy, and the search goes down to single inputs."""
+    config = {k: v for k, v in KINDS[kind].config.items() if k != "n_ctx"}
+    zoo = fresh(Kind(config, None, KINDS[kind].task, length), 1)
+    found = proof.prove(zoo)
+    assert found.wrong == counted(zoo)
+    if length == 2 and config["d_model"] == 4:  # wide ones take minutes
+        assert check(as_read(found), arrays(zoo)) == found.wrong
+
+
+def test_what_attention_adds_lies_in_the_box_of_each_node():
+    zoo, found = stored()
+    rng, bias = np.random.default_rng(0), zoo.weights["blocks.0.attn.o.bias"][0]
+    axes = None
+    for node in nodes_of(found.tree):
+        axes = axes if node.axes is None else node.axes  # they hold for the nodes below
+        if node.box is not None:
+            x = torch.from_numpy(rng.integers(0, 4, (50, 8)))
+            x[:, list(node.fixed)] = torch.tensor(list(node.fixed.values()))
+            added = interventions.record(zoo, "attn_out", task.full_sequences(x))
+            added = added[0, :, node.output] - bias
+            along = (added - added.mean(1, keepdim=True)).numpy() @ axes.T
+            assert (along >= node.box[:, 0]).all() and (along <= node.box[:, 1]).all()
+
+
+def test_weights_that_are_not_finite_are_refused():
+    broken = fresh("article")
+    broken.weights["embed.weight"][0, 1, 2] = float("nan")
+    with pytest.raises(ValueError, match="embed.weight holds nan or infinity"):
+        proof.prove(broken)
+
+
+def test_a_tie_is_said_and_not_decided():
+    zoo = fresh(Kind(length=2))
+    zoo.weights["unembed.weight"][:, 3] = zoo.weights["unembed.weight"][:, 1]  # 1 and 3 the same
+    zoo.weights["unembed.weight"][:, [0, 2, 4]] -= 100
+    zoo.weights["ln_final.bias"] += 1
+    with pytest.raises(ArithmeticError, match="a tie"):
+        proof.prove(zoo)
+
+
+def test_a_proof_comes_back_from_its_file_and_is_of_its_model_only(tmp_path):
+    zoo, found = small()
+    proof.save(tmp_path / "proof.json", found)
+    back = proof.load(tmp_path / "proof.json", zoo)
+    assert (back.cases, back.wrong, back.proved) == (found.cases, found.wrong, False)
+    proof.save(tmp_path / "again.json", back)
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "proof.json").read_bytes()
+    with pytest.raises(ValueError, match="proof.json: .*allowed is"):
+        proof.load(tmp_path / "proof.json", stored()[0])
+
+
+# ---------------------------------------------------------------- forged proofs
+
+
+def first(record, condition):
+    return next(node for node in nodes_of(record["tree"]) if condition(node))
+
+
+def leaf(record, verdict="right"):
+    return first(record, lambda node: node.get("verdict") == verdict)
+
+
+def narrow(record, side):
+    """One side of a box a millionth of its width nearer to the other."""
+    ends = [float.fromhex(x) for x in leaf(record)["box"][0]]
+    leaf(record)["box"][0][side] = (ends[side] + 1e-6 * (ends[1 - side] - ends[side])).hex()
+
+
+def stop_too_early(record):
+    node = first(record, lambda node: node["nodes"] and "box" in node)
+    node |= {"nodes": [], "verdict": "right"}
+
+
+def exchange_two_children(record):
+    nodes = record["tree"][1]["nodes"]
+    nodes[0], nodes[1] = nodes[1], nodes[0]
+
+
+def flat_axes(record):
+    node = first(record, lambda node: "axes" in node)
+    node["axes"], node["box"] = [node["axes"][0]] * 3, [node["box"][0]] * 3
+
+
+FORGED = {
+    "an upper bound too low": lambda record: narrow(record, 1),
+    "a lower bound too high": lambda record: narrow(record, 0),
+    "axes in a plane": flat_axes,
+    "right called wrong": lambda record: leaf(record).update(verdict="wrong"),
+    "wrong called right": lambda record: leaf(record, "wrong").update(verdict="right"),
+    "a leaf left out": lambda record: first(record, lambda n: n["nodes"])["nodes"].pop(),
+    "an output left out": lambda record: record["tree"].pop(),
+    "two children exchanged": exchange_two_children,
+    "stopped too early": stop_too_early,
+    "another task": lambda record: record.update(task="sum_pairs"),
+    "another count": lambda record: record["wrong"].append(1),
+}
+
+
+def test_the_checker_accepts_a_true_proof(as_read):
+    zoo, found = small()
+    assert check(as_read(found), arrays(zoo)) == found.wrong == counted(zoo) and any(found.wrong)
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_the_checker_refuses_a_forged_proof(as_read, forge):
+    zoo, found = small()
+    forged = as_read(found)
+    forge(forged)
+    with pytest.raises(ValueError):
+        check(forged, arrays(zoo))
+
+
+def test_the_checker_refuses_a_proof_of_other_weights(as_read):
+    """One weight changed in its last bit; and another model's proof, signed as if it were ours."""
+    zoo, found = small()
+    changed = arrays(zoo) | {"embed.weight": np.nextafter(arrays(zoo)["embed.weight"], 9)}
+    with pytest.raises(ValueError, match="allowed is"):
+        check(as_read(found), changed)
+    other = arrays(fresh(zoo.kind, 1))
+    with pytest.raises(ValueError, match="at the node"):
+        check(as_read(found) | {"weights": proof._digest(other)}, other)
+
+
+@pytest.mark.nightly
+def test_the_checker_shares_nothing_with_the_search_and_runs_as_a_command(as_read, tmp_path):
+    tool, (zoo, found) = ROOT / "tools" / "check_proof.py", stored()
+    source = tool.read_text(encoding="utf-8")
+    for room in ("helpers", "research", "flint", "importlib"):
+        assert f"import {room}" not in source and f"from {room}" not in source
+    record = as_read(found)  # in proof.json
+    weights = {f"article/{k}": v.numpy() for k, v in zoo.weights.items()}
+    save_file(weights, tmp_path / "zoo.safetensors")
+
+    def run(*which):
+        command = [sys.executable, tool, "proof.json", "zoo.safetensors", *which]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    assert run("article/0").stdout == "accepted: reverse_plus_one, right on all 65,536 inputs\n"
+    assert run("article/1").returncode == run("nothing/0").returncode == run().returncode == 1
+    leaf(record)["box"][0].reverse()
+    (tmp_path / "proof.json").write_text(json.dumps(record))
+    refused = run("article/0")
+    assert refused.returncode == 1 and refused.stderr.startswith("refused: at the node y0, x7")
