@@ -50,19 +50,6 @@ def test_an_edit_is_judged_on_fixed_random_inputs_of_the_models_own_task():
     assert torch.equal(task.full_sequences(seen[0][:, 1:9], "sum_pairs"), seen[0])
 
 
-@pytest.mark.parametrize(
-    "asked, said",
-    [
-        (dict(part="head"), "unknown part of this model 'head'; there are attention, mlp"),
-        (dict(part="mlp", how="noise"), "unknown ablation 'noise'; there are zero, mean, resample"),
-        (dict(part="mlp", how="resample", seed=-1), "the seed -1; allowed are whole numbers"),
-    ],
-)
-def test_bad_words_and_seeds_are_named(model, asked, said):
-    with pytest.raises(ValueError, match=said):
-        ablate(model, **asked)
-
-
 def test_zeroing_by_hook_is_zeroing_the_weights(model):
     for name, matrix in (("post", "blocks.0.mlp.out.weight"), ("z", "blocks.0.attn.o.weight")):
         weights = M.read_weights(model)

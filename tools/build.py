@@ -5,7 +5,7 @@ people read. Figures are saved as plotly data and, where a Chromium is found, as
 that a static page shows them too. A cell keeps its id while it stays, also when it is edited, and
 `--sources`, which executes nothing, leaves the outputs of unchanged cells in place. `--check`
 writes nothing, says what is not as this program would make it, and exits with 1. `--new 07_name`
-makes a source from tools/template.py, its row in README, and its notebook.
+makes a source from tools/notebook.txt, its row in README, and its notebook.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER, README, TEMPLATE = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools" / "template.py"
+FOLDER, README, TEMPLATE = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools" / "notebook.txt"
 # The address of the series stands in pyproject.toml, and is stamped into cells and badges. As long
 # as it holds the placeholder there is nothing to fetch: badges and set-up cells say so instead.
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

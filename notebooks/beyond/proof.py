@@ -567,7 +567,7 @@ claim("proof-counterexample", says != wanted)
 # What does each more digit cost, by listing and by proof?
 # Listing is measured up to nine digits and extrapolated beyond (dashed): four times as long for each digit.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 import time
 
 
@@ -576,7 +576,7 @@ def seconds(function, argument):
     function(argument)
     return time.perf_counter() - start
 
-# %% tags=["nbval-ignore-output"]
+# %%
 listed = {}
 for n in (6, 7, 8, 9):
     short, _ = train(Kind(length=n), [0], max_steps=0)  # untrained takes as long

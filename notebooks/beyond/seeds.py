@@ -716,7 +716,7 @@ claim("survey-lens-source", (lens_source < 0.5).sum())
 # Do the 32 seeds of the zoo pass through this, too?
 # Each is trained up to the step at which y1 to y7 come above 35 %, and run on all inputs:
 
-# %% tags=["nbval-ignore-output"]
+# %%
 from helpers.evaluation import right
 from helpers.training import train
 
