@@ -65,7 +65,7 @@ def drawing(name: str) -> None:
     style = "max-width:100%; min-width:560px; height:auto"
     source = f'src="data:image/svg+xml;base64,{data}" style="{style}"'
     image = f'<img role="img" alt="{html.escape(says)}" {source}>'
-    picture = f'<div style="overflow-x:auto">{image}</div>'
+    picture = f'<div style="overflow-x:auto" tabindex="0">{image}</div>'
     display({"text/html": picture, "text/plain": says}, raw=True)
     _caption(says)
 
@@ -98,22 +98,19 @@ def k_of_n(k, n) -> str:
 
 
 def claim(name: str, measured) -> None:
-    """Assert that `measured` (number or bool) is within the bound of claim `name`; print one line.
+    """Assert that `measured` (number or bool) is within the bound of claim `name`; print its
+    sentence, which `says` with the value in place of {}.
 
     AssertionError, with the sentence, the value and the bound, when the claim does not hold, and
     for whatever is no such value. KeyError for an id that is not in claims.toml.
     """
     entry = claims()[name]
     value, bounds = _single(measured), {k: entry[k] for k in BOUNDS if k in entry}
-    # Differences that are zero but for rounding are shown alike on every machine.
-    tiny = isinstance(value, float) and abs(value) < 1e-9
-    found = "under 1e-9" if tiny else _written(value, ",")
     if not _holds(value, bounds):
-        asked = [f"{k.replace('_', ' ')} {_written(bound, ',')}" for k, bound in bounds.items()]
-        asked = ", ".join(asked).removeprefix("equals ")
-        says = f"{entry['says']}\n  measured {found}, must be {asked}"
-        raise AssertionError(f"does not hold: {says} · {entry['seeds']} · {entry['inputs']}")
-    print(f"✓ {found}  ({name})")
+        asked = ", ".join(f"{k.replace('_', ' ')} {bound}" for k, bound in bounds.items())
+        where = f"{entry['seeds']}, {entry['inputs']}"
+        raise AssertionError(f"does not hold: {entry['says']!r} of {value!r}, {asked} ({where})")
+    print("✓", entry["says"].format(value))
 
 
 def _holds(value, bounds: dict) -> bool:
@@ -133,9 +130,6 @@ def _single(value):
         return value
 
 
-def _written(value, thousands: str = "") -> str:
-    """A float in four digits, a whole number with `thousands` in between, all else as it is."""
+def _written(value) -> str:
     value = _single(value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:{thousands}}" if type(value) is int else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

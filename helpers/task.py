@@ -57,7 +57,8 @@ def whole(given, what: str, low: int = 0, high: int | None = None) -> int:
         number = operator.index(given)  # numpy's and torch's whole numbers too
     except (TypeError, ValueError, RuntimeError):
         number = None
-    if number is None or isinstance(given, bool) or number < low or number > (high or number):
+    top = float("inf") if high is None else high
+    if number is None or isinstance(given, bool) or not low <= number <= top:
         end = "on" if high is None else f"to {high}"
         raise ValueError(f"got {what} {given!r}; allowed are whole numbers from {low} {end}")
     return number

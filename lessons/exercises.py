@@ -26,13 +26,15 @@ class Exercise:
     `target(*case)` is the value wanted. `mistakes` maps what the reader is told to the answer that
     is so mistaken: a number or a function, as a reader would give it. `cases(rng)` lists the
     arguments to try; a number has the one empty case. `run(answer, *case)` gets from a reader's
-    function the value to compare. Values that differ by `tolerance` or less are the same.
+    answer the value to compare. Values that differ by `tolerance` or less are the same. `draw`, if
+    there is one, shows an answer that was tried.
     """
 
     target: Callable
     mistakes: dict
     cases: Callable = lambda rng: [()]
-    run: Callable = lambda answer, *case: answer(*case)
+    run: Callable = lambda answer, *case: answer(*case) if callable(answer) else answer
+    draw: Callable | None = None
     tolerance: float = 1e-6
 
 
@@ -69,7 +71,9 @@ def check(exercises: dict[str, Exercise], name: str, answer) -> None:
     print(verdict.says)
     if verdict.given:
         print(f"This was the input: {verdict.given}.")
-    if verdict.yours is not None:
+    if verdict.yours is not None and exercises[name].draw is not None:
+        exercises[name].draw(answer)
+    elif verdict.yours is not None:
         _draw(verdict.yours, verdict.target if verdict.right else None)
 
 
@@ -115,7 +119,7 @@ def value_of(exercise: Exercise, answer, case) -> np.ndarray:
     if case and not callable(answer):
         raise TypeError(f"a function is asked for, and this is a {type(answer).__name__}")
     # A copy of the case: an answer that changes its input must not change the target's.
-    value = exercise.run(answer, *copy.deepcopy(case)) if callable(answer) else answer
+    value = exercise.run(answer, *copy.deepcopy(case))
     if value is ...:
         raise Untouched
     if value is None:

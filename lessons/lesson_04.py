@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from helpers import interventions, plotting, task
-from helpers.model import as_zoo, attention_writes
+from helpers.model import as_zoo, attention_writes, load_trained
 from lessons import exercises, explorer
 
 
@@ -53,17 +53,20 @@ def explore_attention(model) -> explorer.Explorer:
     return explorer.token_explorer(partial(attention_figure, as_zoo(model)))
 
 
+def _says_with_another_key() -> torch.Tensor:
+    """What y0 says for x7 = 3 with the key of x7 = 0."""
+    model, name = load_trained(), "blocks.0.attn.hook_k"
+    both = task.full_sequences([[3, 2, 2, 2, 1, 2, 0, 3], [3, 2, 2, 2, 1, 2, 0, 0]])[:, :16]
+    key = model.run_with_cache(both[1:])[1][name][:, 8]
+
+    def patch(value, hook):
+        value[:, 8] = key
+        return value
+
+    return model.run_with_hooks(both[:1], fwd_hooks=[(name, patch)])[0, 8].argmax()
+
+
 EXERCISES = {
-    "04-ideal-pattern": exercises.Exercise(
-        target=lambda: [[float(n == f"x{7 - i}") for n in task.POSITION_NAMES] for i in range(8)],
-        mistakes={
-            "Off by one: BOS stands at position 0, so x0 stands at position 1.":
-                torch.eye(16)[range(7, -1, -1)],
-            "There is no reversal: y0 has to look at x7.": torch.eye(16)[1:9],
-            "Each output looks at its own place there. It has to look at its source.":
-                torch.eye(16)[8:],
-        },
-    ),
     "04-value-weighted": exercises.Exercise(
         target=lambda pattern, values, w_o: [  # one query, and one key, after the other
             [torch.linalg.vector_norm(a * v @ w_o) for a, v in zip(row, values)] for row in pattern
@@ -79,6 +82,13 @@ EXERCISES = {
                 lambda a, v, w_o: a * (v @ w_o).norm(dim=-1)[:, None],
             "That is the square. The norm is its root.":
                 lambda a, v, w_o: a * (v @ w_o).pow(2).sum(-1),
+        },
+    ),
+    "04-patch-the-key": exercises.Exercise(
+        target=_says_with_another_key,
+        mistakes={
+            "That is the answer to x7 = 0. Who reads its key, if the head looks away?": 1,
+            "That is x7 itself. What does y0 say?": 3,
         },
     ),
 }  # fmt: skip

@@ -1,37 +1,64 @@
-"""Lesson 5, the MLP: its explorer and its exercises. The line itself stands in `lessons.line`."""
+"""Lesson 5, the MLP: its explorer and its exercises. The lines stand in `lessons.line`."""
 
-from functools import partial
+from functools import cache, partial
+
+import torch
 
 from helpers import plotting, task
+from helpers.model import load_trained
+from helpers.page import show
 from lessons import exercises, explorer, line
 
 
-def line_figure(model, output: int = 1, tokens=task.EXAMPLE, mlp: float = 1, attention: float = 1):
+@torch.no_grad()
+def lines_figure(lines, output: int = 1, tokens=task.EXAMPLE, mlp: float = 1, attention: float = 1):
     """The picture of `lessons.line` for one output and one input: (figure, says).
 
-    `model` may be its `Line`. `mlp` and `attention` are strengths, 0 to 1: how much of the push is
-    added, and how far from their middle the places lie. ValueError for bad tokens.
+    `mlp` and `attention` are strengths, 0 to 1: how much of the MLP's mean is added, and how far
+    from their middle the places lie. ValueError for bad tokens.
     """
-    found = line.find_line(model)
-    x = explorer.read_typed(tokens, found.zoo.length)
-    figure, says = line.line_figure(found, output, mlp, attention, x)
-    own = task.TOKEN_NAMES[found.model_says(x, mlp, attention)[output]]
-    title = figure.layout.title.text.replace("<br>", " ")
-    says = f"{title}. {says} The model itself, at these strengths, says {own}."
+    x, zoo = explorer.read_typed(tokens, lines.zoo.length), lines.zoo
+    figure = line.figure(lines, output, [mlp], attention, x)
+    edits = {
+        "attn_out": lambda value, _: lines.written + attention * (value - lines.written),
+        "mlp_out": lambda value, _: mlp * value,
+    }
+    said = zoo.edited(edits)(task.full_sequences(x, zoo.task))[0, 0, output].argmax()
+    says = f"Input {explorer.text_of(x)}. {line.in_words(lines, output, mlp, attention)} "
+    says += f"The model itself, at these strengths, says {task.TOKEN_NAMES[said]}."
     return plotting.sized(figure, explorer.HEIGHT), says
 
 
-def explore_line(model) -> explorer.Explorer:
-    """Choose an output and an input, slide the strengths of the parts; see what it says."""
-    found = line.find_line(model)
+def explore_lines(model) -> explorer.Explorer:
+    """Choose an output and an input, slide the parts' strengths; see whose line is highest."""
+    found = line.find_lines(model)
     output = explorer.slider("output y", 1, found.zoo.length - 1)
     tokens = explorer.token_text()
     names = dict(mlp="strength of the MLP", attention="strength of attention")
     shares = [(f"{step / 20:.2f}", step / 20) for step in range(21)]
     parts = {part: explorer.steps(name, 1.0, shares, "330px") for part, name in names.items()}
     controls = dict(output=output, tokens=tokens, **parts)
-    draw = partial(line_figure, found)
+    draw = partial(lines_figure, found)
     return explorer.Explorer(draw, controls, [[output, tokens], [*parts.values()]])
+
+
+@cache
+def trained_lines() -> line.Lines:
+    return line.find_lines(load_trained())
+
+
+def _answers_of(heights) -> list[int]:
+    """What y1 says at each of the four dots, if its lines have these heights."""
+    heights = heights() if callable(heights) else heights
+    if len(heights) != task.DIGITS:
+        raise ValueError(f"four heights are asked for, and these are {len(heights)}")
+    lines = line.lifted(trained_lines(), 1, heights)
+    return lines.logits(1, lines.dots(1)).argmax(1).tolist()
+
+
+def _draw_lines(heights) -> None:
+    lines = line.lifted(trained_lines(), 1, heights)
+    show(line.figure(lines, 1, [1]), says=f"Your lines. {line.in_words(lines, 1)}")
 
 
 def _highest_by_hand(places, starts, slopes):
@@ -41,7 +68,7 @@ def _highest_by_hand(places, starts, slopes):
 
 
 EXERCISES = {
-    "05-stretches": exercises.Exercise(
+    "05-regions": exercises.Exercise(
         target=_highest_by_hand,
         cases=exercises.normal((6,), (4,), (4,)),
         mistakes={
@@ -53,16 +80,12 @@ EXERCISES = {
                 lambda places, starts, slopes: (slopes + places[:, None] * starts).argmax(-1),
         },
     ),
-    "05-ov": exercises.Exercise(
-        # From the definition: what does reading this token add to that logit?
-        target=lambda e, v, o, u: [[row @ v @ o @ column for column in u.T] for row in e],
-        cases=exercises.normal((5, 4), (4, 4), (4, 4), (4, 5)),
+    "05-heights": exercises.Exercise(
+        target=lambda: [line.successor(source) for source in range(task.DIGITS)],
+        run=_answers_of,
+        draw=_draw_lines,
         mistakes={
-            "W_O comes after W_V: the value is made first, then written.":
-                lambda e, v, o, u: e @ o @ v @ u,
-            "W_O is missing.": lambda e, v, o, u: e @ v @ u,
-            "Wrong axis: rows are the token attended to, columns the logits.":
-                lambda e, v, o, u: (e @ v @ o @ u).T,
+            "Sources 0 and 3 lie in the middle: lift the lines of 1 and 0.": [0, 0, 0, 0],
         },
     ),
 }  # fmt: skip

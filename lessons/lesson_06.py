@@ -2,11 +2,9 @@
 
 from functools import cache, partial
 
-import torch
-
 from helpers import interventions, plotting, task
-from helpers.evaluation import accuracy, by_position
-from helpers.model import HOOKS, as_zoo, get_kind, load_trained
+from helpers.evaluation import accuracy, by_position, n_right
+from helpers.model import as_zoo, get_kind, load_trained
 from lessons import exercises, explorer
 
 PARTS = ("nothing", "attention", "mlp", "one neuron")
@@ -89,40 +87,14 @@ def explore_ablation(model) -> explorer.Explorer:
 
 @cache
 def trained():
-    """(the trained model, sequences to try): a reader's hook cannot reach the notebook's model."""
-    return load_trained(), task.full_sequences()[::4099]
-
-
-def _neurons_that_fire(rng):
-    """In random order, those that fire at some output of the sample."""
-    fires = (interventions.record(trained()[0], "post", trained()[1]) > 0).flatten(0, 2).any(0)
-    return [(int(n),) for n in rng.permutation(fires.nonzero().flatten().numpy())]
-
-
-def _logits_with_hook(hook_for, neuron):
-    """The logits of the sample, at the outputs, with the hook that a reader makes for `neuron`."""
-    (model, sample), given = trained(), hook_for(neuron)
-    if given is None or given is ...:
-        return given  # no hook at all, to be judged as any other value
-
-    def watched(value, hook):
-        if (new := given(value, hook)) is ...:
-            raise exercises.Untouched
-        return new
-
-    return model.run_with_hooks(sample[:, :-1], fwd_hooks=[(HOOKS["post"], watched)])[:, 8:]
-
-
-def _logits_without(neuron):
-    """The same logits without this neuron, by `helpers.model.forward`, which has no hooks."""
-    model, sample = trained()
-    return interventions.ablate(model, "post", neurons=[neuron], effect=False)(sample)[0]
+    """The trained model, one of its own: a reader's hook cannot reach the notebook's."""
+    return load_trained()
 
 
 def _patched_share(own=False):
     """y1..y7 with what attention writes for another sequence: the share that is the other's (or its
     own) answer."""
-    zoo, sequences = as_zoo(trained()[0]), task.split(task.full_sequences())[1]
+    zoo, sequences = as_zoo(trained()), task.split(task.full_sequences())[1]
     other = sequences.flip(0)
     logits = zoo.edited({"attn_out": interventions.record(zoo, "attn_out", other)})(sequences)
     return accuracy(logits, sequences if own else other)[0, 1:].mean()
@@ -138,17 +110,11 @@ EXERCISES = {
                 lambda: _patched_share(own=True),
         },
     ),
-    "06-neuron-hook": exercises.Exercise(
-        target=_logits_without,
-        cases=_neurons_that_fire,
-        run=_logits_with_hook,
+    "06-one-position": exercises.Exercise(
+        target=lambda: n_right(interventions.ablate(trained(), "attention", "mean", [3]))[0],
         mistakes={
-            "Your hook changed nothing. Does it return the new value?":
-                lambda neuron: lambda value, hook: value,
-            "All neurons are off. Only one should be.":
-                lambda neuron: lambda value, hook: torch.zeros_like(value),
-            "Wrong axis: the neuron is the last axis; you switched a position off.":
-                lambda neuron: lambda value, hook: value.index_fill(1, torch.tensor([neuron]), 0),
+            "None? Now and then y3 is right by chance.": 0,
+            "All? Then y3 would need nothing from attention.": task.N_SEQUENCES,
         },
     ),
 }  # fmt: skip

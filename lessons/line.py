@@ -1,314 +1,337 @@
-"""The picture of the line: where attention writes each source token, and what is highest there.
+"""Four straight lines: where attention writes each source, and whose line is the highest there.
 
-`find_line` finds what the picture needs of a model. `line_figure` draws one output, `line_slider`
-the same for several strengths of the MLP on a page without a kernel, `path_figure` all outputs of
-one input. All give (figure, the figure in words).
+Before the last layer norm divides, the logit of each token is a straight line over the *place*, the
+part of what attention writes that lies along one direction. `find_lines` finds them in a model.
+The pictures draw them undivided; whether an answer is right is always judged as the model's last
+layer norm leaves it, divided and with its bias added.
 """
 
 import dataclasses
 
+import numpy as np
 import torch
 from plotly.subplots import make_subplots
 
 from helpers import interventions, plotting, task
 from helpers.model import Zoo, as_zoo, stream_table, unembed
 
-POINTS = 181  # of each curve
-FINE = 4001  # points between which a border is sought
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-INK = [plotting.ink(colour) for colour in plotting.TOKEN_COLOURS]  # what can be read on them
 MARK = {True: "✓", False: "✗"}
-HERE = dict(symbol="triangle-down", size=14, color="#000")  # where one input is
+DASHES = ["dot", "dash", "dashdot", "longdash", "longdashdot"]  # of 0, 1, 2, 3, BOS
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
-    """One model's line. Vectors are at each output, `[length, d_model]`.
+class Lines:
+    """One model's lines. Vectors are at each output, `[length, d_model]`.
 
     `direction` `[d_model]` is where attention's output varies most, from source 1 to source 2;
-    `usual` its mean, `push` the mean of what the MLP adds, `own` the mean of what stands at the
-    place itself. `places` `[n, length]` is where attention writes on each of all inputs, measured
-    along `direction` from `usual`.
+    `written` the mean of that output, `push` the mean of what the MLP adds, `own` the mean of what
+    stands at the position itself. `places` `[n, length]`: how far along `direction` attention
+    writes from its mean, on each of all inputs.
     """
 
     zoo: Zoo
     direction: torch.Tensor
-    usual: torch.Tensor
+    written: torch.Tensor
     push: torch.Tensor
     own: torch.Tensor
     places: torch.Tensor
 
-    def logits(self, output: int, places, mlp: float = 1.0) -> torch.Tensor:
-        """Logits `[n, vocab]` at these `places` `[n]` of an output, less the mean of the digits'.
-        `mlp` is the strength of the push: 0 takes it away, 1 is the model's own."""
-        start = (self.own + self.usual + mlp * self.push)[output]
-        places = torch.as_tensor(places, dtype=start.dtype)
-        logits = unembed((start + places[:, None] * self.direction)[None], self.zoo.weights)[0]
-        return logits - logits[:, : task.DIGITS].mean(1, keepdim=True)
+    @property
+    def reader(self) -> torch.Tensor:
+        """What reads each token from the undivided stream: `[vocab, d_model]`."""
+        reader, norm = self.zoo.weights["unembed.weight"][0], "ln_final.weight"
+        if norm in self.zoo.weights:
+            reader = reader * self.zoo.weights[norm][0]
+            reader = reader - reader.mean(-1, keepdim=True)
+        return reader
 
-    def says(self, output: int, place: float, mlp: float = 1.0) -> int:
-        """The token whose logit is highest at this place."""
-        return int(self.logits(output, [place], mlp)[0].argmax())
+    @property
+    def slopes(self) -> torch.Tensor:
+        """How steeply each token's line rises `[vocab]`, less the mean of the digits'."""
+        return _relative(self.reader @ self.direction)
 
-    def stretches(self, output: int, low: float, high: float, mlp: float = 1.0) -> list[tuple]:
-        """(from, to, token) of the parts between `low` and `high` where one logit is highest."""
-        grid = torch.linspace(low, high, FINE, dtype=self.usual.dtype)
-        best = self.logits(output, grid, mlp).argmax(1)
-        borders = ((best[1:] != best[:-1]).nonzero().flatten() + 1).tolist()
-        ends = [0, *borders, FINE - 1]
-        return [(float(grid[a]), float(grid[b]), int(best[a])) for a, b in zip(ends, ends[1:])]
+    def start(self, output: int, mlp: float = 1.0) -> torch.Tensor:
+        """The stream at place 0, the MLP's mean at strength `mlp`: `[d_model]`."""
+        return (self.own + self.written + mlp * self.push)[output]
 
-    def predicts(self, mlp: float = 1.0, attention: float = 1.0) -> torch.Tensor:
-        """The answers `[n, length]` that the picture gives to every input."""
+    def heights(self, output: int, mlp: float = 1.0) -> torch.Tensor:
+        """Where each token's line is at place 0 `[vocab]`, less the mean of the digits'."""
+        return _relative(self.reader @ self.start(output, mlp))
+
+    def logits(self, output: int, places, mlp: float = 1.0, bias: bool = True) -> torch.Tensor:
+        """Logits `[n, vocab]` at these places `[n]`: as the last layer norm leaves them, or without
+        its `bias` and undivided, which is the lines themselves."""
+        places = torch.as_tensor(places, dtype=self.direction.dtype)[:, None]
+        if not bias:
+            return self.heights(output, mlp) + places * self.slopes
+        stream = self.start(output, mlp) + places * self.direction
+        return unembed(stream[None], self.zoo.weights)[0]
+
+    def predicts(self, mlp: float = 1.0, attention: float = 1.0, bias: bool = True):
+        """The answers `[n, length]` that the lines give to every input."""
         each = enumerate(attention * self.places.T)
-        return torch.stack([self.logits(i, place, mlp).argmax(1) for i, place in each], 1)
+        return torch.stack([self.logits(i, at, mlp, bias).argmax(1) for i, at in each], 1)
+
+    def dots(self, output: int) -> torch.Tensor:
+        """The mean place of each source token `[digits]`."""
+        source = task.all_inputs(self.zoo.length)[:, -1 - output]
+        each = [self.places[source == token, output].mean() for token in range(task.DIGITS)]
+        return torch.stack(each)
 
     def place_of(self, tokens, output: int) -> float:
-        """Where attention writes for the input `tokens` at this output; ValueError for bad ones."""
+        """Where attention writes for one input at this output; ValueError for bad tokens."""
         x = torch.tensor(task.read_tokens(tokens, self.zoo.length))
         return float(self.places[task.number(x), output])
 
-    def model_says(self, tokens, mlp: float = 1.0, attention: float = 1.0) -> list[int]:
-        """The answers `[length]` of the model itself, with both parts at these strengths in it;
-        ValueError for bad tokens."""
-        edits = {
-            "attn_out": lambda value, _: self.usual + attention * (value - self.usual),
-            "mlp_out": lambda value, _: mlp * value,
-        }
-        sequence = task.full_sequences(task.read_tokens(tokens, self.zoo.length), self.zoo.task)
-        return self.zoo.edited(edits)(sequence)[0, 0].argmax(-1).tolist()
 
-    def of_source(self, output: int, token: int) -> torch.Tensor:
-        """The places `[n]` of all inputs whose source at this output is `token`."""
-        source = torch.arange(len(self.places)) // task.DIGITS**output % task.DIGITS
-        return self.places[source == token, output]
+def _relative(values: torch.Tensor) -> torch.Tensor:
+    return values - values[: task.DIGITS].mean()
 
 
-def find_line(model) -> Line:
-    """The `Line` of a TransformerBridge or a `Zoo` of one (a `Line` is its own). ValueError for a
-    zoo of several."""
-    if isinstance(model, Line):
+@torch.no_grad()
+def find_lines(model) -> Lines:
+    """The `Lines` of a TransformerBridge or a `Zoo` of one. ValueError for a zoo of several."""
+    if isinstance(model, Lines):
         return model
     zoo = as_zoo(model)
     if len(zoo) != 1:
-        raise ValueError(f"got a zoo of {len(zoo)} models; a line is of 1, as zoo[0] is")
-    usual, directions, _ = interventions.directions_of(zoo)
-    usual, direction = usual[0, 0], directions[0, 0]
+        raise ValueError(f"got a zoo of {len(zoo)} models; allowed is one, as zoo[0] is")
+    written, directions, _ = interventions.directions_of(zoo)
+    written, direction = written[0, 0], directions[0, 0]
     push = interventions.mean_of(zoo, "mlp_out")[0, 0]
     own = stream_table(zoo.weights)[0, zoo.length :, : task.DIGITS].mean(1)
-    sequences = task.full_sequences(task=zoo.task, length=zoo.length)
-    written = interventions.record(zoo, "attn_out", sequences)[0]
-    return Line(zoo, direction, usual, push, own, (written - usual) @ direction)
+    every = task.full_sequences(task=zoo.task, length=zoo.length)
+    places = (interventions.record(zoo, "attn_out", every)[0] - written) @ direction
+    return Lines(zoo, direction, written, push, own, places)
 
 
-def window(line: Line, output: int) -> tuple[float, float, float]:
-    """(left end, right end, size of the largest logit) of the picture of an output."""
-    low, high = float(line.places[:, output].min()), float(line.places[:, output].max())
-    margin = 0.12 * (high - low)
-    low, high = low - margin, high + margin
-    both = [line.logits(output, torch.linspace(low, high, POINTS), mlp) for mlp in (0.0, 1.0)]
-    return low, high, float(torch.stack(both).abs().max())
+@torch.no_grad()
+def lifted(lines: Lines, output: int, heights) -> Lines:
+    """The same lines with a constant in the MLP's place that gives them these `heights` `[digits]`
+    at an output, less their mean."""
+    wanted = _relative(torch.as_tensor(heights, dtype=lines.direction.dtype))
+    reader = lines.reader[: task.DIGITS] - lines.reader[: task.DIGITS].mean(0)
+    missing = wanted - lines.heights(output, mlp=0)[: task.DIGITS]
+    push = lines.push.clone()
+    push[output] = torch.linalg.lstsq(reader, missing[:, None]).solution[:, 0]
+    return dataclasses.replace(lines, push=push)
 
 
-def sources(line: Line, output: int) -> list[tuple[float, float, float]]:
-    """(2 %, middle, 98 %) of the places of each source token."""
-    shares = torch.tensor([0.02, 0.5, 0.98]).double()
-    each = [line.of_source(output, token) for token in range(task.DIGITS)]
-    return [tuple(places.quantile(shares).tolist()) for places in each]
+# ---------------------------------------------------------------- parts of the pictures
 
 
-def names(grid, logits) -> list[tuple[int, float, float]]:
-    """(token, place, logit) where the name of each curve can stand: that of a digit where it is
-    highest, or least below the highest; that of BOS where it is farthest from any other."""
-    first = len(grid) // 18
-    inner = logits[first:-first]
-    highest, second = inner.topk(2, 1).values.unbind(1)
-    lead = inner - torch.where(inner == highest[:, None], second[:, None], highest[:, None])
-    others = inner[:, : task.DIGITS]
-    lead[:, task.BOS] = (others - inner[:, [task.BOS]]).abs().amin(1)
-    best = (lead.argmax(0) + first).tolist()
-    return [(t, float(grid[i]), float(logits[i, t])) for t, i in enumerate(best)]
+def successor(source: int) -> int:
+    """The right answer to a source token."""
+    return (source + 1) % task.DIGITS
 
 
-def rows(top: float) -> dict[str, float]:
-    """The heights of what stands above and below the curves, by its name on the axis."""
-    return {"source": 1.3 * top, "answer": -1.3 * top, "right?": -1.62 * top}
+def window(lines: Lines, output: int) -> tuple[float, float, float]:
+    """(left end, right end, height of the highest line at an end) of the picture of an output."""
+    low, high = float(lines.places[:, output].min()), float(lines.places[:, output].max())
+    margin = 0.15 * (high - low)
+    ends = [low - margin, high + margin]
+    both = [lines.logits(output, ends, mlp, bias=False).max() for mlp in (0, 1)]
+    return *ends, float(max(both))
 
 
-def is_right(line: Line, output: int, source: int, place: float, mlp: float) -> bool:
-    """Whether what is highest at this place is the answer to this source token."""
-    return line.says(output, place, mlp) == (source + 1) % task.DIGITS
+def pieces(lines: Lines, output: int, mlp: float = 1.0) -> list[tuple[float, float, int]]:
+    """(from, to, token) of the parts of the window on which one line is the highest."""
+    low, high, _ = window(lines, output)
+    heights, slopes = lines.heights(output, mlp), lines.slopes
+    crossings = [
+        float((heights[a] - heights[b]) / (slopes[b] - slopes[a]))
+        for a in range(task.VOCAB)
+        for b in range(a)
+    ]
+    ends = sorted({low, high, *(x for x in crossings if low < x < high)})
+    found = []
+    for a, b in zip(ends, ends[1:]):
+        token = int(lines.logits(output, [(a + b) / 2], mlp, bias=False)[0].argmax())
+        start = found.pop()[0] if found and found[-1][2] == token else a
+        found.append((start, b, token))
+    return found
+
+
+def is_right(lines: Lines, output: int, source: int, place: float, mlp: float = 1.0) -> bool:
+    """Whether a source at this place gets its successor, after the layer norm."""
+    return int(lines.logits(output, [place], mlp)[0].argmax()) == successor(source)
 
 
 def strength_in_words(mlp: float) -> str:
-    """How strong the MLP is, as the pictures say it."""
     if mlp in (0, 1):
-        return "with the MLP" if mlp else "without the MLP"
-    return f"MLP at {mlp:.2f}"
+        return "with the MLP's mean" if mlp else "without the MLP"
+    return f"MLP's mean at {mlp:.2f}"
 
 
-def in_words(line: Line, output: int, mlp: float = 1.0, attention: float = 1.0) -> str:
-    """What the picture of one output shows, as a sentence for each half of it."""
-    low, high, _ = window(line, output)
-    order = " ".join(task.TOKEN_NAMES[t] for *_, t in line.stretches(output, low, high, mlp))
-    middles = {t: attention * m for t, (_, m, _) in enumerate(sources(line, output))}
-    lies = [f"{t} where {line.says(output, m, mlp)} is" for t, m in middles.items()]
-    attended = "" if attention == 1 else f", attention at {attention:.2f}"
-    return (
-        f"y{output}, {strength_in_words(mlp)}{attended}: from left to right the highest logit is "
-        f"that of {order}. Source tokens lie on these stretches: {', '.join(lies)} highest."
-    )
+def in_words(lines: Lines, output: int, mlp: float = 1.0, attention: float = 1.0) -> str:
+    """What the picture of one output shows, in two sentences."""
+    order = " ".join(task.TOKEN_NAMES[token] for *_, token in pieces(lines, output, mlp))
+    places = (attention * lines.dots(output)).tolist()
+    marks = [MARK[is_right(lines, output, t, at, mlp)] for t, at in enumerate(places)]
+    dots = ", ".join(f"{t} {mark}" for t, mark in enumerate(marks))
+    where = f"y{output}, {strength_in_words(mlp)}"
+    where += "" if attention == 1 else f", attention at {attention:.2f}"
+    return f"{where}: from left to right the highest line is that of {order}. Sources: {dots}."
 
 
-def _silent(figure, x, y, mode, col=1, **trace) -> None:
+def _silent(figure, x, y, mode, at, **trace) -> None:
     """Add a trace that neither the legend nor the pointer names."""
-    x = [v if v is None else round(v, 3) + 0.0 for v in x]
-    style = dict(mode=mode, showlegend=False, hoverinfo="skip", row=1, col=col)
-    figure.add_scatter(x=x, y=plotting.numbers(y), **style, **trace)
+    style = dict(mode=mode, showlegend=False, hoverinfo="skip")
+    figure.add_scatter(x=plotting.numbers(x, 3), y=plotting.numbers(y, 2), **style, **trace, **at)
 
 
-def _strip(figure, stretches, y: float, width: int, room: float, col=1) -> None:
-    """The stretches as a coloured strip; written in is "says t", which needs `room`, or "t"."""
-    for token in range(task.VOCAB):
-        x = [v for a, b, t in stretches if t == token for v in (a, b, None)]
-        style = dict(color=plotting.TOKEN_COLOURS[token], width=width)
-        _silent(figure, x, [y] * len(x), "lines", col, line=style)
-    written = []
-    for a, b, token in stretches:
-        name = task.TOKEN_NAMES[token]
-        fits = [w for w in (f"says {name}", name) if b - a > room * (len(w) + 0.5) / len("says t ")]
-        written += [((a + b) / 2, fits[0], INK[token])] if fits else []
-    x, words, inks = zip(*written)
-    _silent(figure, x, [y] * len(x), "text", col, text=words, textfont=dict(color=inks, size=12))
+def _straight(figure, ends, y, token, at, legend=True) -> None:
+    """The line of one answer, from end to end."""
+    x, y = plotting.numbers(ends, 3), plotting.numbers(y, 2)
+    style = dict(color=plotting.TOKEN_COLOURS[token], width=1.5, dash=DASHES[token])
+    name = dict(name=f"answer {task.TOKEN_NAMES[token]}", showlegend=legend)
+    figure.add_scatter(x=x, y=y, mode="lines", line=style, **name, **at)
 
 
-def _dots(figure, line, output, attention=1.0, col=1) -> None:
-    """Where attention writes each source token: 2 to 98 % of its places, and their middle."""
-    top = window(line, output)[2]
-    source, answer = rows(top)["source"], rows(top)["answer"]
-    places = [[attention * v for v in places] for places in sources(line, output)]
-    for (low, middle, high), colour in zip(places, plotting.TOKEN_COLOURS):
-        thin, wide = dict(color=colour, width=1, dash="dot"), dict(color=colour, width=8)
-        _silent(figure, [middle] * 2, [answer + 0.15 * top, source], "lines", col, line=thin)
-        _silent(figure, [low, high], [source] * 2, "lines", col, line=wide)
-    x, colours = [middle for _, middle, _ in places], plotting.TOKEN_COLOURS[: task.DIGITS]
-    marker = dict(size=14, color=colours, line=dict(width=1, color="#fff"))
-    style = dict(marker=marker, textposition="top center", textfont_size=14)
-    text = [f"<b>{token}</b>" for token in range(task.DIGITS)]
-    _silent(figure, x, [source] * len(x), "markers+text", col, text=text, **style)
+def _sources(figure, x, y, at, small=False) -> None:
+    """A dot for each source token."""
+    colours = plotting.TOKEN_COLOURS[: task.DIGITS]
+    marker = dict(size=13 if small else 20, color=colours, line=dict(width=1.5, color="#fff"))
+    ink = dict(color=[plotting.ink(colour) for colour in colours], size=9 if small else 13)
+    digits = dict(text=task.TOKEN_NAMES[: task.DIGITS], textfont=ink)
+    _silent(figure, x, y, "markers+text", at, marker=marker, **digits)
 
 
-def _panel(figure, line, output, mlp, attention=1.0, col=1, panels=1) -> None:
-    """What depends on the strength of the MLP: the logits along the line, each with its name where
-    it is highest, or nearly; the strip of stretches; a verdict below each source."""
-    low, high, top = window(line, output)
-    grid = torch.linspace(low, high, POINTS, dtype=line.usual.dtype)
-    logits = line.logits(output, grid, mlp)
-    for token, name in enumerate(task.TOKEN_NAMES):
-        width, dash = (1.5, "dot") if token == task.BOS else (2.5, "solid")
-        figure.add_scatter(
-            x=plotting.numbers(grid), y=plotting.numbers(logits[:, token], 3), mode="lines",
-            line=dict(color=plotting.TOKEN_COLOURS[token], width=width, dash=dash),
-            name=f"logit of {name}", showlegend=col == 1, row=1, col=col,
-        )  # fmt: skip
-    tokens, x, y = zip(*names(grid, logits))
-    ink = dict(color=[plotting.TOKEN_INKS[t] for t in tokens], size=14)
-    text = dict(text=[f"<b>{task.TOKEN_NAMES[t]}</b>" for t in tokens], textposition="top center")
-    _silent(figure, x, plotting.numbers(y, 2), "text", col, textfont=ink, **text)
-    room = 0.15 * panels * (high - low)
-    _strip(figure, line.stretches(output, low, high, mlp), rows(top)["answer"], 24, room, col)
-    x = [attention * middle for _, middle, _ in sources(line, output)]
-    marks = [MARK[is_right(line, output, t, place, mlp)] for t, place in enumerate(x)]
-    _silent(figure, x, [rows(top)["right?"]] * len(x), "text", col, text=marks, textfont_size=16)
+def _draw(figure, lines, output, mlp, at, attention=1.0, small=False, legend=False, verdicts=True):
+    """The lines of one output, the highest of them thick, the dots and their verdicts."""
+    low, high, top = window(lines, output)
+    ends, places = [low, high], attention * lines.dots(output)
+    for token, y in enumerate(lines.logits(output, ends, mlp, bias=False).T):
+        _straight(figure, ends, y, token, at, legend)
+    for a, b, token in pieces(lines, output, mlp):
+        y = lines.logits(output, [a, b], mlp, bias=False)[:, token]
+        style = dict(color=plotting.TOKEN_COLOURS[token], width=4 if small else 6)
+        _silent(figure, [a, b], y, "lines", at, line=style)
+        if not small and b - a > 0.05 * (high - low):  # room for its name, away from the dots
+            spots = [a + part * (b - a) for part in (0.5, 0.3, 0.7)]
+            x = max(spots, key=lambda spot: float((places - spot).abs().min()))
+            y = lines.logits(output, [x], mlp, bias=False)[0, token] + 0.05 * top
+            ink = dict(color=plotting.TOKEN_INKS[token], size=14)
+            text = dict(text=[f"<b>{task.TOKEN_NAMES[token]}</b>"], textposition="top center")
+            _silent(figure, [x], [y], "text", at, textfont=ink, **text)
+    values = lines.logits(output, places, mlp, bias=False)
+    y = torch.stack([values[t, successor(t)] for t in range(task.DIGITS)])
+    _sources(figure, places, y, at, small)
+    if not verdicts:
+        return
+    marks = [MARK[is_right(lines, output, t, x, mlp)] for t, x in enumerate(places.tolist())]
+    style = dict(text=marks, textfont=dict(size=11 if small else 16))
+    _silent(figure, places, [-0.4 * top] * len(marks), "text", at, **style)
 
 
-def _finish(figure, line, output, title: str):
-    """The axes and the look that all pictures of one output share."""
-    low, high, top = window(line, output)
-    step = 10 if top < 30 else 20
-    ticks = range(-int(top // step) * step, int(top) + 1, step)
-    heights = {str(t).replace("-", "−"): t for t in ticks} | rows(top)
-    ends, ticks = plotting.numbers([-1.85 * top, 1.85 * top]), [*heights.values()]
-    figure.update_yaxes(range=ends, tickvals=plotting.numbers(ticks), ticktext=[*heights])
-    figure.update_yaxes(zeroline=True, zerolinecolor="#e6e6e6").update_yaxes(title="logit", col=1)
-    figure.update_xaxes(range=plotting.numbers([low, high]), title="place on the line")
-    return plotting.sized(figure.update_layout(title=title, showlegend=True), 480)
+def _axes(figure, lines, output, at, small=False) -> None:
+    low, high, top = window(lines, output)
+    shown = dict(showticklabels=not small, **at)
+    figure.update_xaxes(range=plotting.numbers([low, high], 3), **shown)
+    figure.update_yaxes(range=plotting.numbers([-0.5 * top, 1.15 * top], 2), **shown)
 
 
-def line_figure(line: Line, output: int = 1, mlp=(0.0, 1.0), attention: float = 1.0, tokens=None):
-    """The picture of one output, a panel for each strength of the MLP: (figure, says).
+def _mark(figure, lines, output, tokens, at, attention=1.0, size=14) -> None:
+    """▼ at the place of one input."""
+    here = dict(symbol="triangle-down", size=size, color="#000")
+    place, height = attention * lines.place_of(tokens, output), 1.05 * window(lines, output)[2]
+    _silent(figure, [place], [height], "markers", at, marker=here)
 
-    Curves: the logits along the line (mean own token, mean push). Dots: where attention writes each
-    source token. `mlp` is one strength or a tuple of them, `attention` scales the places; an input
-    `tokens` is marked by ▼. ValueError for bad tokens.
+
+# ---------------------------------------------------------------- the pictures
+
+
+@torch.no_grad()
+def figure(lines: Lines, output: int = 1, mlp=(0, 1), attention: float = 1.0, tokens=None):
+    """The lines of one output, a panel for each strength of the MLP's mean.
+
+    Dots: each source at its mean place, on the line of its successor. `attention` scales the
+    places; an input `tokens` is marked by ▼. ValueError for bad tokens.
     """
-    strengths = mlp if isinstance(mlp, (tuple, list)) else [mlp]
-    panels, space = [*map(strength_in_words, strengths)], dict(horizontal_spacing=0.05)
-    figure = make_subplots(1, len(panels), subplot_titles=panels, shared_yaxes=True, **space)
-    figure.update_annotations(font_size=13)
-    for col, strength in enumerate(strengths, 1):
-        _panel(figure, line, output, strength, attention, col, len(panels))
-        _dots(figure, line, output, attention, col)
-    title = f"y{output}: the line, and the answer at each place"
-    if tokens is not None:
-        x, top = task.read_tokens(tokens, line.zoo.length), window(line, output)[2]
-        place, source = attention * line.place_of(x, output), x[-1 - output]
-        for col in range(1, len(panels) + 1):
-            y = [rows(top)["answer"] + 0.22 * top]
-            _silent(figure, [place], y, "markers", col, marker=HERE)
-        says = task.TOKEN_NAMES[line.says(output, place, strengths[-1])]
-        mark = MARK[is_right(line, output, source, place, strengths[-1])]
-        title = f"y{output} of {''.join(map(str, x))} (▼): source {source}, says {says} {mark}"
-    says = " ".join(in_words(line, output, strength, attention) for strength in strengths)
-    return _finish(figure, line, output, title), says
+    names = [strength_in_words(strength) for strength in mlp]
+    made = make_subplots(len(mlp), 1, subplot_titles=names, vertical_spacing=0.09)
+    for row, strength in enumerate(mlp, 1):
+        at = dict(row=row, col=1)
+        _draw(made, lines, output, strength, at, attention, legend=row == 1)
+        _axes(made, lines, output, at)
+        if tokens is not None:
+            _mark(made, lines, output, tokens, at, attention)
+    made.update_annotations(font_size=13).update_xaxes(title="place", row=len(mlp))
+    made.update_yaxes(title="logit, not yet divided")
+    made.update_layout(title=f"y{output}: the highest line is the answer", showlegend=True)
+    return plotting.sized(made, 160 + 270 * len(mlp))
 
 
-def line_slider(line: Line, output: int = 1):
-    """The picture of one output with a slider over `STRENGTHS` of the MLP: (figure, says). The
-    slider is plotly's own, so a page without a kernel moves it."""
-    figure, steps = make_subplots(1, 1), []
-    _dots(figure, line, output)
-    ends = [len(figure.data)]  # of the traces that stay, and of those of each strength
-    for strength in STRENGTHS:
-        _panel(figure, line, output, strength)
-        ends.append(len(figure.data))
-    for strength, start, end in zip(STRENGTHS, ends, ends[1:]):
-        visible = [i < ends[0] or start <= i < end for i in range(ends[-1])]
-        steps.append(dict(label=f"{strength:g}", method="restyle", args=["visible", visible]))
-    for trace, on in zip(figure.data, visible):  # the last strength at first
-        trace.visible = on
-    now = dict(prefix="strength of the MLP: ", xanchor="left", font_size=14)
-    place = dict(x=0.05, y=0, pad=dict(t=55), len=0.9)
-    slider = dict(steps=steps, active=len(steps) - 1, currentvalue=now, **place)
-    figure = _finish(figure, line, output, f"y{output}: slide the strength of the MLP")
-    says = [in_words(line, output, strength) for strength in (0.0, 0.5, 1.0)]
-    return figure.update_layout(sliders=[slider], height=600), " ".join(says)
-
-
-def path_figure(line: Line, tokens=task.EXAMPLE, mlp: float = 1.0):
-    """One input at all outputs: a strip of stretches each, and its place on it: (figure, says). The
-    ends of a strip are the outermost places that attention writes. ValueError for bad tokens."""
-    x, figure = task.read_tokens(tokens, line.zoo.length), make_subplots(1, 1)
-    labels, heard = [], []
+@torch.no_grad()
+def all_outputs(lines: Lines, tokens=task.EXAMPLE, mlp: float = 1.0, verdicts: bool = True):
+    """The lines of all outputs in small, with the place of one input (▼) in each, and whether it is
+    right, unless there shall be no `verdicts`. ValueError for bad tokens."""
+    x, n = task.read_tokens(tokens, lines.zoo.length), lines.zoo.length
+    names = []
     for output, source in enumerate(x[::-1]):
-        low, high, _ = window(line, output)
-        place, y, scale = line.place_of(x, output), -float(output), 100 / (high - low)
-        strip = line.stretches(output, low, high, mlp)
-        # Rounded, or what lies half-way between two steps would be rounded by the last bit later.
-        percent = [[round((end - low) * scale, 6) for end in ends] for *ends, _ in strip]
-        _strip(figure, [(*ends, t) for ends, (*_, t) in zip(percent, strip)], y, 20, 21.0)
-        _silent(figure, [(place - low) * scale], [y + 0.42], "markers", marker=HERE)
-        says = task.TOKEN_NAMES[line.says(output, place, mlp)]
-        answer = [f"{source} → {says} {MARK[is_right(line, output, source, place, mlp)]}"]
-        beside = dict(textposition="middle right", cliponaxis=False)  # the margin is wide enough
-        _silent(figure, [100], [y], "text", text=answer, **beside)
-        labels.append(f"y{output}, source {source}")
-        heard.append(f"y{output}: source {source} lies where {says} is highest")
-    ticks = dict(tickvals=[-float(i) for i in range(len(labels))], ticktext=labels)
-    figure.update_yaxes(**ticks, range=[-len(labels) + 0.4, 0.8], showgrid=False)
-    figure.update_xaxes(range=[0, 100], showticklabels=False, showgrid=False, zeroline=False)
-    figure.update_xaxes(title="place on the line of each output (▼)")
-    n = {8: "eight"}.get(len(x), len(x))
-    title = f"Input {''.join(map(str, x))}: {n} places, {n} stretches ({strength_in_words(mlp)})"
-    figure.update_layout(title=title, showlegend=False, margin_r=70)
-    return plotting.sized(figure, 440), ". ".join(heard) + "."
+        place = lines.place_of(x, output)
+        says = task.TOKEN_NAMES[int(lines.logits(output, [place], mlp)[0].argmax())]
+        answer = f" → {says} {MARK[says == str(successor(source))]}" if verdicts else ""
+        names.append(f"y{output}: source {source}{answer}")
+    space = dict(vertical_spacing=0.06, horizontal_spacing=0.06)
+    made = make_subplots(-(-n // 2), 2, subplot_titles=names, **space)
+    for output in range(n):
+        at = dict(row=output // 2 + 1, col=output % 2 + 1)
+        _draw(made, lines, output, mlp, at, 1.0, True, output == 0, verdicts)
+        _axes(made, lines, output, at, small=True)
+        _mark(made, lines, output, x, at, size=10)
+    made.update_annotations(font_size=13)
+    title = f"Input {''.join(map(str, x))} (▼), {strength_in_words(mlp)}"
+    return plotting.sized(made.update_layout(title=title, showlegend=True), 190 * -(-n // 2))
+
+
+@torch.no_grad()
+def slider(lines: Lines, output: int = 1):
+    """The lines of one output with a slider over the strength of the MLP's mean.
+
+    The slider is plotly's own, so a page without a kernel moves it.
+    """
+    made, at, ends, steps = make_subplots(1, 1), dict(row=1, col=1), [0], []
+    for strength in STRENGTHS:
+        _draw(made, lines, output, strength, at, legend=True)
+        ends.append(len(made.data))
+    for strength, start, end in zip(STRENGTHS, ends, ends[1:]):
+        visible = [start <= i < end for i in range(ends[-1])]
+        steps.append(dict(label=f"{strength:g}", method="restyle", args=["visible", visible]))
+    for trace, on in zip(made.data, visible):  # the last strength at first
+        trace.visible = on
+    _axes(made, lines, output, at)
+    now = dict(prefix="strength of the MLP's mean: ", xanchor="left", font_size=14)
+    bar = dict(steps=steps, active=len(steps) - 1, currentvalue=now, x=0.05, y=0, len=0.9)
+    made.update_xaxes(title="place").update_yaxes(title="logit, not yet divided")
+    made = plotting.sized(made.update_layout(title=f"y{output}: slide the MLP's mean"), 560)
+    return made.update_layout(sliders=[bar | dict(pad=dict(t=55))], showlegend=True)
+
+
+@torch.no_grad()
+def bowl(lines: Lines, output: int = 1):
+    """Why fitting heights exist: a bowl that has, at each dot, the slope of its successor's line,
+    and the four rulers that touch it there."""
+    dots, slopes = lines.dots(output).numpy(), lines.slopes.numpy()
+    order = np.argsort(dots)
+    low, high, _ = window(lines, output)
+    # The slope of the bowl goes straight from dot to dot, and its height is the sum of that.
+    x = np.linspace(low, high, 4001)
+    slope = np.interp(x, dots[order], slopes[[successor(t) for t in order]])
+    slope += np.minimum(x - dots[order[0]], 0) + np.maximum(x - dots[order[-1]], 0)
+    height = np.cumsum(slope) * (x[1] - x[0])
+    made, at, ends = make_subplots(1, 1), dict(row=1, col=1), np.array([low, high])
+    curve = dict(mode="lines", name="a bowl", line=dict(color=plotting.NEUTRAL[1], width=7))
+    made.add_scatter(x=plotting.numbers(x[::40], 3), y=plotting.numbers(height[::40], 2), **curve)
+    touch = np.interp(dots, x, height)
+    for source in map(int, order):
+        y = touch[source] + slopes[successor(source)] * (ends - dots[source])
+        _straight(made, ends, y, successor(source), at)
+    _sources(made, dots, touch, at)
+    tall = np.ptp(height)
+    around = [height.min() - 0.5 * tall, height.max() + 0.1 * tall]
+    made.update_yaxes(range=plotting.numbers(around, 2), title="height")
+    made.update_xaxes(range=plotting.numbers(ends, 3), title="place")
+    made.update_layout(title="Four rulers against a bowl", showlegend=True)
+    return plotting.sized(made, 440)

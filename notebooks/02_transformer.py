@@ -1,25 +1,26 @@
 # %% [markdown]
-# # 2 · A transformer, computed by hand
+# # 2 · One vector on its way through a transformer
 #
-# A transformer is a black box because it is large, not because anything in it is hidden.
-# Ours has 360 numbers, and its forward pass is a few lines that you can write yourself.
+# People say that a transformer is a black box.
+# It is not: every number in it can be looked at, there are only too many.
+# Ours is so small that we can follow one vector all the way, and see each number change.
 #
-# **Question:** What happens between the tokens and the answer?
+# **Question:** What is inside the box?
 #
 # **You will**
-# - see the parts in one picture, and count their parameters;
-# - compute each part for our input, and compare it with what TransformerLens computes;
-# - let the model write its answer;
-# - see on a sphere everything that attention can tell apart.
+# - see the parts of a transformer, and build ours with TransformerLens;
+# - follow one vector of four numbers from the token to the answer;
+# - compute every step yourself, and get the library's numbers;
+# - let the model write an answer alone.
 #
-# **Time:** about 30 minutes, and 15 more for the exercises.
-# **You should know:** matrix products, and what a softmax is.
+# **Time:** about 35 minutes, and 15 more for the exercises.
+# **You should know:** how a vector is multiplied by a matrix.
 # **Before this:** [01_dataset](01_dataset.ipynb).
 #
 # Run the cells from the top.
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -27,10 +28,7 @@ import importlib.util, sys
 
 sys.path[:0] = [".."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -42,293 +40,314 @@ from helpers import plotting, task
 from helpers.model import CONFIG, load_trained
 from helpers.page import claim, compare, drawing, show
 from lessons import lesson_02
-from research import figures
 
-torch.set_num_threads(1)  # quicker for tensors as small as these
 torch.set_grad_enabled(False)  # we only look; nothing is trained here
-model = load_trained()
+torch.set_num_threads(1)  # quicker for tensors as small as ours
 
 # %% [markdown]
-# These are the weights that [03_training](03_training.ipynb) will find.
+# ## Five steps, in words
 #
-# ## Which parts are there?
+# Whatever its size, a transformer does five things.
 #
-# Read the picture from the bottom upwards.
-# Each token becomes a vector of `d_model` = 4 numbers, which runs along the left: the **residual stream**.
-# Attention and the MLP read the stream, compute something, and *add* it.
-# Together they are one **layer**; large models stack dozens.
-# A longer introduction is [Neel Nanda's](https://neelnanda.io/transformer-tutorial).
+# 1. **Tokens become vectors.** Each token is looked up in a table, which gives it a short list of numbers.
+# 2. **Layers work on the vectors.** A layer has two parts, attention and an MLP. Ours has one layer, a large model has dozens.
+# 3. **Attention looks around.** Each position decides which earlier positions matter to it, and copies something from them.
+# 4. **The MLP thinks alone.** At each position, it computes something new from what stands there.
+# 5. **The last vector becomes an answer.** It is turned into one number for each token, and the largest wins.
+#
+# What connects them is the **residual stream**: for each position one vector, which runs through the whole model.
+# A part reads the stream and *adds* something to it.
+# Nothing else ever happens to the stream.
+#
+# Read the picture from the bottom upwards; the stream is the line on the left.
 
 # %%
 drawing("architecture")
 
 # %% [markdown]
-# **TransformerLens**, a library for looking into transformers, builds the model from this configuration; `load_trained` then sets the weights.
+# ## Building it
+#
+# [TransformerLens](https://github.com/TransformerLensOrg/TransformerLens) is a library for looking into transformers.
+# It builds a model from a few numbers, the **configuration**:
 
 # %%
+from transformer_lens import TransformerBridge, TransformerBridgeConfig
+
 for name, value in CONFIG.items():
     print(f"{name:20} {value}")
+untrained = TransformerBridge.boot_native(TransformerBridgeConfig(**CONFIG))
 
 # %% [markdown]
-# ## Where are the 360 numbers?
+# `d_model` is the length of the vectors in the stream: four numbers.
+# The five tokens are `d_vocab`, and the 17 positions of a sequence are `n_ctx`.
+#
+# How many numbers are there to be learnt, and where are they?
 
 # %%
-layer = model.blocks[0]
+block = untrained.blocks[0]
 parts = {
-    "embedding": model.embed,
-    "positions": model.pos_embed,
-    "LN before attention": layer.ln1,
-    "attention": layer.attn,
-    "LN before the MLP": layer.ln2,
-    "MLP": layer.mlp,
-    "last LN": model.ln_final,
-    "unembedding": model.unembed,
-}
-
-
-# %%
-def n_parameters(part):
-    return sum(weights.numel() for weights in part.parameters())
-
-
+    "embedding": untrained.embed, "positions": untrained.pos_embed,
+    "layer norm 1": block.ln1, "attention": block.attn,
+    "layer norm 2": block.ln2, "MLP": block.mlp,
+    "last layer norm": untrained.ln_final, "unembedding": untrained.unembed,
+}  # fmt: skip
 for name, part in parts.items():
-    print(f"{name:20} {n_parameters(part):3}")
-
-# %%
-claim("parameters", n_parameters(model))
+    print(f"{name:16} {sum(p.numel() for p in part.parameters()):4}")
+claim("parameters", sum(p.numel() for p in untrained.parameters()))
 
 # %% [markdown]
-# Attention has less than a quarter of them.
-#
-# ## How does a token become a vector?
-#
-# TransformerLens runs the model on our input and keeps every intermediate value in a **cache**.
-# The last token, $y_7$, is left out, because nothing comes after it.
+# Fresh from the box they are random.
+# Here we load those that the next notebook will find:
 
 # %%
-x = task.read_tokens(task.EXAMPLE)  # our input
-tokens = task.full_sequences(x)[:, :16]
-logits, cache = model.run_with_cache(tokens)
-print("tokens", tokens[0].tolist(), " logits", tuple(logits.shape))
+model = load_trained()
+sequence = task.full_sequences(task.read_tokens(task.EXAMPLE))
+tokens = sequence[:, :16]  # the 17th token is never read: nothing comes after it
+print("the model reads", *tokens[0].tolist())
 
 # %% [markdown]
-# The **embedding** $W_E$ has a row of four numbers for each token, the **position embedding** $W_{pos}$ one for each position.
-# Their sum begins the residual stream.
-
+# We follow one position: number 9, where the token y0 = 1 has just been read and **y1 is predicted**.
+# Its source is x6 = 0, so the right answer is 1.
+#
+# ## Step 1: a token becomes a vector
+#
+# The **embedding** $W_E$ is a table with a row of four numbers for each token.
+# But a token alone is not enough: a 1 at the beginning means something else than a 1 at the end.
+# So there is a second table, the **position embedding** $W_{pos}$, with a row for each position.
+# The two rows are added:
 
 # %%
-def assert_equal(mine, library):
-    """Our value and the library's have one shape, and are the same but for rounding."""
-    assert mine.shape == library.shape, (mine.shape, library.shape)
-    assert (mine - library).abs().max() < 1e-10
-
-
-resid_pre = model.W_E[tokens] + model.W_pos[:16]  # the 17th is never used
-assert_equal(resid_pre, cache["resid_pre", 0])
-print("resid_pre", tuple(resid_pre.shape), "= [batch, position, d_model]")
+here = 9  # the position that predicts y1
+print("token 1    ", plotting.numbers(model.W_E[1], 2))
+print("position 9 ", plotting.numbers(model.W_pos[here], 2))
+stream = model.W_E[tokens] + model.W_pos[:16]  # [batch, position, d_model]
+print("their sum  ", plotting.numbers(stream[0, here], 2))
 
 # %% [markdown]
-# ## Why does each part read through a layer norm?
+# That sum is the beginning of the residual stream.
+# We write it into a table, and add a row whenever something happens.
+
+# %%
+story = {"stream before attention": stream[0, here]}
+
+
+def tell(title):
+    """The story of our vector so far, as a table."""
+    rows = [[name, *(f"{v:.2f}" for v in vector)] for name, vector in story.items()]
+    return plotting.table(rows, ["at the position of y1", "1", "2", "3", "4"], title)
+
+
+tell("Our vector, at the start")
+
+# %% [markdown]
+# ## Step 2: layer norm, or why length does not matter
 #
-# **Layer norm** (LN) makes vectors comparable: subtract the mean of the four numbers, divide by their standard deviation, then apply a learnt weight and bias to each.
+# Vectors in the stream can be long or short.
+# So each part reads the stream through a **layer norm**: take the mean of the four numbers away and divide by their size.
+# Then the length is gone, and only the *direction* is left.
+# At last multiply by a learnt weight and add a learnt bias, the same for all vectors.
 
 
 # %%
 def layer_norm(x, part):
+    """The layer norm of vectors x, with the weight and bias of this part."""
     centred = x - x.mean(-1, keepdim=True)
-    # 1e-5 prevents a division by zero
-    scale = (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
-    return centred / scale * part.weight + part.bias
+    size = (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()  # never 0
+    return centred / size * part.weight + part.bias
 
 
-normed = layer_norm(resid_pre, layer.ln1)
-assert_equal(normed, cache["blocks.0.ln1.hook_out"])
-
-# %% [markdown]
-# ## How does a position find what it needs?
-#
-# Each position makes three vectors.
-# Its **query** says what it looks for, its **key** what it can be found by, its **value** what it hands over.
-# The matrices $W_Q$, $W_K$ and $W_V$, and a bias each, make them; with $W_O$, which writes the result back, they are an attention **head**.
-# Larger models split their width among many heads; ours has one, of width `d_head` = 4.
-
-# %%
-attention = layer.attn
-q = normed @ attention.W_Q[0] + attention.b_Q[0]
-k = normed @ attention.W_K[0] + attention.b_K[0]
-v = normed @ attention.W_V[0] + attention.b_V[0]
-print("q, k, v", tuple(q.shape), "= [batch, position, d_head]")
+block = model.blocks[0]
+read = layer_norm(stream, block.ln1)
+print("in the stream       ", plotting.numbers(stream[0, here], 2))
+print("as attention sees it", plotting.numbers(read[0, here], 2))
 
 # %% [markdown]
-# The **score** of a query and a key is their dot product, divided by $\sqrt{d_{head}}$ so that it does not grow with the width.
-# No position may look ahead: those scores become $-\infty$ (the **causal mask**).
-# A softmax over the keys turns scores into weights that sum to 1: the **attention pattern**.
+# Is this what the library computes?
+# TransformerLens runs the model and keeps every value on the way, in a **cache**.
+# We look up each value there, and compare.
+
+# %%
+logits, cache = model.run_with_cache(tokens)
+
+
+def same(mine, library):
+    """Stop unless the two are equal, but for rounding."""
+    assert mine.shape == library.shape, (mine.shape, library.shape)
+    assert (mine - library).abs().max() < 1e-10
+
+
+same(stream, cache["resid_pre", 0])
+same(read, cache["blocks.0.ln1.hook_out"])
+
+# %% [markdown]
+# ## Step 3: attention looks around
 #
-# We name a row of the pattern by the token that it predicts: the row $y_0$ stands at the position of $x_7$, the row $y_1$ at that of $y_0$, and so on.
-# **Predict:** in how many of the rows $y_0 … y_7$ does the source get more than nine tenths of the weight?
+# Our position must find out what x6 is, which stands two positions back.
+# How does it know where to look?
+#
+# Every position makes three vectors out of what it reads:
+#
+# - a **query**: what am I looking for?
+# - a **key**: by what can I be found?
+# - a **value**: what do I hand over when I am found?
+#
+# Why two different vectors for looking and for being found?
+# Because what I look for is rarely what I am.
+# Our position holds a 1 and looks for *position 7*.
+# The matrices $W_Q$, $W_K$ and $W_V$, with a bias each, make the three.
+# Together with $W_O$, which we meet in a moment, they are an attention **head**; a large model has many.
 
 # %%
-my_prediction = ...  # your answer: a number from 0 to 8 (or leave it)
+attention = block.attn
+query = read @ attention.W_Q[0] + attention.b_Q[0]
+key = read @ attention.W_K[0] + attention.b_K[0]
+value = read @ attention.W_V[0] + attention.b_V[0]
+print("query of our position", plotting.numbers(query[0, here], 1))
+print("key of x6            ", plotting.numbers(key[0, 7], 1))
+print("key of x5            ", plotting.numbers(key[0, 6], 1))
+
+# %% [markdown]
+# How well a query and a key fit is their dot product, the **score**.
+# (It is divided by 2, the square root of the four numbers, so that wider models do not get larger scores.)
+#
+# A position may only look at itself and backwards: what comes later is not known yet.
+# So our position has ten scores.
+# A **softmax** turns them into ten weights that sum to 1.
+#
+# **Before you run it:** how much of its weight does our position give to x6?
 
 # %%
-scores = q @ k.mT / CONFIG["d_head"] ** 0.5
-future = torch.ones(16, 16, dtype=torch.bool).triu(1)
-pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
-assert_equal(pattern, cache["pattern", 0][:, 0])  # layer 0, head 0
+my_weight = ...  # your answer: a number from 0 to 1 (or leave it)
+
+# %%
+scores = query[0, here] @ key[0, : here + 1].T / 2
+weights = scores.softmax(-1)
+rows = [
+    [name, f"{score:.1f}", f"{weight:.3f}"]
+    for name, score, weight in zip(task.POSITION_NAMES, scores, weights)
+]
+compare(my_weight, weights[7])
+plotting.table(rows, ["key", "score", "weight"], "What the position of y1 looks at")
+
+# %% [markdown]
+# Nearly everything, on one token.
+#
+# The same for all positions at once is the **attention pattern**.
+# The scores that would look ahead are set to minus infinity, which is called the **causal mask**:
+
+# %%
+scores = query @ key.mT / CONFIG["d_head"] ** 0.5
+ahead = torch.ones(16, 16, dtype=torch.bool).triu(1)
+pattern = scores.masked_fill(ahead, -torch.inf).softmax(-1)
+same(pattern, cache["pattern", 0][:, 0])  # layer 0, head 0
+
+# %% [markdown]
+# The rows of the picture are the tokens that are *predicted*, the columns those that are looked at.
+# In the lower half stand the eight answers.
+# Do you see the reversal?
 
 # %%
 figure = plotting.heatmap(
     pattern[0],
-    title="The attention pattern of our input",
     x=task.POSITION_NAMES,
-    y=task.INPUT_NAMES + task.OUTPUT_NAMES,  # what the 16 positions predict
+    y=task.INPUT_NAMES + task.OUTPUT_NAMES,
     y_title="query: the token predicted",
     unit="weight",
+    title="The attention pattern of our input",
 )
 show(figure, "one-pattern")
 
+# %% [markdown]
+# Most answers look at their source; y0 and y3 are not so sure.
+# We come back to y0 in [04_attention](04_attention.ipynb), with surprising news.
+#
+# Now our position collects the *values* of what it looks at, each by its weight.
+# $W_O$ writes the result into the stream.
+# What is written is **added** to what was there:
+
 # %%
-# The row of y_i is 8 + i, and its source x7-i stands at position 8 - i.
-on_source = torch.stack([pattern[0, 8 + i, 8 - i] for i in range(8)])
-print("weight on the source, y0 to y7:", plotting.numbers(on_source, 2))
-compare(my_prediction, (on_source > 0.9).sum())
+attn_out = (pattern @ value) @ attention.W_O[0] + attention.b_O
+after_attention = stream + attn_out
+same(attn_out, cache["attn_out", 0])
+story["attention adds"] = attn_out[0, here]
+story["stream before the MLP"] = after_attention[0, here]
+tell("Our vector, after attention")
 
 # %% [markdown]
-# [04_attention](04_attention.ipynb) asks what the two others do.
+# To add is a gentle way to work together: no part overwrites what another one has written.
 #
-# Each position collects the values by these weights (**z** in the library), and $W_O$ writes the result into the stream.
+# ## Step 4: the MLP thinks alone
+#
+# The MLP has sixteen **neurons**.
+# Each of them reads the four numbers (through a layer norm of its own), weighs them, and passes the result on only when it is positive: that cut is called **ReLU**, and it is what makes the MLP non-linear.
+# Each neuron that fires pushes the stream in a direction of its own.
 
 # %%
-z = pattern @ v
-attn_out = z @ attention.W_O[0] + attention.b_O
-assert_equal(attn_out, cache["attn_out", 0])
-resid_mid = resid_pre + attn_out
+mlp = block.mlp
+before_relu = layer_norm(after_attention, block.ln2) @ mlp.W_in + mlp.b_in
+neurons = before_relu.clamp(min=0)
+mlp_out = neurons @ mlp.W_out + mlp.b_out
+same(mlp_out, cache["mlp_out", 0])
+print("the sixteen neurons", plotting.numbers(neurons[0, here], 1))
+after_mlp = after_attention + mlp_out
+story["the MLP adds"] = mlp_out[0, here]
+story["stream at its end"] = after_mlp[0, here]
+tell("Our vector, after the MLP")
 
 # %% [markdown]
-# ## What does the MLP compute?
+# Only a few of the sixteen fire here.
 #
-# The MLP, also called **feed-forward network**, has sixteen **neurons**.
-# Each adds a bias to a weighted sum of what it reads, passes it on only when it is positive (**ReLU**), and adds its own direction to the stream.
-# No position sees another one here.
+# ## Step 5: a vector becomes an answer
+#
+# One last layer norm.
+# Then the **unembedding** $W_U$ gives one number for each token, its **logit**.
+# The highest logit is the answer; a softmax makes probabilities of them.
 
 # %%
-mlp = layer.mlp
-before_relu = layer_norm(resid_mid, layer.ln2) @ mlp.W_in + mlp.b_in
-post = before_relu.clamp(min=0)
-mlp_out = post @ mlp.W_out + mlp.b_out
-assert_equal(mlp_out, cache["mlp_out", 0])
-print("neurons", tuple(post.shape), "= [batch, position, d_mlp]")
+my_logits = layer_norm(after_mlp, model.ln_final) @ model.W_U
+same(my_logits, logits)
+probabilities = my_logits.softmax(-1)
+rows = [
+    ["logit", *(f"{v:.1f}" for v in my_logits[0, here])],
+    ["probability", *(f"{p:.4f}" for p in probabilities[0, here])],
+]
+plotting.table(rows, ["at the position of y1", *task.TOKEN_NAMES], "The answer")
 
 # %% [markdown]
-# ## How does the stream become an answer?
-#
-# After one more layer norm, the **unembedding** $W_U$ gives a number for each token, its **logit**.
-# A softmax turns logits into probabilities.
+# It says 1, and it is sure of it.
+# And the other seven answers, computed in the same way?
 
 # %%
-resid_post = resid_mid + mlp_out
-my_logits = layer_norm(resid_post, model.ln_final) @ model.W_U
-assert_equal(my_logits, logits)
-
-# %%
-probabilities = my_logits.softmax(-1)[0, 8:]
 figure = plotting.heatmap(
-    probabilities,
+    probabilities[0, 8:], x=task.TOKEN_NAMES, y=task.OUTPUT_NAMES, top=1, text=True,
+    x_title="next token", y_title="output predicted", unit="probability",
     title="What the model answers to our input",
-    x=task.TOKEN_NAMES,
-    x_title="next token",
-    y_title="output predicted",
-    top=1,
-    text=True,
-    unit="probability",
-)
+)  # fmt: skip
 show(figure, "probabilities")
-
-# %%
-target = task.targets(x)
-print("most probable:", probabilities.argmax(-1).tolist())
-print("target:       ", target.tolist())
+assert torch.equal(probabilities[0, 8:].argmax(-1), sequence[0, 9:])  # all right
 
 # %% [markdown]
-# ## Can the model write the answer alone?
+# That was the whole model: you have computed each of its numbers.
+# And yet, can you say *how* it added 1?
 #
-# So far the model read the right outputs and predicted the next.
-# Now it gets BOS and the inputs only, and reads *its own* outputs, so one error could lead to others.
+# ## Can it write the answer alone?
+#
+# Until now the model was shown the right answers, and predicted the next.
+# Now it gets the question only, and reads what it has written itself.
+# One mistake could lead to others.
 
 # %%
-text = tokens[:, :9]
+text = tokens[:, :9]  # BOS and the eight digits
 for _ in range(8):
     following = model(text)[0, -1].argmax()
     text = torch.cat([text, following.view(1, 1)], dim=1)
     print(text[0, 9:].tolist())
-claim("writes-the-answer", torch.equal(text[0, 9:], target))
+claim("writes-the-answer", torch.equal(text, sequence))
 
 # %% [markdown]
-# ## What can attention tell apart at all?
+# ## Explore: every stop on the way
 #
-# The input of attention depends on the token and on its position only.
-# Sixteen positions times five tokens would be 80 points; how many are there?
-
-# %%
-digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
-bos = model.W_E[task.BOS] + model.W_pos[0]  # BOS stands at position 0 only
-points = torch.cat([digits.flatten(0, 1), bos[None]])
-print("different points:", len(points.unique(dim=0)))
-
-# %% [markdown]
-# BOS stands at one position only, and no digit stands there.
-#
-# Layer norm takes the mean away, so three of four dimensions are left; then it fixes the length.
-# So all points lie on a **sphere in three dimensions**, which can be drawn whole.
-# (The learnt weight and bias come later, and change all points alike.)
-
-# %%
-centred = points - points.mean(-1, keepdim=True)
-normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
-lengths = normalised.norm(dim=-1)
-print("dimensions:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
-print(f"lengths: {lengths.min():.4f} to {lengths.max():.4f}")
-
-# %%
-on_sphere = figures.to_3d(normalised)  # the three dimensions that are left
-places = on_sphere[:60].reshape(15, 4, 3)  # [position, token, 3]
-positions = task.POSITION_NAMES[1:]
-groups = {f"token {t}": places[:, t] for t in range(4)}
-labels = dict.fromkeys(groups, positions)  # shown under the pointer
-groups["BOS"] = on_sphere[60:]
-
-# %%
-figure = figures.scatter3d(
-    groups,
-    title="All points that attention can tell apart (turn it)",
-    colours=plotting.TOKEN_COLOURS,
-    labels=labels,
-    radius=2,
-    joined={"x7": places[7]},
-)
-show(figure, "sphere")
-
-# %%
-spread = [torch.pdist(torch.as_tensor(place)).mean().item() for place in places]
-figure = plotting.bars(
-    spread,
-    title="How far apart the four tokens of a position lie",
-    x=positions,
-    x_title="position",
-    y_title="mean distance",
-)
-show(figure, "spread")
-
-# %%
-claim("x7-is-spread-most", spread[7] / max(spread[:7] + spread[8:]))
-
-# %% [markdown]
-# Where the four points of a position lie close together, the position dominates; where they lie apart, as at $x_7$ here, the token counts.
-# [04_attention](04_attention.ipynb) asks what for.
-#
-# ## Explore: what stands at each stop of the forward pass?
-#
-# The figure shows one of eighteen stops, the neurons; the cell after it steps through all, and takes other tokens.
+# The figure shows one of eighteen stops, the neurons; the cell after it walks through all of them.
 
 # %%
 figure, says = lesson_02.forward_figure(model, stop="neurons")
@@ -347,7 +366,7 @@ lesson_02.explore_forward(model)
 #
 # *★☆☆ easy, 5 minutes.*
 # Take the whole MLP away, with its biases and its layer norm.
-# How many parameters are left?
+# How many numbers are left to be learnt?
 
 # %%
 my_count = ...
@@ -398,12 +417,12 @@ lesson_02.check("02-pattern", my_pattern)
 # %% [markdown]
 # ## What you have
 #
-# - You have seen the parts in one picture, and counted their 360 parameters.
-# - You have computed each part for our input, as TransformerLens does.
-# - You have let the model write its answer.
-# - You have seen all 61 points that attention can tell apart.
+# - You have seen the parts of a transformer, and built ours.
+# - You have followed one vector from the token to the answer.
+# - You have computed every step, and got the library's numbers.
+# - You have let the model write an answer alone.
 #
-# **Answer:** Vectors of four numbers run along a stream; attention adds what it fetches from the positions so far, the MLP adds what its neurons make of the sum, and the unembedding reads the answer off.
+# **Answer:** a stream of vectors, one for each position. Attention adds what it fetches from other positions, the MLP adds what its neurons make of it, and the unembedding reads the answer off.
 #
-# **Open:** Where do the 360 numbers come from?
-# [03_training](03_training.ipynb) finds them.
+# **Open:** where do these 360 numbers come from, and would others do as well?
+# [03_training](03_training.ipynb) starts from random ones and watches.

@@ -1,24 +1,25 @@
 # %% [markdown]
-# # 4 · Where the model looks
+# # 4 · Where it looks, and what that is worth
 #
-# The attention pattern is the first thing everybody draws, and the first that misleads.
+# Whoever opens a transformer draws the attention pattern first.
+# It seems to speak, and it has fooled many people.
 #
-# **Question:** Where does each output look, and does the picture explain the answer?
+# **Question:** Does the model look where it should, and is looking what makes it right?
 #
 # **You will**
-# - draw where each output looks, for our input and for all inputs;
-# - replace the pattern while the model runs, and count what is still right;
-# - see one output say something by looking *away*, and find out why;
-# - ask the same of those of 32 seeds that are **exact**, right on every input.
+# - draw where each answer looks, for our input and for all inputs;
+# - change where it looks, while the model runs, and count what is still right;
+# - patch one token into the query, the key and the value, one at a time;
+# - meet an answer that speaks by *not* looking.
 #
-# **Time:** about 35 minutes, and 15 more for the exercises.
+# **Time:** about 40 minutes, and 20 more for the exercises.
 # **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [03_training](03_training.ipynb).
 #
 # Run the cells from the top.
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -26,10 +27,7 @@ import importlib.util, sys
 
 sys.path[:0] = [".."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -37,366 +35,325 @@ added = colab.install_missing()
 # %%
 import torch
 
-from helpers import interventions, plotting, task
-from helpers.evaluation import accuracy, by_position, n_right
+from helpers import plotting, task
+from helpers.evaluation import accuracy
 from helpers.model import HOOKS, load_trained
-from helpers.page import claim, compare, k_of_n, show
+from helpers.page import claim, compare, show
 from lessons import lesson_04
 
-torch.set_num_threads(1)  # for tensors as small as these, more threads are no faster
-
-# %%
+torch.set_num_threads(1)  # quicker for tensors as small as ours
 torch.set_grad_enabled(False)
 model = load_trained()
 sequences = task.full_sequences()
-tokens = sequences[:, :16]  # what the model reads: nothing comes after y7
-claim("exact-04", n_right(model)[0])
+tokens = sequences[:, :16]  # what the model reads
+assert (accuracy(model(tokens), sequences) == 1).all()  # exact
 
 # %% [markdown]
-# ## Where does each output look on our input?
+# ## Where does each answer look?
 #
-# TransformerLens keeps what a model computes on the way: `run_with_cache`.
-# Of the pattern, `[batch, head, query, key]`, we cut out the queries at positions 8 to 15, where $y_0 … y_7$ are predicted, and the keys BOS and $x_0 … x_7$.
-# As in the article we take four sequences; our input is the first.
+# For each of the eight answers, the **pattern** says how much weight every token gets.
+# We show it for our input.
+# The answers can also look at answers before them; the last column holds what all of these get together.
+
 
 # %%
-sample = sequences[60_000:60_004]
-logits, cache = model.run_with_cache(sample[:, :16])
-pattern = cache["pattern", 0][:, 0, 8:, :9]
-print("whole pattern", tuple(cache["pattern", 0].shape))
-print("cut out      ", tuple(pattern.shape))
+def rows_of(pattern):
+    """What y0 to y7 look at: BOS, x0 to x7, and all earlier answers. [8, 10]"""
+    earlier = pattern[8:, 9:].sum(-1, keepdim=True)
+    return torch.cat([pattern[8:, :9], earlier], -1)
 
-# %%
-KEYS = ["BOS", *task.INPUT_NAMES]
-title = f"Where each output looks (input {task.EXAMPLE})"
-figure = plotting.heatmap(
-    pattern[0], title=title, x=KEYS, top=1, unit="weight", text=True
-)
+
+COLUMNS = ["BOS", *task.INPUT_NAMES, "earlier y"]
+ours = task.full_sequences(task.read_tokens(task.EXAMPLE))
+pattern = model.run_with_cache(ours[:, :16])[1]["pattern", 0][0, 0]  # [query, key]
+look = dict(x=COLUMNS, top=1, unit="weight", text=True)
+title = f"Where each answer looks (input {task.EXAMPLE})"
+figure = plotting.heatmap(rows_of(pattern), title=title, **look)
 show(figure, "pattern-of-our-input")
 
 # %% [markdown]
-# The same pattern in **CircuitsVis**, a viewer that many papers use.
-# It has all 16 positions, and names a row by the token that is *read* there: y0 is predicted in the row of x7.
-# If the box stays empty (it needs scripts and the network), the figure above shows the same rows.
+# There is the diagonal: y1 looks at x6, y2 at x5, and so on down to y7 and x0.
+# That is the reversal, drawn by the model itself.
+#
+# Many papers use **CircuitsVis** for such pictures.
+# It shows all 16 positions and names a row by the token that is *read* there, so y0 is predicted in the row of x7.
+# (Without network or scripts the box stays empty; the figure above shows the same rows.)
 
 # %%
 from circuitsvis.attention import attention_heads
 
-read_here = zip(task.POSITION_NAMES[1:], sample[0, 1:16].tolist())
+read_here = zip(task.POSITION_NAMES[1:], ours[0, 1:16].tolist())
 names = ["[BOS]", *(f"{name}={token}" for name, token in read_here)]
-whole = cache["pattern", 0][0].round(decimals=4)
-view = attention_heads(whole, names, attention_head_names=["head 0"])
+view = attention_heads(pattern[None], names, attention_head_names=["head 0"])
 plotting.circuitsvis(view, "whole-pattern")
 
 # %% [markdown]
 # ## Is it so on every input?
 #
-# One picture is one sequence; here is the mean over all 65,536.
-# A named value that can be changed is a **hook point**.
+# One picture is one input.
+# We have them all, so we look at the mean over 65,536:
 
 # %%
-print(len(model.hook_dict), "hook points:", *list(model.hook_dict)[:3], "…")
-PATTERN = HOOKS["pattern"]  # the one of the pattern: blocks.0.attn.hook_pattern
-_, cache = model.run_with_cache(tokens, names_filter=PATTERN)
-everywhere = cache[PATTERN][:, 0, 8:]  # [sequence, output, key]
-mean = everywhere.mean(0)  # [output, key]
+_, cache = model.run_with_cache(tokens, names_filter=HOOKS["pattern"])
+patterns = cache["pattern", 0][:, 0]  # [sequence, query, key]
+mean_pattern = patterns.mean(0)
 title = "Mean pattern, all inputs"
-figure = plotting.heatmap(
-    mean[:, :9], title=title, x=KEYS, top=1, unit="weight", text=True
-)
+figure = plotting.heatmap(rows_of(mean_pattern), title=title, **look)
 show(figure, "mean-pattern")
 
+# %% [markdown]
+# Five answers give their source nearly all their weight.
+# y3 and y6 give it most.
+# But y0 gives its source only about half.
+# Yet *every* answer is right, on every input.
+# How can an answer be right without looking?
+#
+# One idea: y0 is predicted at the very position of its source x7.
+# That token is in the stream already, so perhaps y0 need not look at all.
+# We can test this.
+#
+# ## Do not trust a picture: change it
+#
+# A picture shows what happened.
+# It does not show what *would* happen if the head looked elsewhere.
+# For that we have to reach into the running model, and change something.
+#
+# TransformerLens lets us do this with a **hook**: a function that is handed a value in the middle of the run, and gives back what the model shall use instead.
+# The places for hooks have names, the **hook points**:
+
 # %%
-on_source = [mean[i, 8 - i].item() for i in range(8)]
-claim("rows-on-the-diagonal", min(on_source[i] for i in (1, 2, 4, 5, 7)))
-claim("y0-half-on-its-source", on_source[0])
+print(len(model.hook_dict), "hook points in all; those that we shall use:")
+for name, place in HOOKS.items():
+    print(f"  {name:10} {place}")
 
 # %% [markdown]
-# In **the clean story** attention reverses and the MLP adds 1, so every output looks at its **source**, the input token that decides it.
-# Five rows do, two give their source most of their weight, and y0 about half.
-# Yet every answer is right.
-# Is y0 an exception because it is predicted *at the position of* $x_7$, its source, so that the token is already in the stream?
+# **First experiment.**
+# We make every answer look where the obvious story wants it: all weight on the source.
 #
-# ## Does the picture explain the answer?
-#
-# A picture does not show what would happen if the head looked elsewhere.
-# So we change the pattern while the model runs, an **intervention**, and count on all inputs.
-# A **hook** does it: a function that gets the value at a hook point, and gives back what the model shall use instead.
-#
-# **First: is it enough to look at the source?**
-# We force every output to look at its source, with weight 1.
-# **Before you run it:** how many of the eight outputs stay right on every input?
+# **Before you run it:** how many of the eight answers stay right on every input?
 
 # %%
-my_clean_outputs = ...  # your answer: a number from 0 to 8 (or leave it)
+my_right_outputs = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
-# [8, 16]; you write it yourself in an exercise below
-ideal_pattern = interventions.ideal_pattern()
+ideal = torch.zeros(8, 16)
+for i in range(8):
+    ideal[i, 8 - i] = 1  # y_i looks at x_{7-i}, which stands at position 8 - i
 
 
-def look_at_the_source(value, hook):
-    value[:, 0, 8:] = ideal_pattern  # value is [batch, head, query, key]
-    return value
+def look_at_the_source(pattern, hook):
+    pattern[:, 0, 8:] = ideal  # [sequence, head, query, key]
+    return pattern
 
 
-forced = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_at_the_source)])
-ideal = accuracy(forced, sequences)  # share of right tokens at y0..y7: [8]
-compare(my_clean_outputs, (ideal == 1).sum())
+hooks = [(HOOKS["pattern"], look_at_the_source)]
+forced_logits = model.run_with_hooks(tokens, fwd_hooks=hooks)
+forced = accuracy(forced_logits, sequences)
+compare(my_right_outputs, (forced == 1).sum())
 
 # %% [markdown]
-# **Second: is the mean pattern enough?**
-# We freeze the pattern at it.
+# **Second experiment.**
+# Attention may still write into the stream, but always the same: its mean over all inputs.
+# Then it says nothing about the input.
+# This is called **mean ablation**.
+#
+# **Before you run it:** which answers stay right?
 
 # %%
-def look_as_on_average(value, hook):
-    value[:, 0, 8:] = mean
-    return value
-
-
-fixed = model.run_with_hooks(tokens, fwd_hooks=[(PATTERN, look_as_on_average)])
-frozen = accuracy(fixed, sequences)
-
-# %% [markdown]
-# **Third: which outputs need attention at all?**
-# We replace what attention writes at each position by its mean over all inputs: **silent attention** still writes, but says nothing about the input.
-# **Before you run it:** which outputs stay right?
+my_survivors = ...  # your answer: one of "none", "y0", "all" (or leave it)
 
 # %%
-my_outputs_without = ...  # your answer: one of "none", "y0", "all" (or leave it)
-
-# %%
-ATTN_OUT = HOOKS["attn_out"]
-_, cache = model.run_with_cache(tokens, names_filter=ATTN_OUT)
-usual = cache[ATTN_OUT].mean(0)  # [position, d_model]
+_, cache = model.run_with_cache(tokens, names_filter=HOOKS["attn_out"])
+mean_written = cache["attn_out", 0].mean(0)  # [position, d_model]
 
 
-def say_the_same(value, hook):
-    return usual.expand_as(value)
+def write_the_mean(value, hook):
+    return mean_written.expand_as(value)
 
 
-muted = model.run_with_hooks(tokens, fwd_hooks=[(ATTN_OUT, say_the_same)])
-silent = accuracy(muted, sequences)
-stay = [name for name, share in zip(task.OUTPUT_NAMES, silent) if share > 0.99]
-compare(my_outputs_without, ", ".join(stay) or "none")
+hooks = [(HOOKS["attn_out"], write_the_mean)]
+ablated = accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
+stay = [name for name, share in zip(task.OUTPUT_NAMES, ablated) if share == 1]
+compare(my_survivors, ", ".join(stay) or "none")
 
 # %%
 figure = plotting.bars(
-    {"ideal reversal": ideal, "frozen at its mean": frozen, "silent": silent},
-    title="Three interventions on attention",
+    {"all weight on the source": forced, "attention writes its mean": ablated},
     y_title="accuracy, all inputs",
     reference={"chance": 0.25},
-    colours=[plotting.NEUTRAL[0], plotting.SKY, plotting.NEUTRAL[3]],
+    colours=[plotting.NEUTRAL[0], plotting.SKY],
+    title="Two changes to attention",
 )
-show(figure, "three-interventions")
-
-# %%
-claim("ideal-keeps-y1-to-y7", ideal[1:].min())
-claim("frozen-breaks-y0-and-y6", frozen[[0, 6]].max())
-claim("silent-attention-breaks-y0", silent[0])
+show(figure, "two-interventions")
+claim("ideal-keeps-y1-to-y7", forced[1:].min())
+claim("mean-attention-breaks-y0", ablated[0])
 
 # %% [markdown]
-# We call an output **clean** if the ideal reversal leaves it right on every input, and a model clean if all its outputs are.
-# (The clean *story* also says that the MLP adds 1.)
-# In this model y1 to y7 are clean, and y0 is not.
-# The mean pattern does worse at y0 and y6: it averages patterns that differ.
-# And y0 *could* use the token at its own position, but it relies on attention like the others.
+# Two surprises, both about y0.
 #
-# ## How does y0 speak without looking?
+# The token at its own position is not enough: without what attention says about the input, y0 guesses like all others.
+# So y0 needs attention.
+# And when we make it look at its source, a quarter of its answers become wrong!
+# It needs attention, and it must not look?
 #
-# We exchange one token of our input, $x_7$, and look at the row of y0:
-
-# %%
-pair = task.full_sequences([[3, 2, 2, 2, 1, 2, 0, 0], [3, 2, 2, 2, 1, 2, 0, 3]])
-_, cache = model.run_with_cache(pair[:, :16])
-rows = cache["pattern", 0][:, 0, 8, :9]  # the query that predicts y0
-figure = plotting.bars(
-    {"x7 = 0": rows[0], "x7 = 3": rows[1]},
-    title="Our input, one token exchanged",
-    x=KEYS, x_title="key", y_title="weight from y0",
-    colours=[plotting.TOKEN_COLOURS[0], plotting.TOKEN_COLOURS[3]],
-)
-show(figure, "one-token-exchanged")
-claim("swap-moves-y0", rows[0, 8] - rows[1, 8])
-
-# %% [markdown]
-# And on all inputs, sorted by $x_7$:
+# ## For which input does it go wrong?
 
 # %%
 x7 = sequences[:, 8]
-by_token = torch.stack([everywhere[x7 == t, 0, :9].mean(0) for t in range(4)])
-values = [f"x7 = {t}" for t in range(4)]
-figure = plotting.heatmap(
-    by_token, title="The row of y0, by the value of x7",
-    x=KEYS, y=values, y_title="value of the source", top=1, unit="weight", text=True,
-)
-show(figure, "row-of-y0-by-x7")
-claim("y0-looks-by-value", by_token[2, 8] - by_token[3, 8])
-
-# %% [markdown]
-# The row looks at its source or away from it, *depending on the value of the source*.
-# If the head looks away more for some values than for others, how much it looks can tell them apart: **coding by looking away**.
-# If so, forcing y0 to look must spoil the message.
-# For which values does it?
-
-# %%
 for token in range(4):
-    says = forced[x7 == token, 8].argmax(-1)
-    wrong = (says != (token + 1) % 4).double().mean()
-    print(f"x7 = {token}: y0 says {says.unique().tolist()}, wrong on {wrong:.0%}")
-right = forced[:, 8].argmax(-1) == sequences[:, 9]
-claim("forced-y0-fails-by-value", torch.equal(right, x7 != 3))
+    says = forced_logits[x7 == token, 8].argmax(-1)  # y0 is predicted at position 8
+    right = (token + 1) % 4
+    print(f"x7 = {token}, right answer {right}: y0 says {says.unique().tolist()}")
 
 # %% [markdown]
-# Only 3, and then y0 gives the answer for 1.
-# What would attention write at y0 if it looked at one key only?
-# With one layer this depends on the token and the position alone, so for $x_7$ and BOS five vectors tell all.
-# How far apart are they?
+# Only when x7 is 3.
+# So how does y0 look at x7, for each value that x7 can have?
 
 # %%
-attention, ln1 = model.blocks[0].attn, model.blocks[0].ln1
-read = ln1(model.W_E[:, None] + model.W_pos[:16])  # [token, position, d_model]
-written = (read @ attention.W_V[0] + attention.b_V[0]) @ attention.W_O[0]
-vectors = torch.cat([written[:4, 8], written[task.BOS, :1]])  # x7 = 0..3, and BOS
-distances = torch.cdist(vectors, vectors)
-names = [*values, "BOS"]
-claim("one-and-three-are-written-alike", distances[1, 3] / distances[0, 2])
-rows = [[name, *(f"{d:.1f}" for d in row)] for name, row in zip(names, distances)]
-title = "How far apart two vectors lie, by the token"
-plotting.table(rows, ["distance", *names], title)
+by_value = torch.stack([patterns[x7 == t, 8, :9].mean(0) for t in range(4)])
+figure = plotting.heatmap(
+    by_value, x=COLUMNS[:9], y=[f"x7 = {t}" for t in range(4)], top=1, text=True,
+    y_title="value of the source", unit="weight",
+    title="Where y0 looks, by the value of x7",
+)  # fmt: skip
+show(figure, "row-of-y0-by-x7")
+claim("y0-looks-away-from-3", by_value[3, 8])
 
 # %% [markdown]
-# Looked at fully, 1 and 3 are written to nearly the same vector, far from BOS.
-# So the model can hardly tell them apart by *what* it reads; it does by *how much* it looks.
-# This is decided by the scores of the query at $x_7$, before the softmax:
-
-# %%
-x7_reads = read[:4, 8]
-query = x7_reads @ attention.W_Q[0] + attention.b_Q[0]  # [token of x7, d_head]
-to_itself = x7_reads @ attention.W_K[0] + attention.b_K[0]
-to_bos = read[task.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
-gap = (query * (to_itself - to_bos)).sum(-1) / 2  # the square root of d_head is 2
-claim("qk-explains-y0", min(gap[0], gap[2]) - max(gap[1], gap[3]))
-rows = [[name, f"{g:.1f}", f"{g.sigmoid():.3f}"] for name, g in zip(values, gap)]
-header = ["", "score of x7 − score of BOS", "weight on x7, between these two"]
-plotting.table(rows, header, "How the query at x7 decides")
-
-# %% [markdown]
-# With 1 about a quarter of the weight stays on $x_7$, which is enough to move what is written away from BOS; with 3 next to nothing stays.
+# At a 0 or a 2 it looks.
+# With a 1 about a quarter of the weight stays on x7, and with a 3 nothing at all.
 #
-# <details><summary>And the article's pattern?</summary>
+# Not looking can be a message, too.
+# If the head looks away altogether only when x7 is 3, then "I see nothing" means 3.
 #
-# The article prints one pattern of its own model, on our input, and reads it as the reversal.
-# Three rows do not fit: y2 looks at two inputs, and y4 and y5 hardly at any.
-# Coding by looking away could explain them; that model is not here to be tested.
-# </details>
+# ## Which way does the message travel?
 #
-# ## Do other models work like this?
+# That is a story.
+# To test it, we use the best tool of the trade, **activation patching**.
 #
-# First the mean patterns of the 32 seeds, with the mean weight on the source behind each:
-
-# %% tags=["nbval-ignore-output"]
-import sys
-
-from tqdm import tqdm
-
-from helpers.model import load_zoo
-
-zoo, means = load_zoo("article"), []
-for i in tqdm(range(len(zoo)), file=sys.stdout, ncols=88):
-    means.append(interventions.mean_of(zoo[i], "pattern")[0, 0])
-patterns = torch.stack(means)  # [32, 8, 16]
+# Take two inputs that differ in one token: ours, with x7 = 0, is the **clean** one; with x7 = 3 it is the **corrupted** one.
+# Run both.
+# Then run the clean one again, but take *one* value from the corrupted run and patch it in.
+# If the answer changes, that value carried the message.
+#
+# For what comes out we need one number.
+# The right answers are 1 (clean) and 0 (corrupted), so we take the **logit difference**: the logit of 1 minus the logit of 0.
+# Above zero the model prefers the clean answer, below zero the corrupted one.
 
 # %%
-sources = range(8, 0, -1)  # the positions of x7 .. x0
-mean_weight = patterns[:, range(8), sources].mean(1)  # on the source: [32]
-order = mean_weight.argsort(descending=True).tolist()
-names = [f"{zoo.seeds[i]}: {mean_weight[i]:.2f}" for i in order]
-names = [n + ("" if zoo.exact[i] else " failed") for n, i in zip(names, order)]
-title = "Mean patterns of 32 seeds (rows y0 to y7, columns x0 to x7)"
-figure = plotting.gallery(patterns[order][:, :, 1:9], names, title=title)
-show(figure, "patterns-of-32-seeds")
+clean = task.full_sequences([3, 2, 2, 2, 1, 2, 0, 0])[:, :16]
+corrupted = task.full_sequences([3, 2, 2, 2, 1, 2, 0, 3])[:, :16]
+clean_logits, clean_cache = model.run_with_cache(clean)
+corrupted_logits, corrupted_cache = model.run_with_cache(corrupted)
+
+
+def judge(logits, position=8, clean_answer=1, corrupted_answer=0):
+    """The logit difference at a position, and the answer there."""
+    there = logits[0, position]
+    return (there[clean_answer] - there[corrupted_answer]).item(), there.argmax().item()
+
+
+print("clean    ", judge(clean_logits))
+print("corrupted", judge(corrupted_logits))
 
 # %% [markdown]
-# `helpers.interventions` does the same in all exact models; on ours it must agree with the hooks:
+# The token x7 can reach the answer y0 by four **routes**: y0's own *query*, made from x7; the *key* and the *value* of x7, if y0 looks there; and *directly*, because x7 stands in the stream at this very position.
+
 
 # %%
-exact, usual_patterns = zoo.where(zoo.exact), patterns[zoo.exact]
-at_their_mean = {"pattern": usual_patterns[:, None]}
-ideal_zoo = by_position(interventions.set_pattern(exact, ideal_pattern))  # [28, 8]
-frozen_zoo = by_position(interventions.intervene(exact, at_their_mean))
-silent_zoo = by_position(interventions.ablate(exact, "attention", "mean"))
-assert torch.equal(ideal, ideal_zoo[0])  # the first is seed 0
-assert torch.equal(frozen, frozen_zoo[0])
-assert torch.equal(silent, silent_zoo[0])
+def patched(into, cache, names, position):
+    """The logits of a run with values at a position from another run's cache."""
 
-# %%
-def properties(ideal, frozen, silent):
-    """Name -> which models; given is where each is always right, bool [models, 8]."""
-    y0_clean, rest_clean = ideal[:, 0], ideal[:, 1:].all(1)
-    return {
-        "y0 is clean": y0_clean,
-        "y1 to y7 are clean": rest_clean,
-        "the whole model is clean": y0_clean & rest_clean,
-        "exact with a frozen pattern": frozen.all(1),
-        "y0 right with silent attention": silent[:, 0],
-    }
+    def take(name):
+        def patch(value, hook):
+            value[:, position] = cache[name][:, position]
+            return value
+
+        return name, patch
+
+    return model.run_with_hooks(into, fwd_hooks=[take(name) for name in names])
 
 
-few = properties(ideal_zoo == 1, frozen_zoo == 1, silent_zoo == 1)
+ROUTES = {part: f"blocks.0.attn.hook_{part[0]}" for part in ("query", "key", "value")}
 
 # %% [markdown]
-# Twenty-eight are few, so 1,024 more seeds were trained, measured in the same way and stored as a table:
+# For the direct route we run the corrupted input, and put the *clean* query, key and value back.
+# Then only the direct route is corrupted.
+#
+# **Before you run it:** one of the four routes turns the answer into 0. Which?
 
 # %%
-from research import survey
+my_route = ...  # your answer: "query", "key", "value" or "direct" (or leave it)
 
-thousand = survey.exact_models()
-columns = ("ideal", "frozen", "attn_mean")
-many = properties(*(survey.right(thousand, column) for column in columns))
+# %%
+found = {"nothing": judge(clean_logits)}
+for route, name in ROUTES.items():
+    found[route] = judge(patched(clean, corrupted_cache, [name], 8))
+held = patched(corrupted, clean_cache, ROUTES.values(), 8)
+found["direct"] = judge(held)
+rows = [[route, f"{diff:+.1f}", says] for route, (diff, says) in found.items()]
+compare(my_route, next(route for route, (_, says) in found.items() if says == 0))
+way = found["nothing"][0] - judge(corrupted_logits)[0]
+claim("query-carries-y0", (found["nothing"][0] - found["query"][0]) / way)
+header = ["corrupted route", "logit of 1 − logit of 0", "y0 says"]
+plotting.table(rows, header, "x7 = 3 patched into x7 = 0")
+
+# %% [markdown]
+# The **query** carries it.
+# With the query of a 3, y0 answers as if x7 were 3, although key, value and stream still hold the 0.
+# The direct route changes nothing.
+# So here the message lies in *how y0 looks*.
+#
+# (With the value of a 3, the difference is negative too. But y0 then says 2, and with the key it says 3: neither is one of the two answers. Always look at the answer as well as at the difference.)
+#
+# And an ordinary answer, such as y1?
+# Its source x6 stands elsewhere, at position 7, so two routes are left.
+
+# %%
+corrupted_y1 = clean.clone()
+corrupted_y1[0, 7] = 3  # x6 is 3 in place of 0; the answers so far stay
+_, cache = model.run_with_cache(corrupted_y1)
 rows = []
-for name in few:
-    counted = [k_of_n(mask.sum(), len(mask)) for mask in (few[name], many[name])]
-    rows.append([name, *counted])
-title = "Do the exact models of other seeds work like this?"
-plotting.table(rows, ["exact models", "of 32 seeds", "of 1,024 more"], title)
-
-# %%
-claim("zoo-clean-y0", few["y0 is clean"].sum())
-claim("zoo-clean-y1-to-y7", few["y1 to y7 are clean"].sum())
-claim("zoo-clean", few["the whole model is clean"].sum())
-claim("zoo-frozen", few["exact with a frozen pattern"].sum())
-claim("zoo-silent-y0", few["y0 right with silent attention"].sum())
+for route in ("key", "value"):
+    diff, says = judge(patched(clean, cache, [ROUTES[route]], 7), position=9)
+    rows.append([route, f"{diff:+.1f}", says])
+header = ["corrupted route", "logit of 1 − logit of 0", "y1 says"]
+plotting.table(rows, header, "x6 = 3 patched into x6 = 0")
 
 # %% [markdown]
-# The ideal reversal is enough for y1 to y7 in most exact models, and for y0 in about half.
-# Where freezing costs something, the model attends *depending on the input*, as ours does at y0.
-# Does y0 rely on attention where it looks (mean weight on $x_7$ above one half)?
+# Here it is the value: y1 looks at its source, and reads it.
+# Two answers of one small model, two ways to carry a message.
+# (This was one pair of inputs for each. A careful study takes many pairs, in both directions.)
+#
+# ## How does a query decide to look away?
+#
+# The weights come from the scores.
+# At y0 the weight that x7 does not get goes mostly to BOS, so we compare these two keys:
 
 # %%
-def relying(looks, relies):
-    return k_of_n((looks & relies).sum(), looks.sum())
-
-
-looks = usual_patterns[:, 0, 8] > 0.5  # more than half of the weight on x7
-relies = ~few["y0 right with silent attention"]
-print("Of those that look, rely on attention:", relying(looks, relies))
-print("Of those that do not look:            ", relying(~looks, relies))
-looks_more = survey.values(thousand, "weight")[:, 0] > 0.5
-relies_more = ~many["y0 right with silent attention"]
-print("Of 1,024 more seeds, of those that look:", relying(looks_more, relies_more))
-claim("zoo-lookers-rely", (looks & relies).sum())
+attention = model.blocks[0].attn
+reads = model.blocks[0].ln1(model.W_E[:, None] + model.W_pos[:16])  # [token, position]
+query = reads[:4, 8] @ attention.W_Q[0] + attention.b_Q[0]  # for x7 = 0, 1, 2, 3
+key_x7 = reads[:4, 8] @ attention.W_K[0] + attention.b_K[0]
+key_bos = reads[task.BOS, 0] @ attention.W_K[0] + attention.b_K[0]
+score_x7, score_bos = (query * key_x7).sum(-1) / 2, query @ key_bos / 2
+rows = [[f"x7 = {t}", f"{score_x7[t]:.1f}", f"{score_bos[t]:.1f}"] for t in range(4)]
+plotting.table(rows, ["", "score of x7", "score of BOS"], "What y0 finds interesting")
 
 # %% [markdown]
-# Nearly all that look rely on attention.
-# If y0 does not look at $x_7$, the pattern alone cannot tell.
-# (A thousand seeds: [beyond/seeds](beyond/seeds.ipynb); [other starts: beyond/more](beyond/more.ipynb).)
+# With a 0 or a 2, x7 wins; with a 3, BOS wins by far.
+# The same dot product, the same softmax, and the head has learnt to say something with it.
+# Tables like this one, of queries against keys, are called the **QK circuit**.
 #
-# ## Explore
+# What did the picture tell us?
+# It showed *that* y0 is odd.
+# What the oddness means, only experiments could say.
 #
-# A weight does not say how much a head *writes* because of it.
-# The right panel multiplies each weight by the length of what that key writes through $W_V$ and $W_O$ ([Kobayashi et al. 2020](https://arxiv.org/abs/2004.10102)).
-# Change $x_7$ first: which row moves?
+# ## Explore: weight is not message
+#
+# A key can get weight and hand over little.
+# The right panel multiplies each weight by the length of what that key writes ([Kobayashi et al. 2020](https://arxiv.org/abs/2004.10102)).
+# Change x7 first: which row moves?
 
 # %%
 figure, says = lesson_04.attention_figure(model)
@@ -411,39 +368,12 @@ lesson_04.explore_attention(model)
 # Replace each `...` and run the cell.
 
 # %% [markdown]
-# ### Exercise: the pattern of the clean story
-#
-# *★☆☆ easy, 5 minutes.*
-# Build the ideal pattern `[8, 16]`: each row, $y_i$, has a single 1, at its source. The columns are the positions 0 to 15; mind BOS.
-
-# %%
-def my_ideal_pattern():
-    """Weights [8, 16]."""
-    return ...
-
-
-lesson_04.check("04-ideal-pattern", my_ideal_pattern)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_ideal_pattern():
-#     pattern = torch.zeros(8, 16)
-#     for i in range(8):
-#         pattern[i, 8 - i] = 1
-#     return pattern
-# ```
-#
-# BOS moves $x_{7-i}$ to position 8 - i.
-# </details>
-
-# %% [markdown]
 # ### Exercise: weight times norm
 #
 # *★★☆ medium, 10 minutes.*
 # Write the right panel from above: `pattern` is `[query, key]`, `values` `[key, d_head]`, `W_O` `[d_head, d_model]`.
 # An entry is the norm of what this key adds to this query's stream.
+
 
 # %%
 def my_value_weighted(pattern, values, W_O):
@@ -464,14 +394,39 @@ lesson_04.check("04-value-weighted", my_value_weighted)
 # </details>
 
 # %% [markdown]
+# ### Exercise: an experiment, patch y0 the other way
+#
+# *★★☆ medium, 10 minutes.*
+# Now let x7 = 3 be the clean input, and x7 = 0 the corrupted one.
+# Does the *key* alone make y0 change its mind?
+# Predict first.
+# Then patch the key of x7 = 0 into the run with x7 = 3, and give the answer y0.
+
+# %%
+my_answer = ...  # the token that y0 says, 0 to 3
+
+lesson_04.check("04-patch-the-key", my_answer)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# logits = patched(corrupted, clean_cache, [ROUTES["key"]], 8)
+# my_answer = logits[0, 8].argmax()
+# ```
+#
+# It still says 0: with the query of a 3, this key does not win against BOS either.
+# </details>
+
+# %% [markdown]
 # ## What you have
 #
-# - You have drawn where each output looks, for our input and for all inputs.
-# - You have replaced the pattern, and counted what is still right.
-# - You have seen x7 = 3 coded by looking away, and found out why.
-# - You have asked the same of the exact ones among 32 seeds.
+# - You have drawn where each answer looks, for our input and for all inputs.
+# - You have changed where it looks, and counted.
+# - You have patched query, key, value and the direct route, one at a time.
+# - You have met y0, which says "3" by looking away.
 #
-# **Answer:** in this model it is enough for y1 to y7 to look at their source; y0 also speaks by looking away, as an experiment confirmed.
+# **Answer:** seven answers look at their source, and looking there is enough. y0 also speaks by *not* looking. A picture is not an explanation.
 #
-# **Open:** attention brings the source, and what adds 1?
-# Next: [05_mlp](05_mlp.ipynb).
+# **Open:** attention brings the source. But who adds 1?
+# The MLP, says the obvious story. [05_mlp](05_mlp.ipynb) goes and asks.

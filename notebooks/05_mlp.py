@@ -1,25 +1,26 @@
 # %% [markdown]
-# # 5 · What attention writes, and what the MLP adds
+# # 5 · Who adds 1?
 #
-# The clean story says: attention fetches the source, then the MLP adds 1.
-# If so, the residual stream says the *old* token just before the MLP, and the new one just after.
+# The obvious story has two people in it: attention fetches the digit, and the MLP adds 1.
+# If so, the stream holds the *old* digit just before the MLP, and the new one just after.
+# We only have to look.
 #
-# **Question:** What does attention write, and what does the MLP add?
+# **Question:** Who adds 1?
 #
 # **You will**
 # - read the stream before and after the MLP, on all inputs;
-# - cut what attention writes down to one number, a place on a line;
-# - draw the picture that explains the answers, and use it to predict;
-# - count for how many other seeds the picture is enough.
+# - cut all that attention says down to a single number;
+# - draw four straight lines, and see the +1 in them;
+# - find four heights yourself.
 #
-# **Time:** about 30 minutes, and 15 more for the exercises.
+# **Time:** about 50 minutes, and 20 more for the exercises.
 # **You should know:** residual stream, layer norm and logits ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [04_attention](04_attention.ipynb).
 #
 # Run the cells from the top.
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -27,10 +28,7 @@ import importlib.util, sys
 
 sys.path[:0] = [".."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -38,397 +36,399 @@ added = colab.install_missing()
 # %%
 import torch
 
-from helpers import interventions, plotting, task
-from helpers.evaluation import accuracy, by_position, n_right
+from helpers import plotting, task
+from helpers.evaluation import accuracy
 from helpers.model import HOOKS, load_trained
-from helpers.page import claim, compare, drawing, k_of_n, show
+from helpers.page import claim, compare, drawing, show
 from lessons import lesson_05
-from lessons.line import find_line, line_figure, line_slider, path_figure
-from research import figures
+from lessons import line as four_lines
 
-torch.set_num_threads(1)  # for tensors as small as these, more threads are no faster
+torch.set_grad_enabled(False)
+torch.set_num_threads(1)  # quicker for tensors as small as ours
 
 # %%
-torch.set_grad_enabled(False)
 model, sequences = load_trained(), task.full_sequences()
-tokens = sequences[:, :16]  # what the model reads
-sources, answers = sequences[:, 1:9].flip(1), sequences[:, 9:]
-wanted = [HOOKS[name] for name in ("attn_out", "post", "mlp_out", "resid_post")]
-wanted.append("blocks.0.hook_resid_mid")  # before the MLP; only to be read
-logits, cache = model.run_with_cache(tokens, names_filter=wanted)
-before, after = cache["resid_mid", 0][:, 8:], cache["resid_post", 0][:, 8:]
-claim("exact-05", n_right(model)[0])
+tokens, answers = sequences[:, :16], sequences[:, 9:]
+sources = sequences[:, 1:9].flip(1)  # [sequence, output]
+logits, cache = model.run_with_cache(tokens)
+before, after = (cache[name, 0][:, 8:] for name in ("resid_mid", "resid_post"))
+assert (accuracy(logits, sequences) == 1).all()  # exact, as 03 has found
 
 # %% [markdown]
-# ## Does the stream say the old token before the MLP?
+# ## Does the stream hold the old digit before the MLP?
 #
-# The **logit lens** ([nostalgebraist 2020](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens)) asks: if the model had to answer now, what would it say?
-# It applies the last layer norm and $W_U$ to an early stream.
-# (The article leaves the layer norm out; [beyond/more shows what that changes](beyond/more.ipynb).)
-# Here is our input.
+# Here is a famous trick, the **logit lens** ([nostalgebraist 2020](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens)).
+# Stop the model in the middle, and ask: *if you had to answer now, what would you say?*
+# All it takes is to read an early stream as if it were the last: last layer norm, then unembedding.
+#
+# **Before you run it:** on all inputs, how often does the stream before the MLP say the *source*, the old digit?
+
+# %%
+my_share = ...  # your answer: a share from 0 to 1 (or leave it)
+
 
 # %%
 def logit_lens(stream):
-    """Logits from a stream [..., d_model], read out as the model reads its last one."""
+    """The logits of a stream [..., d_model], read as the model reads its last one."""
     return model.ln_final(stream) @ model.W_U
 
 
 row = int(task.number(torch.tensor(task.read_tokens(task.EXAMPLE))))
 table = []
 for i, name in enumerate(task.OUTPUT_NAMES):
-    p = [logit_lens(stream[row, i]).softmax(-1) for stream in (before, after)]
-    said = [f"{task.TOKEN_NAMES[q.argmax()]} (p = {q.max():.0%})" for q in p]
-    table.append([name, sources[row, i].item(), answers[row, i].item(), *said])
-header = ["output", "source", "right answer", "before the MLP", "after the MLP"]
-plotting.table(table, header, f"The logit lens on input {task.EXAMPLE}")
+    said = [logit_lens(stream[row, i]).argmax() for stream in (before, after)]
+    said = [task.TOKEN_NAMES[token] for token in said]
+    table.append([name, sources[row, i].item(), *said, answers[row, i].item()])
+header = ["output", "source", "before the MLP", "after the MLP", "right answer"]
+plotting.table(table, header, f"What the logit lens reads, input {task.EXAMPLE}")
 
 # %% [markdown]
-# Now all inputs.
-# **Before you count:** for which share of all tokens does the stream before the MLP say the *source* token?
-
-# %%
-my_share = ...  # your answer: a number from 0 to 1 (or leave it)
+# That is one input, our own.
+# On all of them:
 
 # %%
 says_before = logit_lens(before).argmax(-1)
+says_after = logit_lens(after).argmax(-1)
 read = {
     "before: the source": (says_before == sources).double().mean(0),
-    "before: the right answer": accuracy(logit_lens(before), sequences),
-    "after: the right answer": accuracy(logit_lens(after), sequences),
+    "before: the right answer": (says_before == answers).double().mean(0),
+    "after: the right answer": (says_after == answers).double().mean(0),
 }
-title = "What the logit lens reads"
-figure = plotting.bars(read, y_title="share of all inputs", title=title)
+figure = plotting.bars(read, y_title="share of all inputs", title="What the lens reads")
 show(figure, "lens")
 compare(my_share, read["before: the source"].mean())
 claim("before-mlp-not-the-source", read["before: the source"].mean())
 claim("before-mlp-often-right", read["before: the right answer"].mean())
 
 # %% [markdown]
-# The lens does not support the clean story: it never finds the old token, and often finds the *new* one.
-# What the article prints agrees: before its MLP none of four outputs says its source, and two say the right answer.
-# (What the lens does not find may still be there in another code.)
-
-# %% [markdown]
-# ## Which logits does attention to one token raise?
+# Never!
+# Before the MLP, the stream does not say the old digit on a single input.
+# And at two answers of three it says the *new* one already, before the MLP has done anything.
 #
-# Suppose an output looks at one token only.
-# Attention writes the value of this token times $W_O$, and $W_U$ turns that into logits.
-# This table, from token to token, is the **OV circuit** ([Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html)).
-# We subtract what all rows share, whatever the token looked at, and what all columns share, which raises all logits alike.
+# So the obvious story is in trouble.
+# But careful: something can be in the stream without being said.
+# A **linear probe** asks in another way: can *some* straight cut through the stream tell the sources apart?
+
 
 # %%
-attention = model.blocks[0].attn
-stream = model.W_E[:4, None] + model.W_pos[1:9]  # [token, position, d_model]
-value = model.blocks[0].ln1(stream).mean(1) @ attention.W_V[0]
-written = value @ attention.W_O[0]  # [token looked at, d_model]
-ov = (written * model.ln_final.weight) @ model.W_U[:, :4]  # [token looked at, logit]
-ov = ov - ov.mean(0)  # less what all rows share
-ov = ov - ov.mean(1, keepdim=True)  # less what all columns share
+def probe(stream, labels):
+    """How often a linear classifier, fitted to them, gives the right label."""
+    classifier = torch.nn.Linear(4, 4, dtype=torch.float64)
+    how = dict(max_iter=200, line_search_fn="strong_wolfe")
+    fit = torch.optim.LBFGS(classifier.parameters(), **how)
+
+    def loss():
+        fit.zero_grad()
+        value = torch.nn.functional.cross_entropy(classifier(stream), labels)
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        fit.step(loss)
+    return (classifier(stream).argmax(-1) == labels).double().mean().item()
+
 
 # %%
-figure = plotting.heatmap(
-    ov, title="The OV circuit, token to token",
-    x=task.TOKEN_NAMES[:4], x_title="logit of the next token",
-    y=task.TOKEN_NAMES[:4], y_title="token looked at",
-    unit="logit ×<br>divisor",  # the last layer norm has not divided yet
-    signed=True, text=True,
-)
-show(figure, "ov-circuit")
-claim("ov-is-not-plus-one", (ov.argmax(1) == torch.tensor([1, 2, 3, 0])).sum())
+torch.manual_seed(0)
+some = slice(None, None, 16)  # every 16th input is enough
+found = [probe(before[some, i], sources[some, i]) for i in range(8)]
+print("the source can be told apart, y0 to y7:", found)
+assert min(found) == 1
 
 # %% [markdown]
-# So centred, the table names token + 1 for two tokens of four.
-# But what we subtracted for all sources alike, or a bias, could mend that.
-# There are 24 ways to pair four sources with four answers, and a bias adds the same to each of their sums, because each way uses every answer once.
-# Which way has the largest sum?
-
-# %%
-from itertools import permutations
-
-ways = list(permutations(range(4)))
-sums = [sum(ov[source, way[source]] for source in range(4)).item() for way in ways]
-best = ways[sums.index(max(sums))]
-print("the answers to 0, 1, 2, 3:", best)
-claim("ov-pairs-plus-one", best == (1, 2, 3, 0))
-
-# %% [markdown]
-# Token + 1, and then some bias makes every row name it ([beyond/seeds](beyond/seeds.ipynb) says why).
-# Its rows are nearly multiples of one row.
-# Does attention always write along one direction?
-
-# %% [markdown]
-# ## Is one number from attention enough?
+# Perfectly, at all eight outputs.
+# So the source *is* there; the model just does not read it as the old digit.
+# (A probe cannot say *who* adds 1: whoever knows the old digit knows the new one, too.)
 #
-# All that attention writes at the outputs, on all inputs, minus the mean of each output, is a cloud of points.
-# The singular value decomposition finds the direction in which the cloud is longest.
+# ## Who speaks for the right answer?
+#
+# The stream is a sum, so we can ask each part for its share.
+# If the last layer norm divides by what it divides by here, each logit is a sum, too, with one term for each part.
+# This is **direct logit attribution**.
+# We take the right logit, compared with the mean of all four.
 
 # %%
-attn_out = cache["attn_out", 0][:, 8:]
-usual = attn_out.mean(0)  # [8, d_model]
-varying = attn_out - usual
-varying = varying - varying.mean(-1, keepdim=True)  # layer norm takes the mean away
-cloud = varying.flatten(0, 1)
-_, sizes, directions = torch.linalg.svd(cloud, full_matrices=False)
-direction = directions[0]
-claim("ov-is-one-direction", sizes[0] ** 2 / (sizes**2).sum())
-
-# %% [markdown]
-# Nearly all of the cloud's squared size lies along it.
-# Is that *enough*?
-# Our hook keeps the mean and one number: how far along the direction.
-
-# %%
-def on_the_line(value, hook):
-    along = (value[:, 8:] - usual) @ direction
-    value[:, 8:] = usual + along[..., None] * direction
-    return value
-
-
-hooks = [(HOOKS["attn_out"], on_the_line)]
-kept = accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
-claim("one-direction-is-enough", kept.min())
-
-# %% [markdown]
-# Every answer stays right, on every input.
-# So attention writes a **place** on a line, and nothing else that it writes need vary.
-# `find_line` finds the same line, turned so that source 2 lies right of source 1.
-# Where does each source lie?
-
-# %%
-line = find_line(model)
-assert abs(line.direction @ direction) > 1 - 1e-9, "find_line found another direction"
-places = torch.zeros(4, 8)  # [source, output]
-for source in range(4):
-    for output in range(8):
-        places[source, output] = line.of_source(output, source).mean()
+size = (after.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+written = {
+    "embedding": model.W_E[tokens[:, 8:]],
+    "position": model.W_pos[8:16].expand_as(after),
+    "attention": cache["attn_out", 0][:, 8:], "mlp": cache["mlp_out", 0][:, 8:],
+}  # fmt: skip
+speaks = {}
+for name, part in written.items():
+    centred = (part - part.mean(-1, keepdim=True)) / size
+    added = ((centred * model.ln_final.weight) @ model.W_U)[..., :4]
+    right = added.gather(-1, answers[..., None])[..., 0]
+    speaks[name] = (right - added.mean(-1)).mean(0)
 
 # %%
 figure = plotting.bars(
-    {f"source {token}": places[token] for token in range(4)},
-    title="Where attention writes each source",
-    y_title="place on the line",
-    colours=plotting.TOKEN_COLOURS,
+    speaks,
+    y_title="logit",
+    colours=plotting.PART_COLOURS,
+    title="Who adds to the right logit, in the mean",
 )
+show(figure, "attribution")
+shares = {name: value.mean().item() for name, value in speaks.items()}
+claim("attention-adds-most", shares["attention"] / sum(shares.values()))
+
+# %% [markdown]
+# Attention!
+# It does not hand over the old digit for somebody else to increase: it speaks for the *new* digit.
+# How can it know?
+#
+# (Mind the mean: a part that always adds the same speaks for one answer and against another, and that cancels here. A short bar is not a small part.)
+#
+# ## How much does attention have to say?
+#
+# At each output attention writes four numbers.
+# Let us look at all that it writes, on all inputs, less the mean of each output.
+# That is a cloud of half a million points.
+# Is it round, like a ball, or long, like a cigar?
+# The **singular value decomposition** finds the direction in which it is longest.
+
+# %%
+attn_out = cache["attn_out", 0][:, 8:]
+mean_written = attn_out.mean(0)  # [output, d_model]
+cloud = attn_out - mean_written
+cloud = cloud - cloud.mean(-1, keepdim=True)  # layer norm takes the mean away
+_, sizes, directions = torch.linalg.svd(cloud.flatten(0, 1), full_matrices=False)
+claim("attention-writes-on-a-line", sizes[0] ** 2 / (sizes**2).sum())
+
+# %% [markdown]
+# It is a needle.
+# Nearly all that attention writes lies along *one* direction.
+#
+# Then perhaps the rest does not matter at all?
+# We test it with a hook that keeps the mean and one number, how far along the direction, and throws everything else away.
+
+# %%
+lines = four_lines.find_lines(model)  # the same direction, with a fixed sign
+direction = lines.direction
+assert abs(direction @ directions[0]) > 1 - 1e-9
+
+
+def keep_one_number(value, hook):
+    place = (value[:, 8:] - mean_written) @ direction
+    value[:, 8:] = mean_written + place[..., None] * direction
+    return value
+
+
+hooks = [(HOOKS["attn_out"], keep_one_number)]
+kept = accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
+claim("one-number-is-enough", kept.min())
+
+# %% [markdown]
+# Every answer stays right, on every input.
+# **Attention needs to say a single number.**
+# We call it the *place* of the source.
+# (In papers: the projection on the first principal direction of attention's output.)
+#
+# So where does each source lie?
+
+# %%
+places = (attn_out - mean_written) @ direction  # [sequence, output]
+each = [[places[sources[:, i] == t, i].mean() for t in range(4)] for i in range(8)]
+mean_place = torch.tensor(each, dtype=torch.float64)  # [output, source]
+figure = plotting.bars(
+    {f"source {t}": mean_place[:, t] for t in range(4)}, y_title="place",
+    colours=plotting.TOKEN_COLOURS, title="Where attention writes each source",
+)  # fmt: skip
 show(figure, "places")
-in_order = places.argsort(0) == torch.tensor([1, 3, 0, 2])[:, None]
-claim("places-in-one-order", in_order.all())
+order = mean_place.argsort(-1)
+print("from left to right, y0 to y7:", *order.tolist())
+assert (order == torch.tensor([1, 3, 0, 2])).all()
 
 # %% [markdown]
-# At $y_0$ the places of 1 and 3 lie apart because $y_0$ looks away from 3 more than from 1 ([04_attention](04_attention.ipynb)).
-
-# %% [markdown]
-# ## How does a place become an answer?
+# At all eight outputs the order is the same: **1, 3, 0, 2**.
+# A strange order.
+# Why would anybody sort four digits like that?
 #
-# Along the line each logit rises or falls, and the highest one is the answer.
-# A part of the line on which one logit is highest is a **stretch**; two stretches meet at a **border**.
-# What the MLP adds to the stream is its **push**.
-# The figure draws this for $y_1$, without the push and with its mean.
+# ## Four straight lines
 #
-# **Before you look:** at $y_1$, *without* the MLP, on which token's stretch does source 3 lie?
-# (The right answer is 0.)
-
-# %%
-my_stretch = ...  # your answer: 0, 1, 2 or 3 (or leave it)
-
-# %%
-figure, _ = line_figure(line, output=1, mlp=(0, 1))
-show(figure, "the-line")
-compare(my_stretch, line.says(1, line.of_source(1, 3).median(), mlp=0))
-
-# %% [markdown]
-# **That is the "+1".**
-# Attention writes each source token to a place on a line, and each place lies on the stretch of token + 1.
-# The map from places to stretches *is* the addition.
-# The MLP need not tell the places apart: against them it moves the borders, and source 3 comes to lie on the stretch of 0.
+# What happens to a place on its way to an answer?
+# At each output, the stream is a fixed vector, plus the place times the direction.
+# (Not quite: the token that stands at the position itself varies. We take its mean.)
+# Before the last layer norm divides, each logit is a weighted sum of the stream.
+# So each logit is *a fixed number plus the place times another fixed number*.
 #
-# The picture ignores which token stands at the output itself (its **own token**), and how the push varies.
-# Still, it may predict every answer.
-
-# %%
-def to_zero(value, hook):
-    return 0 * value
-
-
-picture = (line.predicts(mlp=1) == answers).double()
-without = model.run_with_hooks(tokens, fwd_hooks=[(HOOKS["mlp_out"], to_zero)])
-agrees = (line.predicts(mlp=0) == without[:, 8:].argmax(-1)).double()
-claim("picture-is-right", picture.mean())
-claim("picture-without-mlp", agrees.mean())
-strip = line.stretches(2, low=-11, high=11, mlp=0)
-there = [task.TOKEN_NAMES[token] for *_, token in strip]
-print("stretches of y2 without the MLP:", there)
-
-# %% [markdown]
-# With the push, the picture is always right.
-# Without the push, it gives nearly all answers of the model without its MLP, the *wrong* ones included.
-# At $y_2$ the stretches of 0 and 1 then do not exist.
-# Here is our input in the picture.
-
-# %%
-figure, _ = path_figure(line, task.EXAMPLE)
-show(figure, "our-input")
-
-# %% [markdown]
-# ## Does the MLP need to know the token?
+# That is a straight line.
+# Four digits, four straight lines over the place, and **the highest line is the answer**.
+# (Layer norm then divides all of them by the same number, which does not change who is highest.)
 #
-# The picture used the mean push of each output, like a bias.
-# We test that in the model itself, and split the mean push: the part *along* the line would shift all places together; the part *off* the line can only move borders.
+# Each line has a **height** (where it is at place 0) and a **slope** (how steeply it rises).
+# Let us compute them from the weights, for y1, with nothing from the MLP yet:
 
 # %%
-def always(vectors):
-    """A hook that writes `vectors` [8, d_model] on every input."""
-
-    def say_the_same(value, hook):
-        value[:, 8:] = vectors
-        return value
-
-    return say_the_same
+reader = (model.W_U.T * model.ln_final.weight)[:4]  # of each digit: [4, d_model]
+reader = reader - reader.mean(-1, keepdim=True)
+own_token = (model.W_E[:4, None] + model.W_pos[8:16]).mean(0)  # [output, d_model]
 
 
-def accuracy_with(vectors):
-    """Share of right tokens [8] when the MLP writes `vectors` and nothing else."""
-    hooks = [(HOOKS["mlp_out"], always(vectors))]
-    return accuracy(model.run_with_hooks(tokens, fwd_hooks=hooks), sequences)
+def relative(values):
+    """Less the mean of the four: only differences between lines matter."""
+    return values - values.mean()
 
-# %%
-push = cache["mlp_out", 0][:, 8:].mean(0)
-push = push - push.mean(-1, keepdim=True)
-along = (push @ direction)[:, None] * direction
-kept = {
-    "no push": accuracy_with(0 * push),
-    "along the line": accuracy_with(along),
-    "off the line": accuracy_with(push - along),
-    "whole mean": accuracy_with(push),
-}
 
-# %%
-title = "The MLP replaced by a part of its mean push"
-figure = plotting.bars(kept, y_title="accuracy, all inputs", title=title)
-show(figure, "push-split")
-whole, on, off = [f"{v[1].norm():.2f}" for v in (push, along, push - along)]
-print(f"length of the push at y1: {whole} · along {on} · off {off}")
-claim("push-along", kept["along the line"].mean())
-claim("push-off", kept["off the line"].mean())
-claim("constant-mlp-is-enough", kept["whole mean"][1:].min())
-claim("constant-mlp-y0", kept["whole mean"][0])
+slope = relative(reader @ direction)
+height = relative(reader @ (own_token + mean_written)[1])
+rows = [[f"answer {t}", f"{height[t]:.0f}", f"{slope[t]:.1f}"] for t in range(4)]
+plotting.table(rows, ["", "height", "slope"], "The four lines of y1, without the MLP")
 
 # %% [markdown]
-# With a constant in place of the MLP, seven outputs stay right on every input, and $y_0$ nearly always.
-# At $y_1$ the push is mostly off the line. That part alone is enough for six outputs; $y_2$ and $y_7$ need both.
-# Which of the 16 neurons add to its bias $b_{out}$?
+# Now you can compute what the model would say.
+# At y1, source 3 lies at the place −3.2.
+#
+# **Before you look:** which line is the highest there? (The right answer would be 0.)
 
 # %%
-fires = (cache["post", 0][:, 8:] > 0).double().mean(0)  # [output, neuron]
-active = fires.max(0).values > 0
-table = []
-for n in active.nonzero().flatten().tolist():
-    table.append([f"neuron {n}", *(f"{share:.0%}" for share in fires[:, n])])
-claim("neurons-never-fire", (~active).sum())
-header = ["fires on this share of inputs", *task.OUTPUT_NAMES]
-plotting.table(table, header, "How often each neuron fires")
+my_answer = ...  # 0, 1, 2 or 3 (or leave it)
+
+# %%
+at_source_3 = height + mean_place[1, 3] * slope
+print("the four lines at source 3:", plotting.numbers(at_source_3, 0))
+compare(my_answer, at_source_3.argmax())
 
 # %% [markdown]
+# Here is the picture.
+# Where a line is the highest, it is thick: that is its *piece*.
+# Each source is a dot, drawn *on the line of its successor*, the line that should win there.
+# In the upper panel the MLP is silent, in the lower one it writes its mean.
+
+# %%
+figure = four_lines.figure(lines, output=1, mlp=(0, 1))
+show(figure, "four-lines")
+
+# %% [markdown]
+# Look at the lower panel.
+# The dot of 1 lies where the line of 2 is the highest.
+# The dot of 3 lies where 0 is, the dot of 0 where 1 is, and the dot of 2 where 3 is.
+#
+# **That is the +1.**
+#
+# Nobody adds anything.
+# There are two sorted lists:
+
+# %%
+print("sources, by their place from left to right:", *mean_place[1].argsort().tolist())
+print("answers, by their slope from low to high:  ", *slope.argsort().tolist())
+successors = (mean_place[1].argsort() + 1) % 4
+claim("two-sorted-lists", torch.equal(successors, slope.argsort()))
+
+# %% [markdown]
+# Each digit stands opposite its successor.
+# Attention sorts the sources 1, 3, 0, 2; the unembedding sorts the answers 2, 0, 1, 3.
+# That is why the strange order: it does not matter *which* order it is, as long as the two lists agree.
+# And they must: along the highest of several straight lines, the slope can only grow from left to right.
+#
+# ## What does the MLP do, then?
+#
+# Compare the two panels.
+# The slopes are the same, as they must be: a fixed vector cannot change a slope.
+# What changes are the heights.
+
+# %%
+mlp_mean = cache["mlp_out", 0][:, 8:].mean(0)  # [output, d_model]
+with_mlp = relative(reader @ (own_token + mean_written + mlp_mean)[1])
+rows = [[f"answer {t}", f"{height[t]:.0f}", f"{with_mlp[t]:.0f}"] for t in range(4)]
+print("dots of source 0, 1, 2, 3:   ", plotting.numbers(mean_place[1], 1))
+print("slopes of answer 0, 1, 2, 3: ", plotting.numbers(slope, 1))
+header = ["height of", "without the MLP", "with its mean"]
+plotting.table(rows, header, "What the MLP lifts")
+
+# %% [markdown]
+# The MLP lifts 0 and 1, and presses 2 down.
+# The two pieces in the middle become wider, and the dot of 3 comes to lie on one of them.
+# In the picture the MLP need not know which digit it is dealing with: it adds the same vector for every input.
+#
+# All eight outputs, with our input marked (▼):
+
+# %%
+figure = four_lines.all_outputs(lines, task.EXAMPLE)
+show(figure, "eight-times-four-lines")
+
+# %% [markdown]
+# Eight times the same slopes and the same order of dots.
+# The heights differ, and how far the dots lie apart.
+#
+# ## Is the picture true?
+#
+# A picture must be able to fail.
+# At y1, does it give the right answer to every input?
+#
+# One thing is missing in it: the last layer norm also *adds* something after it has divided, its bias.
+# That adds up to 5 to a logit, and where two lines are close it can decide.
+
+# %%
+for name, bias in {"the lines": False, "with the bias": True}.items():
+    right = lines.predicts(mlp=1, bias=bias)[:, 1] == answers[:, 1]
+    print(f"{name}: y1 is right on {right.sum():,} inputs")
+claim("picture-is-right-at-y1", right.sum())
+
+# %% [markdown]
+# At y1 both are right, on every input.
+# (From here on, every ✓ is judged with the bias. Where it decides, [06_ablation](06_ablation.ipynb) says.)
+#
+# ## Why do fitting heights always exist?
+#
+# The heights came out right in training.
+# Was that luck?
+# No: if the dots and the slopes are sorted alike, there are *always* heights that work.
+#
+# Two neighbouring lines cross once.
+# Lift one of them, and the crossing moves.
+# So you can put each crossing between two dots, and each dot gets a piece of its own.
+#
+# Or think of a bowl, and hold a ruler against it from below, at each dot.
+# A ruler touches the bowl at its own dot and lies below it everywhere else, so at each dot its own ruler is the highest.
+# (The bowl is made up for the slopes of y1; the model's own heights are others.)
+
+# %%
+figure = four_lines.bowl(lines, output=1)
+show(figure, "bowl")
+
+# %% [markdown]
+# That is all it takes: **sort the sources as their successors are sorted, and lift the lines.**
+# (The bias, the line of BOS, and dots that are small clouds disturb this a little. How often it holds in a thousand models, [beyond/seeds](beyond/seeds.ipynb) counts.)
+#
+# ## The plateaus, once more
+#
+# In [03_training](03_training.ipynb) the model paused on plateaus.
+# Now we can see what it did there.
+# We train again, stop at step 130, and ask what it gives to each answer:
+
+# %%
+from helpers.training import train
+
+young, _ = train("article", [0], max_steps=130)
+probabilities = young(sequences[::7])[0, :, 1:].softmax(-1)  # at y1 to y7
+asked = answers[::7, 1:]
+table = torch.stack([probabilities[asked == t].mean(0) for t in range(4)])
+figure = plotting.heatmap(
+    table[:, :4], x=list("0123"), y=list("0123"), text=True, top=1, unit="probability",
+    x_title="probability given to", y_title="right answer",
+    title="The model at step 130, y1 to y7",
+)  # fmt: skip
+show(figure, "at-step-130")
+
+# %% [markdown]
+# It knows "0 or 2", and it knows "1 or 3", and gives each of the two about one half.
+# Why just these pairs?
+# Look at the order of the answers, from left to right: 2, 0, 1, 3.
+# The pairs are its left half and its right half.
+# It looks as if the model learnt *left or right* first, and later where in the half.
+#
 # ## Explore
 #
-# Slide the strength of the MLP and watch the borders.
-# With a kernel, also choose the output, the input (▼) and the strength of attention.
-# At which strength does the stretch of 0 open at $y_2$?
+# Slide the strength of the MLP, and watch the lines rise and fall.
+# At which strength does the dot of 3 get its piece, at y1?
 
 # %%
-figure, says = line_slider(line, output=1)
-show(figure, says=says)
+figure = four_lines.slider(lines, output=1)
+show(figure, "four-lines-slider")
 
 # %% tags=["nbval-ignore-output"]
-lesson_05.explore_line(model)
-
-# %% [markdown]
-# ## Does this picture explain other models?
-#
-# Of 32 seeds, 28 are exact. In how many is one direction of attention enough, alone or with a constant MLP?
-# Do two, of the three that layer norm leaves, help the others?
-
-# %%
-from helpers.model import load_zoo
-
-zoo = load_zoo("article")
-exact = zoo.where(zoo.exact)
-usual_of, directions_of, _ = interventions.directions_of(exact)
-one = {"attn_out": interventions.keep_directions(usual_of, directions_of[:, :1])}
-two = {"attn_out": interventions.keep_directions(usual_of, directions_of[:, :2])}
-constant = {"mlp_out": interventions.mean_of(exact, "mlp_out")}
-
-# %% tags=["nbval-ignore-output"]
-import sys
-
-from tqdm import tqdm
-
-cuts = {
-    "one direction": one,
-    "two directions": two,
-    "one direction,<br>constant MLP": one | constant,
-}
-seeds = {}
-for name, edits in tqdm(cuts.items(), file=sys.stdout, ncols=88):
-    seeds[name] = by_position(interventions.intervene(exact, edits))  # [28, 8]
-
-# %%
-dots = {name: shares.mean(1) for name, shares in seeds.items()}
-title = "What is kept of attention and MLP, one dot a seed"
-figure = figures.strips(dots, y_title="accuracy, all inputs", title=title)
-show(figure, "other-seeds")
-enough = {name: (shares == 1).all(1) for name, shares in seeds.items()}  # [28]
-last = enough["one direction,<br>constant MLP"]
-print("the last: seed", [seed for seed, is_one in zip(exact.seeds, last) if is_one])
-claim("zoo-line-is-enough", enough["one direction"].sum())
-claim("zoo-two-directions", enough["two directions"].sum())
-claim("zoo-line-and-constant", last.sum())
-
-# %% [markdown]
-# And of 1,024 more seeds, also with the own token averaged out and the *best* constant found:
-
-# %%
-from research import survey
-
-thousand = survey.exact_models()
-columns = ["line", "plane", "line_mean", "line_best"]
-many = {name: survey.right(thousand, name).all(1).sum() for name in columns}
-
-# %%
-column_of = {
-    "one direction": "line",
-    "two directions": "plane",
-    "one direction,<br>constant MLP": "line_mean",
-}
-rows = []
-for name, column in column_of.items():
-    counts = k_of_n(enough[name].sum(), len(exact)), k_of_n(many[column], len(thousand))
-    rows.append([name.replace("<br>", " "), *counts])
-best = "one direction, own token out, best constant"
-rows.append([best, "not searched", k_of_n(many["line_best"], len(thousand))])
-header = ["enough in exact models", "of 32 seeds", "of 1,024 more"]
-plotting.table(rows, header, "What is enough at all outputs")
-
-# %% [markdown]
-# A line is enough in fewer than half of the exact models, a plane in most.
-# The line with the *mean* push is enough in hardly any but ours; with the best constant, and the own token out, in about one of five.
-# (In ours the line removes the errors of $y_0$: what attention writes off it made them.)
-#
-# What do the others do?
-# At y1 to y7 their attention needs a line, a plane, or more.
-# And their MLP is a **bias** (some constant will do at each output), **bent** (none was found at any), or mixed.
-
-# %%
-needs, sorts = survey.needs_of(thousand), survey.sorts_of(thousand)
-cells = [[(a & b).double().mean() for b in sorts.values()] for a in needs.values()]
-figure = plotting.heatmap(
-    cells, title="What exact models do",
-    x=list(sorts), x_title="the MLP is", y=list(needs), y_title="attention needs",
-    unit="share", text=True, top=0.5,
-)
-show(figure, "what-others-do")
-
-# %% [markdown]
-# Our picture is at the top left; [beyond/seeds](beyond/seeds.ipynb) draws others.
+lesson_05.explore_lines(model)
 
 # %% [markdown]
 # ## Exercises
@@ -436,12 +436,12 @@ show(figure, "what-others-do")
 # Replace each `...` and run the cell.
 
 # %% [markdown]
-# ### Exercise: four straight lines
+# ### Exercise: whose line is the highest?
 #
 # *★☆☆ easy, 5 minutes.*
-# Before the last layer norm divides, each logit is a straight line over the place: a height at place 0, and a slope.
-# Which token's line is highest at each place?
-# `places` is `[n]`, `starts` and `slopes` are `[token]`.
+# Four lines have the heights `starts` at place 0, and `slopes`, both `[4]`.
+# Which line is the highest at each of the `places` `[n]`?
+
 
 # %%
 def my_answers(places, starts, slopes):
@@ -449,7 +449,7 @@ def my_answers(places, starts, slopes):
     return ...
 
 
-lesson_05.check("05-stretches", my_answers)
+lesson_05.check("05-regions", my_answers)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -459,42 +459,40 @@ lesson_05.check("05-stretches", my_answers)
 #     heights = starts + places[:, None] * slopes  # [n, token]
 #     return heights.argmax(-1)
 # ```
-#
-# The highest of four straight lines can change three times, so a line has room for four stretches.
 # </details>
 
 # %% [markdown]
-# ### Exercise: the OV circuit
+# ### Exercise: an experiment, find four heights
 #
-# *★★☆ medium, 10 minutes.*
-# Leave layer norms and biases out, and write the table `[token looked at, next token]` from the rows `E` `[token, d_model]` and the matrices `W_V`, `W_O`, `W_U`.
+# *★★☆ medium, 15 minutes.*
+# Be the MLP.
+# The dots and the slopes of y1 stand above the table *What the MLP lifts*; choose the heights of the four lines, so that each source gets its successor.
+# The check puts your heights into the model, in place of its MLP, and draws the lines.
 
 # %%
-def my_ov(E, W_V, W_O, W_U):
-    """Logits [token looked at, next token]."""
-    return ...
+my_heights = ...  # four numbers: the heights of answers 0, 1, 2 and 3
 
-
-lesson_05.check("05-ov", my_ov)
+lesson_05.check("05-heights", my_heights)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
+# Lift 0 and 1, the two in the middle, until their pieces are wide enough, and no more.
+#
 # ```python
-# def my_ov(E, W_V, W_O, W_U):
-#     return E @ W_V @ W_O @ W_U
+# my_heights = [30, 25, -40, -40]
 # ```
 # </details>
 
 # %% [markdown]
 # ## What you have
 #
-# - You have read the stream before and after the MLP, on all inputs.
-# - You have cut what attention writes down to one number, a place on a line.
-# - You have drawn the picture that explains the answers, and used it to predict.
-# - You have counted for how many other seeds the picture is enough.
+# - You have read the stream before and after the MLP: it never says the old digit.
+# - You have cut all that attention says down to a single number.
+# - You have drawn four straight lines, and seen the +1 in them.
+# - You have found four heights yourself.
 #
-# **Answer:** In this model attention writes each source token to a place on a line, and each place lies on the stretch of token + 1; the MLP adds a push that moves the borders of the stretches.
+# **Answer:** nobody adds 1. Attention writes the sources in the order 1, 3, 0, 2; the answers' lines are sorted 2, 0, 1, 3; each digit stands opposite its successor. The MLP lifts the lines until every dot lies under the right one.
 #
 # The picture to remember:
 
@@ -502,4 +500,6 @@ lesson_05.check("05-ov", my_ov)
 drawing("line")
 
 # %% [markdown]
-# **Open:** what breaks when a part is taken away, and does the task need that part? [06_ablation](06_ablation.ipynb) predicts it from the picture, then counts.
+# **Open:** we have a picture, and we like it. That is dangerous.
+# Is it *all* that the model does?
+# In [06_ablation](06_ablation.ipynb) we throw everything else away, and bet on what is left.

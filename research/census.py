@@ -285,6 +285,9 @@ class _Counted(Opened):
         left_to_right = (places[:, 2] - places[:, 1]).sum()
         self.out["places"] = -places if left_to_right < 0 else places  # source 2 right of source 1
         self.out["share"] = share
+        dots = self.usual + places[..., None] * axis[:, 0]  # each source at its mean place
+        says = self.says(dots, self.own.mean(1, keepdim=True).expand_as(dots), self.push)
+        self.out["dots"] = (says == (torch.arange(task.DIGITS) + 1) % task.DIGITS).sum(1)
         each, *_ = along(self.attn, 1, False, self.norm)
         self.count("plane", self.plane)
         self.count("no_own", stream=self.no_own)

@@ -72,6 +72,7 @@ COLUMNS = dict(
     look_no_own="[8] w V + (1 - w) d, no_own: look at the source or at a default",
     four_no_own="[8] m + g v, no_own: four vectors v for y1-y7 together, y0 as in table",
     any_own="[8] right whichever other token stands at the own place; attention as it was",
+    dots="[8] how many of the 4 sources get their successor in the picture of four lines",
     proved="of the exact: whether it was proved right on every input",
     cases="of the exact: cases of the proof",
     pause="step at which the accuracy of y1-y7 came to one half; -1: never",

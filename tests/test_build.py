@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 
+import jupytext
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
@@ -53,18 +54,18 @@ def test_cells_keep_ids_and_outputs_through_insertions_and_edits():
     assert [c.id for c in again] == ids
 
 
-def test_badges_go_into_the_table_of_readme_and_out_of_it():
-    plain = (
-        "| 1 | [a](notebooks/01_a.ipynb) | see | 30 | |\n"
-        "| + | [b/c](notebooks/b/c.ipynb) | go | 5 | |\n"
-        "| 2 | [a](notebooks/02_a.ipynb) | no cell for it | 30 |\n"
-        "[a](notebooks/01_a.ipynb)\n"
-    )
+def test_minutes_and_badges_go_into_the_table_of_readme_and_badges_out_of_it():
+    names = ("01_dataset", "beyond/more")
+    needed = [build.minutes(jupytext.read(build.SOURCES[name]).cells) for name in names]
+    rows = [f"| 1 | [a](notebooks/{name}.ipynb) | see |" for name in names]
+    other = "| 2 | [a](notebooks/02_transformer.ipynb) | no cell for it | 30 |\n[a](README.md)\n"
+    plain = "".join(f"{row} {n} | |\n" for row, n in zip(rows, needed)) + other
     set_, unset = "https://github.com/some/series", f"https://github.com/{build.PLACEHOLDER}/series"
-    badges = [f" {build.badge(name, set_)} |\n" for name in ("01_a", "b/c")]
-    with_badges = plain.replace(" |\n", badges[0], 1)
-    with_badges = with_badges.replace("5 | |\n", "5 |" + badges[1])
-    assert build.stamp_readme(plain, set_) == build.stamp_readme(with_badges, set_) == with_badges
+    badges = [build.badge(name, set_) for name in names]
+    with_badges = [f"{row} {n} | {b} |\n" for row, n, b in zip(rows, needed, badges)]
+    with_badges = "".join(with_badges) + other
+    wrong = plain.replace(f" {needed[0]} |", " 7 |")
+    assert build.stamp_readme(wrong, set_) == build.stamp_readme(with_badges, set_) == with_badges
     assert build.stamp_readme(with_badges, unset) == build.stamp_readme(plain, unset) == plain
 
 

@@ -28,7 +28,7 @@ MOVES = {
     lesson_01.explore_task: dict(tokens="00000000"),
     lesson_02.explore_forward: dict(stop="pattern", tokens="00000000"),
     lesson_04.explore_attention: dict(tokens="01232030"),
-    lesson_05.explore_line: dict(output=5, tokens="00000000", mlp=0.0, attention=0.3),
+    lesson_05.explore_lines: dict(output=5, tokens="00000000", mlp=0.0, attention=0.3),
     lesson_06.explore_ablation: dict(
         position=2, tokens="00000000", part="attention", neuron=3, everything=True, how="mean"
     ),
@@ -44,7 +44,7 @@ def trained():
 @pytest.fixture(scope="module")
 def given(trained):
     """What each explorer is made from."""
-    own = {lesson_01.explore_task: [], lesson_05.explore_line: [line.find_line(trained)]}
+    own = {lesson_01.explore_task: [], lesson_05.explore_lines: [line.find_lines(trained)]}
     return {make: [trained] for make in MOVES} | own
 
 
@@ -100,13 +100,13 @@ def test_value_weighted_pattern_is_the_norm_of_what_the_library_writes(trained):
     assert [trace.zmax for trace in other.data] == [trace.zmax for trace in figure.data]
 
 
-def test_the_line_explorer_says_the_answers_of_the_model_itself(given):
-    (its_line,) = given[lesson_05.explore_line]
-    for output, mlp, attention in ((2, 0.0, 1.0), (4, 0.5, 0.3)):
-        figure, says = lesson_05.line_figure(its_line, output, X, mlp, attention)
-        itself = its_line.model_says(X, mlp, attention)[output]
-        assert says.endswith(f"at these strengths, says {task.TOKEN_NAMES[itself]}.")
-        assert f"y{output} of 31022013" in figure.layout.title.text
+def test_the_lines_explorer_says_the_answers_of_the_model_itself(given):
+    (lines,) = given[lesson_05.explore_lines]
+    figure, says = lesson_05.lines_figure(lines, 2, X, mlp=0.0)
+    silent = lines.zoo.edited({"mlp_out": torch.zeros(1)})
+    itself = silent(task.full_sequences(X))[0, 0, 2].argmax()
+    assert says.endswith(f"at these strengths, says {task.TOKEN_NAMES[itself]}.")
+    assert "Input 31022013" in says and "y2" in figure.layout.title.text
 
 
 def test_ablation_figure_counts_as_the_interventions_do(trained):

@@ -83,13 +83,6 @@ def test_the_mean_and_another_sequences_value_are_what_is_read(model):
     assert torch.equal(record(ablate(model, "mlp", "resample"), "mlp_out", SOME), theirs)
 
 
-def test_resampling_pairs_every_sequence_with_another_one():
-    pairs = interventions.partners(task.N_SEQUENCES)
-    assert sorted(pairs) == list(range(task.N_SEQUENCES))
-    assert (pairs != range(task.N_SEQUENCES)).mean() > 0.999
-    assert (pairs != interventions.partners(task.N_SEQUENCES, seed=1)).any()
-
-
 def test_an_ablation_of_an_edited_model_sees_the_edit():
     zoo = random_zoo(M.Kind(length=4))
     shifted = intervene(zoo, {"attn_out": lambda value, _: 2 * value})

@@ -31,9 +31,9 @@ def test_readme_links_every_notebook_and_states_its_minutes():
         assert f"**Time:** about {rows[name]} minutes" in read(FOLDER / f"{name}.py"), name
 
 
-def test_readme_explains_what_two_notebooks_of_the_course_explain():
+def test_the_glossary_explains_what_two_notebooks_of_the_course_explain():
     """In bold, as what is needed in more than one; each opens alone, in any order."""
-    words = set(re.findall(r"^\| \*\*(.+?)\*\*", read(ROOT / "README.md"), re.M))
+    words = set(re.findall(r"\*\*(.+?)\*\*", read(ROOT / "GLOSSARY.md")))
     bold = [set(re.findall(r"\*\*([a-z][\w -]+)\*\*", read(FOLDER / f"{n}.py"))) for n in NAMES]
     shared = {word for i, one in enumerate(bold) for other in bold[:i] for word in one & other}
     assert shared and {word.removeprefix("the ") for word in shared} <= words

@@ -41,6 +41,8 @@ SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 88  # columns of a line of code in a notebook; a sentence of prose may be longer
+# Minutes that a newcomer takes for what a notebook holds.
+MINUTES = dict(word=0.01, cell=0.75, figure=2, prediction=2)
 # The set-up cell is the same everywhere and nobody reads it: JupyterLab and Colab show it folded.
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
@@ -67,10 +69,7 @@ importlib.invalidate_caches()"""
 
 sys.path[:0] = [{above}]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )"""
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")"""
     return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
 {fetch}
 from helpers import colab
@@ -81,9 +80,7 @@ added = colab.install_missing()"""
 def badge(name: str, address: str = ADDRESS) -> str:
     """The Colab badge of a notebook, or the sentence that stands in its place."""
     if not is_set(address):
-        return (
-            "This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address."
-        )
+        return f"[How to open this notebook]({'../' * name.count('/')}../README.md)"
     page = address.removeprefix("https://github.com/")
     return (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -91,10 +88,27 @@ def badge(name: str, address: str = ADDRESS) -> str:
     )
 
 
+def minutes(cells: list) -> int:
+    """How long a newcomer needs for a notebook without its exercises, by `MINUTES`."""
+    kept = [c for c in cells if "setup" not in c.metadata.get("tags", [])]
+    ends = [i for i, c in enumerate(kept) if c.source.startswith("## Exercises")]
+    kept = kept[: ends[0]] if ends else kept
+    code = "\n".join(c.source for c in kept if c.cell_type == "code")
+    counts = dict(
+        word=sum(len(c.source.split()) for c in kept if c.cell_type == "markdown"),
+        cell=sum(c.cell_type == "code" for c in kept),
+        figure=len(re.findall(r"^(?:show|drawing)\(", code, re.M)),
+        prediction=len(re.findall(r"^my_\w+ = \.\.\.", code, re.M)),
+    )
+    return 5 * round(sum(MINUTES[what] * n for what, n in counts.items()) / 5)
+
+
 def stamp(name: str) -> str:
-    """The text of a source with its set-up cell and badge as they should be."""
+    """The text of a source with its set-up cell, badge and minutes as they should be."""
     notebook = jupytext.read(SOURCES[name])
+    needed = f"**Time:** about {minutes(notebook.cells)} minutes"
     for cell in notebook.cells:
+        cell.source = re.sub(r"\*\*Time:\*\* about \d+ minutes", needed, cell.source)
         tags = cell.metadata.get("tags", [])
         if "setup" in tags:
             cell.source = setup(name)
@@ -110,17 +124,19 @@ def stamp(name: str) -> str:
 
 
 def stamp_readme(text: str, address: str = ADDRESS) -> str:
-    """README with its badges as they should be.
+    """README with minutes and badges as they should be.
 
-    Where the row of a table links a notebook and ends with a cell that is empty or holds a badge,
-    that cell is for the badge. It stays empty as long as there is no address.
+    Where the row of a table links a notebook and ends with a number and a cell that is empty or
+    holds a badge, they are its minutes and its badge; there is none as long as there is no address.
     """
-    linked, there = r"\|.*\]\(notebooks/([\w/]+)\.ipynb\) \|.*\|", r"(?:\[!\[Open in Colab\]\S*)?"
+    row = r"^(\|.*\]\(notebooks/([\w/]+)\.ipynb\) \|.*\|) \d+ \|(?: *\[!\[Open in Colab\]\S*)? *\|$"
 
     def stamped(found: re.Match) -> str:
-        return f"{found[1]} {badge(found[2], address)} |" if is_set(address) else f"{found[1]} |"
+        needed = minutes(jupytext.read(SOURCES[found[2]]).cells)
+        there = f" {badge(found[2], address)}" if is_set(address) else ""
+        return f"{found[1]} {needed} |{there} |"
 
-    return re.sub(rf"^({linked}) *{there} *\|$", stamped, text, flags=re.M)
+    return re.sub(row, stamped, text, flags=re.M)
 
 
 def target(name: str) -> Path:
@@ -341,7 +357,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check:
         there = [what for name in names for what in drift(name)]
         if readme != stamp_readme(readme):
-            there.insert(0, "README.md: a badge is missing, or does not lead where the series is")
+            there.insert(0, "README.md: minutes or badges are not what the build writes")
         print("\n".join([*there, "run: python tools/build.py"]) if there else "all is as built")
         return bool(there)
     write(README, stamp_readme(readme))

@@ -2,17 +2,18 @@
 # # Beyond: what did not fit
 #
 # The six notebooks tell one story.
-# Nine measurements stand beside it, each on its own: read those that you wonder about.
+# Nine measurements did not fit into it. Each stands on its own: read those that you wonder about.
 #
 # **Question:** Which doubts about the story did we check, and what came out?
 #
 # **You will**
 # - doubt the data and the start: how good is an answer that never looks, and does the start decide?
-# - doubt the readings: value-weighted patterns, the lens without layer norm, and who writes the answer;
-# - doubt the ablations: the article's figures over many seeds, and pushes in random directions;
+# - see on a sphere all that attention can tell apart;
+# - try other readings: value-weighted patterns, the lens without layer norm, and what each neuron writes;
+# - doubt the ablations: the article's figures over many seeds, and vectors in random directions;
 # - meet a task that may need an MLP.
 #
-# **Time:** about 30 minutes.
+# **Time:** about 50 minutes.
 # **You should know:** the notebook that each part names.
 # **Before this:** [06_ablation](../06_ablation.ipynb).
 # **Next:** [beyond/proof](proof.ipynb), on knowing without counting.
@@ -20,7 +21,7 @@
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -28,10 +29,7 @@ import importlib.util, sys
 
 sys.path[:0] = ["..", "../.."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -51,7 +49,6 @@ torch.set_num_threads(1)  # quicker for tensors as small as these
 # %%
 model = load_trained()
 sequences = task.full_sequences()
-answers = sequences[:, 9:]
 claim("exact-more", n_right(model))
 
 # %% [markdown]
@@ -95,8 +92,8 @@ claim("best-constant-sliced", constants["last rows of the list"].mean())
 # The models of the series start from small weights.
 # Thirty-two more were started at the library's default, which is six to eight times as large, and trained with the same recipe.
 # Are as many of them exact?
-# And of the exact ones, do as many stay right when the ideal reversal replaces their pattern?
-# We ask about y0 and about y1 to y7 separately, because [04_attention](../04_attention.ipynb) found that these are two questions.
+# And of the exact ones, in as many is *reversal enough*: do they stay right when every answer must look at its source, with all weight?
+# We ask about y0 and about y1 to y7 separately: [04_attention](../04_attention.ipynb) found that y0 is another matter.
 
 # %%
 starts = {"small start": "article", "library's start": "article_default_init"}
@@ -110,11 +107,79 @@ for start, kind in starts.items():
     rows.append([start, k_of_n(n, 32), k_of_n(first, n), k_of_n(others, n)])
 claim("start-decides-exact", n)
 header = ["start", "exact", "of these: y0 stays right", "y1 to y7 stay right"]
-plotting.table(rows, header, "Models by their start, with the ideal pattern")
+plotting.table(rows, header, "Models by their start, with all weight on the source")
 
 # %% [markdown]
 # From the library's start fewer seeds became exact.
 # Whether the start also decides *which* algorithm is found, so small a table cannot say; [beyond/seeds](seeds.ipynb) asks a thousand.
+
+# %% [markdown]
+# ## What can attention tell apart at all?
+#
+# Here is something that one can *see*, all of it at once.
+#
+# When attention reads the stream, only two things have been written there: the token, and its position.
+# Five tokens at sixteen positions would be 80 vectors.
+# How many are there really?
+
+# %%
+digits = model.W_E[:4] + model.W_pos[1:16, None]  # [15 positions, 4 tokens, d_model]
+bos = model.W_E[task.BOS] + model.W_pos[0]
+points = torch.cat([digits.flatten(0, 1), bos[None]])
+print("different vectors:", len(points.unique(dim=0)))
+
+# %% [markdown]
+# Fewer, because BOS stands at one position only, and no digit stands there.
+#
+# Each vector is four numbers, and nobody can draw in four dimensions.
+# But attention reads through a layer norm.
+# That takes the mean of the four numbers away, so one dimension goes.
+# Then it makes all vectors equally long.
+# Three dimensions, one length: all that attention can tell apart lies on a **sphere**, like towns on a globe.
+# (The learnt weight and bias of the layer norm come after that, and change all points alike.)
+
+# %%
+centred = points - points.mean(-1, keepdim=True)
+normalised = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+lengths = normalised.norm(dim=-1)
+print("dimensions:", torch.linalg.matrix_rank(normalised, atol=1e-8).item())
+print(f"lengths: {lengths.min():.4f} to {lengths.max():.4f}")
+
+# %%
+on_sphere = figures.to_3d(normalised)  # the three dimensions that are left
+towns, positions = on_sphere[:60].reshape(15, 4, 3), task.POSITION_NAMES[1:]
+groups = {f"token {t}": towns[:, t] for t in range(4)}
+labels = dict.fromkeys(groups, positions)  # shown under the pointer
+groups["BOS"] = on_sphere[60:]
+figure = figures.scatter3d(
+    groups, title="All that attention can tell apart (turn it)", radius=2,
+    colours=plotting.TOKEN_COLOURS, labels=labels, joined={"x7": towns[7]},
+)
+show(figure, "sphere")
+
+# %% [markdown]
+# A line joins the four tokens at x7, and it is a long one.
+# At all other positions the four lie close together.
+# How far apart are they, at each position?
+
+# %%
+apart = [torch.pdist(torch.as_tensor(town)).mean().item() for town in towns]
+figure = plotting.bars(
+    apart, title="How far apart the four tokens of a position lie",
+    x=positions, x_title="position", y_title="mean distance",
+)
+show(figure, "spread")
+claim("x7-is-spread-most", apart[7] / max(apart[:7] + apart[8:]))
+
+# %% [markdown]
+# Why just x7?
+# Think of what is asked of that place.
+# y0 is predicted right there, and [04_attention](../04_attention.ipynb) found that its *query* carries the message: at a 3 it must look elsewhere than at a 2.
+# So this one query has to be very different for different tokens, and it can be only if the tokens lie far apart.
+# All other answers have their source elsewhere.
+# What stands at their own place should *not* disturb where they look, and there the position dominates.
+#
+# (This fits what 04 has found. It was seen in one model, and nobody has counted here whether other models whose y0 looks away do the same.)
 
 # %% [markdown]
 # ## Weight is not message
@@ -122,7 +187,7 @@ plotting.table(rows, header, "Models by their start, with the ideal pattern")
 # A position can get much weight and hand over almost nothing.
 # The **value-weighted** pattern multiplies each weight by the length of what that key would write through $W_O$ ([Kobayashi et al. 2020](https://arxiv.org/abs/2004.10102)).
 # The explorer of [04_attention](../04_attention.ipynb) shows it for one input.
-# Does the mean picture change?
+# Does the mean pattern change?
 # What a key writes depends on its token and its position only, so a small table holds all of it.
 
 # %%
@@ -154,7 +219,7 @@ show(figure, "value-weighted-mean")
 # Does that matter, before the MLP and after it?
 
 # %%
-logits, cache = model.run_with_cache(sequences[:, :16])
+_, cache = model.run_with_cache(sequences[:, :16])
 rows, differ = [], {}
 for when, place in {"before": "resid_mid", "after": "resid_post"}.items():
     stream = cache[place, 0][:, 8:]
@@ -168,68 +233,20 @@ header = ["stream", "right: lens", "right: shortcut", "the two differ"]
 plotting.table(rows, header, "The logit lens and its shortcut, share of all outputs")
 
 # %% [markdown]
-# ## Who writes the right answer?
-#
-# Once the divisor of the last layer norm is known, the logits are linear in the stream.
-# So they split, exactly, into what the embedding, the position, attention and the MLP wrote, and a constant.
-# This is **direct logit attribution**.
-
-# %%
-written = {
-    "embedding": model.W_E[sequences[:, 8:16]],
-    "position": model.W_pos[8:16].expand(len(sequences), 8, 4),
-    "attention": cache["attn_out", 0][:, 8:],
-    "mlp": cache["mlp_out", 0][:, 8:],
-}
-after = cache["resid_post", 0][:, 8:]
-divisor = (after.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-
-# %%
-added = {}
-for name, part in written.items():
-    centred = part - part.mean(-1, keepdim=True)
-    added[name] = (centred / divisor * model.ln_final.weight) @ model.W_U
-
-total = sum(added.values()) + model.ln_final.bias @ model.W_U
-assert torch.allclose(total, logits[:, 8:]), "the parts do not sum to the logits"
-
-# %% [markdown]
-# What does each part add to the *right* logit, compared with the mean of the four digits?
-
-# %%
-speaks = {}
-for name, values in added.items():
-    of_the_answer = values.gather(-1, answers[..., None])[..., 0]
-    speaks[name] = (of_the_answer - values[..., :4].mean(-1)).mean(0)
-
-figure = plotting.bars(
-    speaks, title="Direct logit attribution to the right answer",
-    y_title="logit", colours=plotting.PART_COLOURS,
-)
-show(figure, "attribution")
-shares = {name: value.mean().item() for name, value in speaks.items()}
-claim("attention-adds-most", shares["attention"] / sum(shares.values()))
-
-# %% [markdown]
-# Mind what this average hides.
-# A vector that is the same for every input speaks for one answer and against another.
-# Over all four answers that nearly cancels, so a short bar does not mean a small part.
-# Set to zero, the MLP takes a third of the tokens with it ([06_ablation](../06_ablation.ipynb)).
-
-# %% [markdown]
-# ## The push of each neuron
+# ## What does each neuron write?
 #
 # Three of the sixteen neurons fire at the outputs.
 # Each of them always writes in the same direction, the row of $W_{out}$ that belongs to it.
+# Only how much of it changes.
 # Which logits does that raise?
 
 # %%
 fires = (cache["post", 0][:, 8:] > 0).flatten(0, 1).any(0)  # [neuron]
 active = fires.nonzero().flatten().tolist()
 out = model.W_out[0][active]
-pushes = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
+raised = ((out - out.mean(-1, keepdim=True)) * model.ln_final.weight) @ model.W_U
 figure = plotting.heatmap(
-    pushes[:, :4], title="What each firing neuron writes", text=True, signed=True,
+    raised[:, :4], title="What each firing neuron writes", text=True, signed=True,
     x=list("0123"), x_title="logit of the next token", unit="logit ×<br>divisor",
     y=[f"neuron {n}" for n in active], y_title="",
 )
@@ -298,10 +315,10 @@ claim("zoo-no-mlp-range", spread(no_mlp["everything"]))
 # Whether the two figures come closer on everything is a coin toss between seeds, and close they are not.
 
 # %% [markdown]
-# ## Does any push of that length hurt?
+# ## Does any vector of that length hurt?
 #
-# [06_ablation](../06_ablation.ipynb) takes the push of the MLP away.
-# Perhaps *any* change of that length would cost as much.
+# [06_ablation](../06_ablation.ipynb) takes away what the MLP writes, and a third of the answers go wrong.
+# Perhaps *any* change of that length would cost as much?
 # We add to the MLP's output a vector as long as what the MLP writes there.
 # Three directions are random.
 # One is a **control**: the same number on all four dimensions, which the last layer norm takes away again, so it must change nothing.
@@ -317,8 +334,8 @@ names = ["control", "random 1", "random 2", "random 3"]
 directions = dict(zip(names, torch.cat([control, random])))
 
 # %%
-def with_push(direction):
-    """The model with a push added, as long as what the MLP writes."""
+def with_vector(direction):
+    """The model with a vector added that is as long as what the MLP writes."""
 
     def add(value, tokens):
         return value + value.norm(dim=-1, keepdim=True) * direction
@@ -326,22 +343,22 @@ def with_push(direction):
     return interventions.intervene(model, {"mlp_out": add}, effect=False)
 
 
-pushed = {name: by_position(with_push(d)).mean() for name, d in directions.items()}
+kept = {name: by_position(with_vector(d)).mean() for name, d in directions.items()}
 
 # %%
 figure = plotting.bars(
-    list(pushed.values()), title="A push as long as the MLP's own", y_title="accuracy",
-    x=list(pushed), x_title="direction of the added push",
+    list(kept.values()), title="A vector as long as what the MLP writes, added",
+    y_title="accuracy", x=list(kept), x_title="its direction",
 )
 show(figure, "random-pushes")
 
 # %%
-assert pushed["control"] == 1
-claim("random-push-hurts", min(pushed.values()))
+assert kept["control"] == 1
+claim("random-push-hurts", min(kept.values()))
 
 # %% [markdown]
-# One random push costs almost nothing, two cost more than a third.
-# At this length the direction decides: it says which borders move over which places.
+# One random vector costs almost nothing, two cost more than a third.
+# So at this length it is the direction that decides: it says which of the four lines are lifted, and which dots then lie under another one.
 
 # %% [markdown]
 # ## A task that may need the MLP
@@ -417,8 +434,9 @@ claim("pairs-need-the-mlp", alone.max())
 # ## What you have
 #
 # - You have seen how good an answer is that never looks, and what the start decides.
+# - You have seen on a sphere all that attention can tell apart.
 # - You have tried three other readings of the same model.
-# - You have measured the article's figures over many seeds, and pushed in random directions.
+# - You have measured the article's figures over many seeds, and added vectors in random directions.
 # - You have a task that may need an MLP.
 #
 # **Answer:** none of these doubts overturns the story, and two of the article's figures turn out to be one draw of many.

@@ -12,12 +12,12 @@
 # - measure how many tokens are enough for an answer, by the length of its proof;
 # - prove models for 16, 32 and 64 digits, or find where they are wrong.
 #
-# **Time:** about 30 minutes.
+# **Time:** about 70 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), and what a fraction is.
 # **Before this:** [06_ablation](../06_ablation.ipynb).
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -25,10 +25,7 @@ import importlib.util, sys
 
 sys.path[:0] = ["..", "../.."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -62,8 +59,11 @@ for length in (8, 16, 32, 64):
 
 # %% [markdown]
 # And a count is made in floating point numbers, each of them rounded.
-# A proof can speak about the *function of real numbers* that the weights define, and leave no rounding out.
-# What makes it possible is the thing that we want to understand anyway: if only two or three tokens matter to an answer, the others need not be tried one by one.
+# What is proved here is about something cleaner: the weights are exact numbers, and with the formulas of the model they define a *function of real numbers*.
+# Nothing is rounded in that function.
+# (The program that proves must calculate, too. It keeps account of its own rounding, as we shall see.)
+#
+# What makes a proof possible is the thing that we want to understand anyway: if only two or three tokens matter to an answer, the others need not be tried one by one.
 # So the length of a proof measures how much has been understood.
 # [Gross et al. 2024](https://arxiv.org/abs/2406.11779) (*Compact Proofs of Model Performance via Mechanistic Interpretability*) made this a method, with lower bounds on how often a model is right.
 # Our model is small enough for more: right on *every* input.
@@ -230,6 +230,7 @@ claim("proof-beyond-seed-0", proof_0.proved)
 #
 # There are 116 cases like this one: 4 for $y_0$, whose source stands at its own place, and 4 × 4 for each other output.
 # If every box were good enough, 116 would do.
+# (This search always asks for the token at the output's own place. Another one might need fewer.)
 # Where a margin's ball contains 0, nothing is known yet; then the proof asks for one more token, the one that moves the box most: four smaller cases.
 # In the end all tokens are asked and the input is computed by itself, so the search always ends, and where a case is *wrong* it is counted.
 # The proof of seed 0 as a tree:
@@ -298,7 +299,7 @@ claim("proof-beyond-cases", proof_0.cases)
 #
 # ## Every seed
 #
-# Of 32 seeds, 28 are exact: counted in `03_training`.
+# Of 32 seeds, 28 are exact: counted in [03_training](../03_training.ipynb).
 # **Predict:** how many of them can be proved?
 # And for the four others, will the proof count the same wrong tokens as the list?
 
@@ -353,11 +354,16 @@ claim("proof-shortest", (lengths == 116).sum())
 claim("proof-longest", lengths.max())
 
 # %% [markdown]
-# All of them, rounding included, and with a few hundred cases in place of 65,536.
+# All of them, with a few hundred cases at most in place of 65,536.
+#
+# And what exactly do we know now?
+# For each of these models: the function of real numbers that its weights define gives the right token the highest logit, on every input.
+# The prover rounds while it calculates, but its balls are as much wider as that makes necessary, so its own rounding is accounted for.
+# How the *model* rounds when it is run is another matter, and not part of the proof.
 #
 # ## What makes a proof long?
 #
-# **Predict:** take two things that `04_attention` measured, the mean weight on the source, and the accuracy when the pattern is replaced by the ideal one.
+# **Predict:** take two things that [04_attention](../04_attention.ipynb) measured in one model, the mean weight on the source, and the accuracy when *all* weight is put on the source.
 # Will the seeds with more weight on the source have the shorter proofs?
 
 # %%
@@ -372,7 +378,7 @@ on_source = torch.stack([pattern[:, i, 8 - i] for i in range(8)], 1).mean(1)
 ideal = interventions.set_pattern(models, interventions.ideal_pattern())
 shown = {
     "mean weight on the source": on_source,
-    "accuracy with the ideal pattern": counting.by_position(ideal).mean(1),
+    "accuracy with all weight there": counting.by_position(ideal).mean(1),
 }
 
 # %%
@@ -394,10 +400,10 @@ ranks = {name: spearmanr(values, lengths).statistic for name, values in shown.it
 for name, correlation in ranks.items():
     print(f"{name}: rank correlation with the length {correlation:+.2f}")
 claim("proof-weight-shortens", ranks["mean weight on the source"])
-claim("proof-ideal-shortens", ranks["accuracy with the ideal pattern"])
+claim("proof-ideal-shortens", ranks["accuracy with all weight there"])
 
 # %% [markdown]
-# A tendency, not a law: a proof can be short though the weight is spread, if what the other tokens do moves nothing over a border.
+# A tendency, not a law: a proof can be short though the weight is spread, if what the other tokens do never changes which logit is the highest.
 # The length of the proof depends on that; the picture of the pattern does not show it.
 #
 # Which further token is it?
@@ -498,7 +504,7 @@ def learn(kind, seed):
 trained = {"16 digits": learn(WIDE_16, seed=1), "32 digits": learn(WIDE_32, seed=0)}
 
 # %% [markdown]
-# Two more take minutes to find, and are stored: one for **64 digits**, and one for 16 without MLP and layer norm.
+# Two more take minutes to find, and are stored: one for **64 digits** (2,000 numbers, and one of three seeds that were tried), and one for 16 without MLP and layer norm.
 # They were trained in the same way, the seed and the rate stand in their file.
 # Training stopped each of the four after 50 batches, 6,400 random sequences, without one wrong token, while its weights still moved a little.
 
@@ -544,7 +550,7 @@ print(f"at most one input in {4**16 // rare:,}")
 claim("proof-finds-the-rare", rare)
 
 # %% [markdown]
-# Three are right on every input; for 64 digits there are more of them than the square of a billion billion.
+# Three are right on every input, as functions of real numbers; for 64 digits there are more inputs than the square of a billion billion.
 # The fourth is **not**, though its training had ended without an error: it is wrong on at most one input in tens of thousands, and only the proof saw it.
 # It also says where.
 # We take one of the inputs that it calls wrong, and run the model on it:
@@ -635,8 +641,8 @@ claim("proof-list-takes-too-long", years > 10_000)
 # ## What is proved, and what is not
 #
 # - **Proved**: the function of real numbers that these weights define gives the right token the highest logit, at every output, on every input.
-#   Rounding is part of the proof, not left out.
-# - **Corroborated**: that a run in floating point numbers gives the same answers.
+#   The prover's own rounding is accounted for.
+# - **Not proved, but counted**: that the model as it is run, in floating point numbers that are rounded at every step, gives the same answers.
 #   With eight digits it was run on every input; with 64 nobody can.
 # - **Assumed**: that FLINT's balls hold what they should, that the code of the search says what it means (for seed 0: that of the search or of the checker), and the processor too.
 # - **Not shown**: *why* training finds such models, or that a larger model could be treated like this.
@@ -649,7 +655,7 @@ claim("proof-list-takes-too-long", years > 10_000)
 # ## What you have
 #
 # - You have bounded what attention writes in one case by hand: 4,096 inputs at once.
-# - You have seen balls carry their own rounding errors, through the whole forward pass.
+# - You have seen balls carry the rounding errors of the arithmetic that proves, through the whole forward pass.
 # - You have proved every exact one among 32 seeds, counted where the others are wrong, and had a second program check a proof.
 # - You have measured how many tokens are enough, by the length of a proof.
 # - You have proved models for 16, 32 and 64 digits, and found an error that training had not met.

@@ -1,8 +1,11 @@
 # %% [markdown]
 # # Beyond: a thousand seeds
 #
-# The six notebooks open one model, seed 0, and ask 28 others whether they work like it.
-# Twenty-eight are few: what holds for all of them may still be false for one model in ten.
+# The six notebooks open one model, seed 0.
+# At their end stands a table of a thousand others; here is where it comes from.
+#
+# Why a thousand?
+# The zoo has 28 exact models, and what holds for all 28 may still be false for one model in ten.
 # So 1,024 more were trained, with the seeds 32 to 1,055, by the same recipe.
 #
 # **Question:** How many models does the story of seed 0 tell, and what do the others do instead?
@@ -11,17 +14,17 @@
 # - set predictions, written before a model was trained, beside what came out;
 # - split "does it work like this?" into questions that can be answered one by one;
 # - run descriptions in place of a thousand models, and look for the smallest that is enough;
-# - sort the models by what their MLP is for, and draw a typical one of each sort;
+# - sort the models by whether a constant could replace their MLP, and draw two of them;
 # - see whether the training curve tells the mechanism before the weights are opened.
 #
-# **Time:** about 35 minutes.
+# **Time:** about 145 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), [05_mlp](../05_mlp.ipynb) and [06_ablation](../06_ablation.ipynb).
 # **Next:** [what did not fit: beyond/more](more.ipynb).
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
 # %% [markdown] tags=["badge"]
-# This notebook opens in JupyterLab, and on Colab once `pyproject.toml` has an address.
+# [How to open this notebook](../../README.md)
 
 # %% tags=["setup"]
 # Where the series is at hand, as in JupyterLab, this cell does nothing.
@@ -29,10 +32,7 @@ import importlib.util, sys
 
 sys.path[:0] = ["..", "../.."]
 if not importlib.util.find_spec("helpers"):
-    raise SystemExit(
-        "Open this notebook in a copy of the whole series: "
-        "pyproject.toml does not say yet where the rest could be fetched from."
-    )
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
 from helpers import colab
 
 added = colab.install_missing()
@@ -94,6 +94,7 @@ claim("survey-rows-again", all(same(seed) for seed in my_seeds))
 #
 # Before the first of these models was trained, 25 expectations were written into a file, each a range for a share, and the file was not changed since.
 # We collect what is measured under the same names, and compare at the end.
+# (Some of the file's words are older than this text. What it calls the *ideal pattern* is all weight on the source; a model that stays right with it is *clean*; attention is *silent* when it writes its mean; and a pattern is *frozen* when it is held at its mean.)
 
 # %%
 import tomllib
@@ -208,41 +209,45 @@ print(f"wrong at y7 only {only_7}, at y1 only {only_1}: p = {p:.1g} (sign test)"
 # %% [markdown]
 # ## Is "does it work like seed 0?" one question?
 #
-# [04_attention](../04_attention.ipynb) replaced the pattern by the ideal one, and asked whether the model stays exact.
-# An exact model has to pass twice: at y0, whose source stands at its own position, and at y1 to y7.
+# [04_attention](../04_attention.ipynb) put all weight on the source.
+# Where the answer then stays right on every input, we say that **reversal is enough**: it is enough to look at the source and nowhere else.
+# That can be so at y0, whose source stands at its own position, and it can be so at y1 to y7.
 #
-# **Predict:** are the two related? If half of the models pass the one, and three quarters the other, and they have nothing to do with each other, three eighths pass both.
+# **Predict:** are the two related? If reversal is enough for y0 in half of the models, and for y1 to y7 in three quarters, and the one has nothing to do with the other, then both hold in three eighths.
 
 # %%
-my_answer = ...  # "related" or "independent" (or leave it)
+my_answer = ...  # "related" or "no sign of dependence" (or leave it)
 
 # %%
 ideal = survey.right(exact, "ideal")
-y0_clean, rest_clean = ideal[:, 0], ideal[:, 1:].all(1)
-count("clean-y0", y0_clean, "y0 passes")
-count("clean-y1-y7", rest_clean, "y1 to y7 pass")
-count("clean", y0_clean & rest_clean, "both")
-product = y0_clean.double().mean() * rest_clean.double().mean()
-print(f"expected of both, if independent: {product:.1%}")
+y0_enough, rest_enough = ideal[:, 0], ideal[:, 1:].all(1)
+both_enough = y0_enough & rest_enough
+count("clean-y0", y0_enough, "reversal is enough for y0")
+count("clean-y1-y7", rest_enough, "for y1 to y7")
+count("clean", both_enough, "for both")
+product = y0_enough.double().mean() * rest_enough.double().mean()
+print(f"to be expected for both, if unrelated: {product:.1%}")
 
 # %%
-a, b = (y0_clean & rest_clean).sum().item(), (y0_clean & ~rest_clean).sum().item()
-p = chance(a, rest_clean.sum().item(), b, (~rest_clean).sum().item())
+a, b = both_enough.sum().item(), (y0_enough & ~rest_enough).sum().item()
+p = chance(a, rest_enough.sum().item(), b, (~rest_enough).sum().item())
 print(f"p = {p:.2g} (Fisher's exact test)")
-compare(my_answer, "independent" if p > 0.05 else "related")
+compare(my_answer, "no sign of dependence" if p > 0.05 else "related")
 found["clean-independent"] = int(p > 0.05), 1
-claim("survey-clean-y0", y0_clean.sum())
-claim("survey-clean-rest", rest_clean.sum())
-claim("survey-clean", (y0_clean & rest_clean).sum())
+claim("survey-clean-y0", y0_enough.sum())
+claim("survey-clean-rest", rest_enough.sum())
+claim("survey-clean", both_enough.sum())
 
 # %% [markdown]
-# So every count from here on is split: y0, and y1 to y7.
+# No sign of dependence.
+# (That is no proof that there is none: a weak one could be missed with this number of models.)
+# So "does it work like seed 0?" is not one question, and every count from here on is split: y0, and y1 to y7.
 #
 # ### Three kinds of y0
 #
-# - **In place**: y0 stays right when attention writes its mean. It reads the token at its own position, and needs no word from attention.
-# - **Looks**: not in place, and right under the ideal pattern. It looks at its source and needs what it sees.
-# - **Looks away**: neither. As in seed 0, *how much* it looks carries a part of the message.
+# - **In place**: y0 stays right under mean ablation, when attention always writes its mean. It reads the token at its own position, and needs no word from attention.
+# - **Looks**: not in place, and reversal is enough. It can look at its source and go by what it sees.
+# - **Looks away**: what is left over. It needs attention, and looking at the source is not enough. In seed 0 the reason is that *how much* y0 looks carries a part of the message (its query does); whether that is the reason in all of these was not tested.
 
 # %%
 kinds_of_y0 = survey.y0_of(exact)
@@ -257,8 +262,8 @@ claim("survey-y0-in-place", in_place.sum())
 claim("survey-y0-looks-away", kinds_of_y0["looks away"].sum())
 
 # %% [markdown]
-# In [04_attention](../04_attention.ipynb) all models that look at $x_7$ relied on attention.
-# Is that so of all?
+# When y0 gives most of its weight to x7, does it rely on what attention tells it?
+# One should think so.
 
 # %%
 weight = survey.values(exact, "weight")[:, 0]
@@ -274,13 +279,13 @@ show(figure, "survey-weight-of-y0")
 # %% [markdown]
 # Nearly: a few look and do not need to.
 # And most of those that do not look rely on attention all the same: the picture of the pattern decides little.
-# Where y0 looks away, the weight crowds at one, two and three quarters: it looks for one, two or three of the four tokens, as in seed 0.
+# Where y0 looks away, the weight crowds at none, one, two and three quarters, as it would if y0 looked at that many of the four tokens. In seed 0 it looks at two of them, and a little at a third.
 #
-# ### Clean, or by value
+# ### Where reversal is not enough
 #
 # At y1 to y7 the source's token is not in the stream; only attention can bring it.
-# A row that is not clean may use looking away for one value of its source.
-# To see whether, and which, take *all* weight from the source, and give it to the other keys.
+# Where reversal is not enough, an output may look away for one value of its source, as y0 does in seed 0.
+# To see whether, and for which, take *all* weight from the source, and give it to the other keys.
 # If the answer is still right on every input whose source is, say, 3, then "I see nothing" means 3 at this output.
 
 # %%
@@ -288,15 +293,15 @@ n_away = survey.values(exact, "away")[:, 1:]  # [model, y1 to y7, token]
 away = n_away == task.N_SEQUENCES // 4
 has_one = away.any(2).any(1)
 print("a token that needs no weight, at some output:", of(has_one))
-print("of clean models:", of(has_one[rest_clean]))
-print("of the others:  ", of(has_one[~rest_clean]))
+print("where reversal is enough for y1 to y7:", of(has_one[rest_enough]))
+print("where it is not:                      ", of(has_one[~rest_enough]))
 print("most such tokens at one output:", away.sum(2).max().item())
 claim("survey-at-most-one-default", away.sum(2).max())
 
 # %% [markdown]
 # At most one for each output, and it cannot be more: with the source hidden, the output says the same whatever the source is.
-# Most models that are not clean have one.
-# Some clean models have one too, but do not need it: looking works as well.
+# Most models in which reversal is not enough have one.
+# Some of the others have one too, but do not need it: looking works as well.
 
 # %%
 by_place = away.double().mean(0)  # [y1 to y7, token]
@@ -310,7 +315,9 @@ show(figure, "survey-defaults")
 # %% [markdown]
 # ### How far does an accuracy fall?
 #
-# Counts say how many models pass. Here is how far the others fall, under four interventions.
+# Counts say how many models stay exact.
+# Here is how far the others fall, under four changes.
+# (Held at its mean, the pattern is the same on every input. Then an output can no longer look by what it sees.)
 
 # %%
 def share_right(name):
@@ -319,8 +326,8 @@ def share_right(name):
 
 
 four = {
-    "ideal pattern": "ideal",
-    "frozen pattern": "frozen",
+    "all weight on the source": "ideal",
+    "the pattern held at its mean": "frozen",
     "W_out zero": "W_out_zero",
     "W_O zero": "W_O_zero",
 }
@@ -345,11 +352,11 @@ quarter = (survey.values(exact, "attn_mean")[:, 1:] <= task.N_SEQUENCES // 4).al
 severe = share_right("W_O_zero") < share_right("W_out_zero")
 
 # %%
-count("frozen", survey.right(exact, "frozen").all(1), "exact with a frozen pattern")
-count("ideal-above-85", share_right("ideal") > 0.85, "above 85 % with the ideal one")
+count("frozen", survey.right(exact, "frozen").all(1), "exact, pattern held at its mean")
+count("ideal-above-85", share_right("ideal") > 0.85, "above 85 %, weight on source")
 print(f"the lowest: {share_right('ideal').min():.1%}")
 count("exact-without-neurons", no_W_out, "exact with W_out zero")
-count("silent-at-chance", quarter, "silent attention: a guess at y1 to y7 (it must be)")
+count("silent-at-chance", quarter, "mean ablation: a guess at y1 to y7 (it must be)")
 count("attention-more-severe", severe, "W_O costs more than W_out")
 for part in ("W_out", "W_O"):
     says_bos = survey.values(exact, f"{part}_zero_bos") > 0
@@ -357,16 +364,16 @@ for part in ("W_out", "W_O"):
 claim("survey-exact-without-neurons", no_W_out.sum())
 
 # %% [markdown]
-# So "zeroing breaks every one of them" was true of 28 and is not true of all: a few models had an MLP while they were trained, and afterwards need at most its bias.
+# A few models stay exact with W_out zero: they had an MLP while they were trained, and afterwards need at most its bias.
 #
 # ## What does attention write?
 #
-# For seed 0 one direction was enough.
-# Which description of attention is enough in general?
+# In seed 0 attention needs to say a single number, the place on the line ([05_mlp](../05_mlp.ipynb)).
+# How much must it say in general?
 # One must beware of descriptions that cannot fail: a table of what attention writes for each source *and* each own token is right almost by construction, because anything that the model really wrote there leads to the right answer.
 # A useful description leaves something out.
 # Each of these is run in place of the model.
-# In all but the last the token at the output's own place is taken out of the stream at y1 to y7, so that nothing but attention can bring the answer:
+# In all but the last the token at the output's own place, its **own token**, is taken out of the stream at y1 to y7 (the mean over the four tokens is put there), so that nothing but attention can bring the answer:
 #
 # - **one direction**: attention's mean at each output, and a place on one line for all outputs;
 # - **two directions**: a place in one plane for all outputs;
@@ -419,7 +426,7 @@ plotting.table(rows, header, "Enough without the own token, of the exact models"
 #
 # ## What is the MLP for?
 #
-# In seed 0 the MLP can be replaced by its mean.
+# In seed 0 the MLP's mean can replace the MLP: at y1 to y7 on every input, and at y0 on 98 % of them.
 # Is that so in others? And if the mean fails: will another constant do?
 # For each output a vector was searched that stands in for the MLP: from the mean, from zero and from a random start, by gradient.
 # What is found is a *lower bound*: that none was found does not prove that there is none.
@@ -456,11 +463,15 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # %% [markdown]
 # Mean ablation overstates how much a model relies on what its MLP says about the input, and by a lot.
 # And what the MLP says, where it must say something, is about the source: a mean for each source token is enough in nearly all, one for each own token is not.
-# The distribution has two ends and little between them, so we name three sorts:
+# The distribution has two ends and little between them, so we give names to three sorts:
 #
-# - **bias**: some constant will do at all of y1 to y7. The MLP is a bias that moves borders, as in seed 0.
-# - **bent**: none was found at any of them. As far as the search can tell, what the MLP writes has to differ between inputs.
+# - **bias**: *replaceable by a constant*. At each of y1 to y7 a constant was found that could do the MLP's work, which is then to lift lines, as in seed 0.
+# - **bent**: *needs the input*. No constant was found at any of them. As far as the search can tell, what the MLP writes has to differ between inputs.
 # - **mixed**: some outputs are of the one sort, some of the other.
+#
+# Mind what the first name does not say.
+# A constant *could replace* such an MLP; the MLP itself need not write one.
+# The two counts above show the difference: many more models have some constant that would do than have one in their own mean.
 
 # %%
 SORTS = survey.sorts_of(exact)
@@ -492,13 +503,19 @@ for name, n in silent.items():
 # %% [markdown]
 # ### Can the sort be read off the weights?
 #
-# A constant in place of the MLP raises or lowers each logit for all sources alike.
-# So take the table of what looking at each source adds to the logit of each answer, the OV circuit of [05_mlp](../05_mlp.ipynb), one for each output.
-# Nobody should expect its largest entries to be token + 1: what is added for all sources alike can still be mended.
+# What attention writes when it looks at a token is decided by two matrices alone: $W_V$ makes the value, and $W_O$ writes it into the stream.
+# So one can make a table without running the model: for each source, what looking at it adds to the logit of each answer, at each output.
+# This is called the **OV circuit** ([Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html)).
+#
+# Is the +1 in this table?
+# Nobody should expect its largest entries to be token + 1.
+# A constant in place of the MLP still raises or lowers each logit, for all sources alike: it lifts the lines.
+# So what is wrong for all sources alike can be mended.
 # What cannot be mended is a *sum*.
 # Pair the four sources with the four answers in one of the 24 ways, and add up the four entries: a constant adds the same to all 24 sums, because each of them uses every answer once.
 #
 # So the test is: **of the 24 ways to pair, has "token + 1" the largest sum?**
+# (If attention writes on a line, the largest sum belongs to the pairing in which sources and answers are sorted alike. That is the bowl of [05_mlp](../05_mlp.ipynb), with its rulers.)
 #
 # <details><summary>Why this is enough, too</summary>
 #
@@ -507,7 +524,7 @@ for name, n in silent.items():
 # The prices of its dual are offsets with which each source's best answer is the one that it is paired with.
 # A vector of $d = 4$ numbers less their mean can raise the four logits by any four offsets (less their mean), if the rows of $W_U$ are in general position.
 # Two things are left out: the last layer norm divides by a size that depends on the source too, and adds a bias after it has divided.
-# And weights are taken as 1: a row that is not clean looks less.
+# And weights are taken as 1: where reversal is not enough, an output looks less.
 # So the test is a theorem for a model without the last layer norm, and here a guess that we count.
 # </details>
 
@@ -542,11 +559,12 @@ claim("survey-pairing-agrees", agree)
 
 # %% [markdown]
 # Read as an argmax, the OV circuit hardly ever shows the +1.
-# Read as an assignment, it shows it in nearly all outputs for which a bias is enough, and it fails in most of the others.
+# Read as an assignment, it shows it in nearly all outputs for which a constant will do, and it fails in most of the others.
 #
 # ### What the sorts look like
 #
-# Two exact models of the zoo, drawn as [05_mlp](../05_mlp.ipynb) drew seed 0, but in the plane: at $y_1$, which answer does each place of the plane get?
+# [05_mlp](../05_mlp.ipynb) drew four lines over one number.
+# Here are two exact models of the zoo over *two* numbers, the place in a plane, and seen from above: the colour says which answer is the highest at each place, at $y_1$.
 # The numbers stand where attention writes the four source tokens, and each should stand on the colour of its successor.
 
 # %%
@@ -636,30 +654,31 @@ figure.update_layout(title="The answer at each place, at y1")
 show(plotting.sized(figure, 760), "survey-two-planes")
 
 # %% [markdown]
-# In the bias model four regions meet like slices, and a constant can shift them.
-# In the bent one the MLP bends a border around a source; with the best constant that was found three sources are right at once, and the fourth is not.
+# In seed 11, of the sort *bias*, four **regions** meet like slices, and a constant can shift them.
+# In seed 1, of the sort *bent*, the MLP bends the boundary of a region around a source; with the best constant that was found three sources are right at once, and the fourth is not.
 #
 # ## How do the answers go together?
 #
-# Two of the tests describe y1 to y7: what attention needs (a line, a plane, or more), and what the MLP is for.
+# Two of the tests describe y1 to y7: what attention needs (a line, a plane, or more), and whether a constant could replace the MLP.
 
 # %%
 NEEDS = survey.needs_of(exact)
 cells = [[(a & b).sum().item() for b in SORTS.values()] for a in NEEDS.values()]
 figure = plotting.heatmap(
     torch.tensor(cells).double() / len(exact), title="Exact models by two tests",
-    x=list(SORTS), x_title="the MLP is", y=list(NEEDS), y_title="attention needs",
+    x=list(SORTS), x_title="sort of MLP", y=list(NEEDS), y_title="attention needs",
     unit="share", text=True, top=0.5,
 )
 show(figure, "survey-two-tests")
 rows = [[a, *(of(NEEDS[a] & m) for m in SORTS.values())] for a in NEEDS]
 claim("survey-line-and-bias", cells[0][0])
 header = ["attention needs", *SORTS]
-plotting.table(rows, header, "The same with intervals, by what the MLP is")
+plotting.table(rows, header, "The same with intervals, by the sort of MLP")
 
 # %% [markdown]
-# So what does [05_mlp](../05_mlp.ipynb) tell of the others?
-# Its story is a line and a bias, at all eight outputs: run it with the best constant that was found in place of the mean.
+# So what does the reduced model of [06_ablation](../06_ablation.ipynb) tell of the others?
+# It leaves attention one number and the MLP one constant, at all eight outputs.
+# Run it, with the best constant that was found in place of the mean, and without the own token at y1 to y7:
 
 # %%
 story = survey.right(exact, "line_best").all(1)
@@ -711,8 +730,8 @@ claim("survey-lens-source", (lens_source < 0.5).sum())
 # %% [markdown]
 # ## Does training tell the mechanism?
 #
-# In [03_training](../03_training.ipynb) seed 0 paused several times.
-# In the first pause it found a token the more often, the more often it stood in the input.
+# In [03_training](../03_training.ipynb) seed 0 rested on several plateaus.
+# On an early one it found a token the more often, the more often it stood in the input.
 # Do the 32 seeds of the zoo pass through this, too?
 # Each is trained up to the step at which y1 to y7 come above 35 %, and run on all inputs:
 
@@ -750,8 +769,8 @@ claim("survey-which-before-where", rises.sum())
 # %% [markdown]
 # All 32 know *which* tokens are frequent before they know where.
 #
-# The next pause is near one half, because the model knows each answer up to a pair.
-# In seed 0 the pairs were the two halves of the final line.
+# The next plateau is near one half, because the model knows each answer up to a pair.
+# In seed 0 the pairs were the two halves of the final line ([05_mlp](../05_mlp.ipynb)).
 # Is it so in general?
 #
 # For each exact model we took the step at which the accuracy of y1 to y7 came to one half, trained it again up to there, and asked each output: for which two source tokens do you give the same answer?
@@ -796,8 +815,8 @@ def quick_tests(table):
     ideal, plane = survey.right(table, "ideal"), survey.right(table, "plane_no_own")
     masks = {
         "y0 in place": survey.right(table, "attn_mean")[:, 0],
-        "y0 passes": ideal[:, 0],
-        "y1 to y7 pass": ideal[:, 1:].all(1),
+        "reversal is enough for y0": ideal[:, 0],
+        "reversal is enough for y1 to y7": ideal[:, 1:].all(1),
         "a plane is enough": plane[:, 1:].all(1),
     }
     return {test: tally(mask) for test, mask in masks.items()}
@@ -820,7 +839,7 @@ plotting.table(rows, header, "The quick tests, by kind")
 
 # %% [markdown]
 # From the library's larger start training fails far more often, but those that succeed are of much the same kinds: no clear difference in four tests. The size of the start decides whether, not how.
-# Without layer norm fewer are clean, and a plane is enough less often; there the stream has four dimensions, not three.
+# Without layer norm reversal is enough less often, and so is a plane; there the stream has four dimensions, not three.
 # Without its MLP a model has y0 in place less often.
 #
 # Embedding, positions and attention start from the same numbers in two kinds of the same seed, and the batches come in the same order.
@@ -892,13 +911,13 @@ def p_of_groups(mask, group, draw, times=9_999):
 
 
 # %%
-passes = survey.right(crossed, "ideal")
+enough = survey.right(crossed, "ideal")
 of_exact = {
     "y0 in place": became["in place"],
-    "y0 passes": passes[:, 0],
-    "y1 to y7 pass": passes[:, 1:].all(1),
+    "reversal is enough for y0": enough[:, 0],
+    "reversal is enough for y1 to y7": enough[:, 1:].all(1),
     "a line is enough": survey.needs_of(crossed)["a line"],
-    "the MLP is a bias": survey.sorts_of(crossed)["bias"],
+    "a constant could replace the MLP": survey.sorts_of(crossed)["bias"],
 }
 tests = {"exact": (is_exact, torch.ones_like(is_exact))}  # (mask, of which models)
 for test, mask in of_exact.items():
@@ -931,7 +950,7 @@ has_a_say = [c for c, p in p_of.items() if len(tests) * min(p.values()) < 0.05]
 first = has_a_say[0] if has_a_say else "neither"
 compare(my_cause, "both" if len(has_a_say) == 2 else first)
 claim("survey-start-decides", p_of["start"]["exact"])
-claim("survey-start-decides-y0", p_of["start"]["y0 passes"])
+claim("survey-start-decides-y0", p_of["start"]["reversal is enough for y0"])
 
 # %% [markdown]
 # The expectation was half wrong.
@@ -955,16 +974,17 @@ pair_kinds = {
 }
 for name, kind in pair_kinds.items():
     count(name, survey.right(survey.load_survey(kind), "right").all(1))
-count("proved", exact["proved"], "proved, of the exact")
+count("proved", exact["proved"], "proved, as functions of real numbers")
 cases = survey.values(exact, "cases")
 print("cases of the proof, least and most:", cases.min().item(), cases.max().item())
 print("median:", cases.median().item(), end=" · ")
-not_clean = cases[~rest_clean].median().item()
-print("of models whose y1 to y7 are not clean:", not_clean)
+longer = cases[~rest_enough].median().item()
+print("where reversal is not enough for y1 to y7:", longer)
 
 # %% [markdown]
 # Pale bars are what was expected, dots what was found.
-# (One expectation could not be missed, which was seen too late: with silent attention y1 to y7 *must* guess.)
+# The names are those of the file (its words were explained above).
+# (One expectation could not be missed, which was seen too late: when attention writes its mean, y1 to y7 *must* guess.)
 
 # %%
 known = [e for e in expected if e["id"] in found and found[e["id"]][1] > 1]
@@ -1028,16 +1048,18 @@ of_weights = fewest_bits(weights_are_right)
 print(n_weights, "weights,", of_weights, "bits each")
 
 # %% [markdown]
-# The other end is the circuit of [05_mlp](../05_mlp.ipynb): attention writes places on a line, and the MLP is a constant.
+# The other end is the reduced model of [06_ablation](../06_ablation.ipynb): attention writes one number, the place on the line, and a constant stands in for the MLP.
+# (At y1 to y7 the own token is replaced by its mean as well.)
+# *Where* attention looks is left out of this count: the places are listed by source, as if somebody had found the source already.
 # This is all that is left of the model then:
 
 # %%
 opened = census.Opened(seed_0)
 _, _, axis = census.along(opened.attn, 1, True, True)
-usual, push = (x.mean(1, keepdim=True) for x in (opened.attn, opened.mlp))
+usual, mlp_mean = (x.mean(1, keepdim=True) for x in (opened.attn, opened.mlp))
 places = census.means((opened.attn - usual) @ axis, census.SOURCE)[..., 0]
-start = usual + push + opened.own.mean(1, keepdim=True)
-y0 = usual[0] + push[0] + opened.own[0] + places[0, :, None] * axis.T
+start = usual + mlp_mean + opened.own.mean(1, keepdim=True)
+y0 = usual[0] + mlp_mean[0] + opened.own[0] + places[0, :, None] * axis.T
 w = {name: value[0] for name, value in seed_0.weights.items()}
 
 # %%
@@ -1079,6 +1101,7 @@ plotting.table(rows, header, "How long it is, written down")
 
 # %% [markdown]
 # The circuit takes a sixth of the bits of the weights.
+# (They also say how the source is found, which the circuit leaves out.)
 # But the last line is shorter than both: who knows which token decides each output (three more bits each) needs no model at all.
 # On a task with so short a rule this kind of counting cannot reward understanding: no account of *how* these weights do it is as short as *what* they do.
 # And it is not the whole of surprise accounting, which asks that the explanation be derived from the weights; this one was found by running the model on every input.
@@ -1087,20 +1110,21 @@ plotting.table(rows, header, "How long it is, written down")
 # ## A key for a new seed
 #
 # 1. Is it right on all 65,536 inputs? If not, look at which outputs fail.
-# 2. Replace attention's output by its mean. Is y0 still right? **In place.** If not, force the ideal pattern: right is **looks**, wrong is **looks away**.
-# 3. Does the ideal pattern leave y1 to y7 right? **Clean**; if not, **by value** (three in four of these have a token that needs no weight).
+# 2. Replace attention's output by its mean. Is y0 still right? **In place.** If not, put all weight on the source: right is **looks**, wrong is **looks away**.
+# 3. Does all weight on the source leave y1 to y7 right? Reversal is **enough**; if not, it is **not enough** (three in four of these have a token that needs no weight).
 # 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and one direction, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
-# 5. For each output search a constant in place of the MLP. Found for all of y1 to y7: **bias**; for none: **bent**; else **mixed**. (A search that gives up early makes models look bent.)
+# 5. For each output search a constant that could replace the MLP. Found for all of y1 to y7: **bias**; for none: **bent**; else **mixed**. (A search that gives up early makes models look bent.)
 #
 # `measure` in [research/census.py](../../research/census.py) does all this.
 # Here it sorts your seeds, and the first one that is not in the survey: it is trained now.
 
 # %%
 def kinds_in(table):
-    """The kind of each model of a table, in four words."""
-    passes = survey.right(table, "ideal")[:, 1:].all(1)
-    clean = {"clean": passes, "by value": ~passes}
-    tests = survey.y0_of(table), clean, survey.needs_of(table), survey.sorts_of(table)
+    """The kind of each model of a table, in four names."""
+    enough = survey.right(table, "ideal")[:, 1:].all(1)
+    reversal = {"enough": enough, "not enough": ~enough}
+    y0, needs = survey.y0_of(table), survey.needs_of(table)
+    tests = y0, reversal, needs, survey.sorts_of(table)
     masks = [item for test in tests for item in test.items()]
     return [tuple(name for name, m in masks if m[i]) for i in range(len(table))]
 
@@ -1120,7 +1144,7 @@ rows = []
 for seed, right_at, words in zip(again, survey.right(yours, "right"), kinds_in(yours)):
     words = words if right_at.all() else ("not exact", "", "", "")
     rows.append([f"seed {seed}", *words])
-header = ["model", "y0", "y1 to y7", "attention needs", "the MLP is"]
+header = ["model", "y0", "reversal, y1 to y7", "attention needs", "sort of MLP"]
 plotting.table(rows, header, "The kinds of your seeds")
 
 # %%
@@ -1129,16 +1153,16 @@ from collections import Counter
 all_kinds = Counter(kinds_in(exact))
 print(f"{len(all_kinds)} of 54 kinds occur; the eight most common:")
 rows = [[*words, k_of_n(k, len(exact))] for words, k in all_kinds.most_common(8)]
-header = ["y0", "y1 to y7", "attention needs", "the MLP is", "exact models"]
+header = [*header[1:], "exact models"]
 plotting.table(rows, header, "The eight most common kinds")
 
 # %% [markdown]
 # ## What was shown, and what was not
 #
 # - **Nearly all** exact models share one circuit: attention writes the source as a place in a plane, and what reads the place gives the answer.
-# - The story of [05_mlp](../05_mlp.ipynb), a line and a constant, is that of about one in five; the table "What the exact models do" has the shares of all.
-#   In the others y0 goes its own way, or the places fill a plane, or no constant is enough for the MLP, or several of these.
-# - **Not shown**: what a bent MLP computes, beyond a function of the place; that no constant exists where none was found; anything about other recipes, tasks or larger models.
+# - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of five; the table "What the exact models do" has the shares of all.
+#   In the others y0 goes its own way, or the places fill a plane, or no constant was found for the MLP, or several of these.
+# - **Not shown**: what an MLP that needs the input computes, beyond a function of the place; that no constant exists where none was found; how a y0 that looks away is coded in other models than seed 0; anything about other recipes, tasks or larger models.
 # - **Left over**: models whose y1 to y7 need more than a plane, or notice the own token.
 
 # %% [markdown]
@@ -1147,7 +1171,7 @@ plotting.table(rows, header, "The eight most common kinds")
 # - You have set predictions, written before, beside what came out.
 # - You have split "does it work like this?" into questions that can be answered one by one.
 # - You have run descriptions in place of a thousand models, and found the smallest that is enough.
-# - You have sorted the models by what their MLP is for.
+# - You have sorted the models by whether a constant could replace their MLP.
 # - You have seen when the training curve tells the mechanism.
 #
 # **Answer:** the story of seed 0 is that of about one exact model in five; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.
