@@ -39,10 +39,10 @@ def training_figure(kind: str, seed: int, rate: float, losses, accuracies, end: 
 
 
 class TrainingExplorer(explorer.Explorer):
-    """Training live, in a thread; `button` starts it and stops it, and so keeps the focus. What the
-    controls `kind`, `seed` and `rate` say counts from the next start."""
+    """Choose seed, rate and model, train live in a thread, stop. Before the first start it shows a
+    finished run of seed 0: `losses` `[steps]` and `accuracies` `[steps, 8]`."""
 
-    def __init__(self, losses, accuracies):
+    def __init__(self, losses=(), accuracies=()):
         start = training_figure("article", 0, RECIPE.lr, losses, accuracies)
         row = [
             explorer.steps("model", "article", list(KINDS), "360px"),
@@ -99,10 +99,7 @@ class TrainingExplorer(explorer.Explorer):
             self.button.description, self.button.disabled = "Train", False
 
 
-def explore_training(losses=(), accuracies=()) -> TrainingExplorer:
-    """Choose seed, rate and model, train live, stop. Before the first start it shows a finished run
-    of seed 0: `losses` `[steps]` and `accuracies` `[steps, 8]`."""
-    return TrainingExplorer(losses, accuracies)
+explore_training = TrainingExplorer
 
 
 @cache

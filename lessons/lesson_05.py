@@ -48,7 +48,7 @@ def trained_lines() -> line.Lines:
 
 
 def _answers_of(heights) -> list[int]:
-    """What y1 says at each of the four dots, if its lines have these heights."""
+    """What y1 says at the four dots, its lines having these heights."""
     heights = heights() if callable(heights) else heights
     if len(heights) != task.DIGITS:
         raise ValueError(f"four heights are asked for, and these are {len(heights)}")
@@ -81,7 +81,7 @@ EXERCISES = {
         },
     ),
     "05-heights": exercises.Exercise(
-        target=lambda: [line.successor(source) for source in range(task.DIGITS)],
+        target=lambda: line.SUCCESSOR,
         run=_answers_of,
         draw=_draw_lines,
         mistakes={

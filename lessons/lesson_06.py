@@ -1,6 +1,6 @@
 """Lesson 6, ablation: its explorer and its exercises."""
 
-from functools import cache, partial
+from functools import partial
 
 from helpers import interventions, plotting, task
 from helpers.evaluation import accuracy, by_position, n_right
@@ -85,16 +85,10 @@ def explore_ablation(model) -> explorer.Explorer:
     return explorer.Explorer(draw, controls, rows)
 
 
-@cache
-def trained():
-    """The trained model, one of its own: a reader's hook cannot reach the notebook's."""
-    return load_trained()
-
-
 def _patched_share(own=False):
     """y1..y7 with what attention writes for another sequence: the share that is the other's (or its
     own) answer."""
-    zoo, sequences = as_zoo(trained()), task.split(task.full_sequences())[1]
+    zoo, sequences = as_zoo(load_trained()), task.split(task.full_sequences())[1]
     other = sequences.flip(0)
     logits = zoo.edited({"attn_out": interventions.record(zoo, "attn_out", other)})(sequences)
     return accuracy(logits, sequences if own else other)[0, 1:].mean()
@@ -111,7 +105,7 @@ EXERCISES = {
         },
     ),
     "06-one-position": exercises.Exercise(
-        target=lambda: n_right(interventions.ablate(trained(), "attention", "mean", [3]))[0],
+        target=lambda: n_right(interventions.ablate(load_trained(), "attention", "mean", [3]))[0],
         mistakes={
             "None? Now and then y3 is right by chance.": 0,
             "All? Then y3 would need nothing from attention.": task.N_SEQUENCES,

@@ -7,6 +7,7 @@ layer norm leaves it, divided and with its bias added.
 """
 
 import dataclasses
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from plotly.subplots import make_subplots
 from helpers import interventions, plotting, task
 from helpers.model import Zoo, as_zoo, stream_table, unembed
 
+SUCCESSOR = [1, 2, 3, 0]  # the right answer to each source token
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MARK = {True: "✓", False: "✗"}
 DASHES = ["dot", "dash", "dashdot", "longdash", "longdashdot"]  # of 0, 1, 2, 3, BOS
@@ -76,8 +78,7 @@ class Lines:
     def dots(self, output: int) -> torch.Tensor:
         """The mean place of each source token `[digits]`."""
         source = task.all_inputs(self.zoo.length)[:, -1 - output]
-        each = [self.places[source == token, output].mean() for token in range(task.DIGITS)]
-        return torch.stack(each)
+        return torch.stack([self.places[source == t, output].mean() for t in range(task.DIGITS)])
 
     def place_of(self, tokens, output: int) -> float:
         """Where attention writes for one input at this output; ValueError for bad tokens."""
@@ -118,14 +119,6 @@ def lifted(lines: Lines, output: int, heights) -> Lines:
     return dataclasses.replace(lines, push=push)
 
 
-# ---------------------------------------------------------------- parts of the pictures
-
-
-def successor(source: int) -> int:
-    """The right answer to a source token."""
-    return (source + 1) % task.DIGITS
-
-
 def window(lines: Lines, output: int) -> tuple[float, float, float]:
     """(left end, right end, height of the highest line at an end) of the picture of an output."""
     low, high = float(lines.places[:, output].min()), float(lines.places[:, output].max())
@@ -139,11 +132,8 @@ def pieces(lines: Lines, output: int, mlp: float = 1.0) -> list[tuple[float, flo
     """(from, to, token) of the parts of the window on which one line is the highest."""
     low, high, _ = window(lines, output)
     heights, slopes = lines.heights(output, mlp), lines.slopes
-    crossings = [
-        float((heights[a] - heights[b]) / (slopes[b] - slopes[a]))
-        for a in range(task.VOCAB)
-        for b in range(a)
-    ]
+    pairs = combinations(range(task.VOCAB), 2)
+    crossings = [float((heights[a] - heights[b]) / (slopes[b] - slopes[a])) for a, b in pairs]
     ends = sorted({low, high, *(x for x in crossings if low < x < high)})
     found = []
     for a, b in zip(ends, ends[1:]):
@@ -155,7 +145,7 @@ def pieces(lines: Lines, output: int, mlp: float = 1.0) -> list[tuple[float, flo
 
 def is_right(lines: Lines, output: int, source: int, place: float, mlp: float = 1.0) -> bool:
     """Whether a source at this place gets its successor, after the layer norm."""
-    return int(lines.logits(output, [place], mlp)[0].argmax()) == successor(source)
+    return int(lines.logits(output, [place], mlp)[0].argmax()) == SUCCESSOR[source]
 
 
 def strength_in_words(mlp: float) -> str:
@@ -216,7 +206,7 @@ def _draw(figure, lines, output, mlp, at, attention=1.0, small=False, legend=Fal
             text = dict(text=[f"<b>{task.TOKEN_NAMES[token]}</b>"], textposition="top center")
             _silent(figure, [x], [y], "text", at, textfont=ink, **text)
     values = lines.logits(output, places, mlp, bias=False)
-    y = torch.stack([values[t, successor(t)] for t in range(task.DIGITS)])
+    y = torch.stack([values[t, SUCCESSOR[t]] for t in range(task.DIGITS)])
     _sources(figure, places, y, at, small)
     if not verdicts:
         return
@@ -237,9 +227,6 @@ def _mark(figure, lines, output, tokens, at, attention=1.0, size=14) -> None:
     here = dict(symbol="triangle-down", size=size, color="#000")
     place, height = attention * lines.place_of(tokens, output), 1.05 * window(lines, output)[2]
     _silent(figure, [place], [height], "markers", at, marker=here)
-
-
-# ---------------------------------------------------------------- the pictures
 
 
 @torch.no_grad()
@@ -272,7 +259,7 @@ def all_outputs(lines: Lines, tokens=task.EXAMPLE, mlp: float = 1.0, verdicts: b
     for output, source in enumerate(x[::-1]):
         place = lines.place_of(x, output)
         says = task.TOKEN_NAMES[int(lines.logits(output, [place], mlp)[0].argmax())]
-        answer = f" → {says} {MARK[says == str(successor(source))]}" if verdicts else ""
+        answer = f" → {says} {MARK[says == str(SUCCESSOR[source])]}" if verdicts else ""
         names.append(f"y{output}: source {source}{answer}")
     space = dict(vertical_spacing=0.06, horizontal_spacing=0.06)
     made = make_subplots(-(-n // 2), 2, subplot_titles=names, **space)
@@ -318,7 +305,7 @@ def bowl(lines: Lines, output: int = 1):
     low, high, _ = window(lines, output)
     # The slope of the bowl goes straight from dot to dot, and its height is the sum of that.
     x = np.linspace(low, high, 4001)
-    slope = np.interp(x, dots[order], slopes[[successor(t) for t in order]])
+    slope = np.interp(x, dots[order], slopes[[SUCCESSOR[t] for t in order]])
     slope += np.minimum(x - dots[order[0]], 0) + np.maximum(x - dots[order[-1]], 0)
     height = np.cumsum(slope) * (x[1] - x[0])
     made, at, ends = make_subplots(1, 1), dict(row=1, col=1), np.array([low, high])
@@ -326,8 +313,8 @@ def bowl(lines: Lines, output: int = 1):
     made.add_scatter(x=plotting.numbers(x[::40], 3), y=plotting.numbers(height[::40], 2), **curve)
     touch = np.interp(dots, x, height)
     for source in map(int, order):
-        y = touch[source] + slopes[successor(source)] * (ends - dots[source])
-        _straight(made, ends, y, successor(source), at)
+        y = touch[source] + slopes[SUCCESSOR[source]] * (ends - dots[source])
+        _straight(made, ends, y, SUCCESSOR[source], at)
     _sources(made, dots, touch, at)
     tall = np.ptp(height)
     around = [height.min() - 0.5 * tall, height.max() + 0.1 * tall]

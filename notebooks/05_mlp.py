@@ -149,13 +149,12 @@ assert min(found) == 1
 
 # %%
 size = (after.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-written = {
-    "embedding": model.W_E[tokens[:, 8:]],
-    "position": model.W_pos[8:16].expand_as(after),
-    "attention": cache["attn_out", 0][:, 8:], "mlp": cache["mlp_out", 0][:, 8:],
-}  # fmt: skip
+written = {"embedding": model.W_E[tokens[:, 8:]]}
+written["position"] = model.W_pos[8:16].expand_as(after)
+written["attention"], written["mlp"] = cache["attn_out", 0], cache["mlp_out", 0]
 speaks = {}
 for name, part in written.items():
+    part = part[:, -8:]  # at the outputs
     centred = (part - part.mean(-1, keepdim=True)) / size
     added = ((centred * model.ln_final.weight) @ model.W_U)[..., :4]
     right = added.gather(-1, answers[..., None])[..., 0]

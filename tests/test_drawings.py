@@ -6,5 +6,4 @@ from tools import drawings
 
 
 def test_the_stored_drawing_is_what_the_model_gives():
-    made = drawings.draw(find_lines(load_trained()))
-    assert drawings.FILE.read_text(encoding="utf-8") == made
+    assert drawings.FILE.read_text(encoding="utf-8") == drawings.draw(find_lines(load_trained()))

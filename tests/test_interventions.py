@@ -83,17 +83,6 @@ def test_the_mean_and_another_sequences_value_are_what_is_read(model):
     assert torch.equal(record(ablate(model, "mlp", "resample"), "mlp_out", SOME), theirs)
 
 
-def test_an_ablation_of_an_edited_model_sees_the_edit():
-    zoo = random_zoo(M.Kind(length=4))
-    shifted = intervene(zoo, {"attn_out": lambda value, _: 2 * value})
-    usual = mean_of(shifted, "mlp_out")
-    assert not torch.allclose(usual, mean_of(zoo, "mlp_out"))
-    both = ablate(shifted, "mlp", "mean")
-    assert set(both.edits) == {"attn_out", "mlp_out"}
-    seen = record(both, "mlp_out", sequences_of(zoo))
-    assert torch.allclose(seen, usual.expand_as(seen))
-
-
 def test_positions_and_neurons_limit_the_edit(model):
     full, part = ablate(model, "mlp")(SOME)[0], ablate(model, "mlp", positions=[2])(SOME)[0]
     clean = M.as_zoo(model)(SOME)[0]

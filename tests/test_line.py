@@ -54,12 +54,6 @@ def test_the_picture_is_right_everywhere_and_without_the_mlp_answers_as_the_mode
     assert 0.96 < (lines.predicts(mlp=0) == real).double().mean() < 0.98
 
 
-def test_heights_that_a_reader_asks_for_are_those_of_the_lines(lines):
-    lifted = line.lifted(lines, 1, [30, 25, -40, -40])
-    assert lifted.heights(1)[:4].tolist() == pytest.approx([36.25, 31.25, -33.75, -33.75])
-    assert torch.equal(lifted.push[2], lines.push[2])
-
-
 def test_the_pictures_draw_the_dots_the_verdicts_and_the_input(lines):
     made = line.figure(lines, 1, mlp=(0, 1), tokens=task.EXAMPLE)
     marks = [list(t.text) for t in made.data if t.text and set(t.text) <= {"✓", "✗"}]

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from helpers import model as M
 from helpers import task, training
-from helpers.evaluation import by_position
 from helpers.training import RECIPE, train
 
 
@@ -130,12 +129,6 @@ def test_the_rate_falls_along_a_cosine_to_zero():
     assert recipe.lr_at(recipe.max_steps // 2) == pytest.approx(0.15)
 
 
-def test_a_recipe_belongs_to_its_kind():
-    assert M.KINDS["article"].recipe is RECIPE and M.KINDS["sum_pairs"].recipe.lr < RECIPE.lr
-    few = M.Kind(recipe=dataclasses.replace(RECIPE, epochs=1, batch=20_000))
-    assert train(few, [0])[1]["steps"].tolist() == [3]
-
-
 def test_no_step_is_no_step_and_on_step_can_end_a_run():
     zoo, history = train("article", [0, 1], max_steps=0)
     start = M.initial_weights("article", 1)
@@ -160,15 +153,6 @@ def test_the_readers_process_is_left_as_it_was():
     after = torch.get_num_threads(), torch.get_default_dtype(), torch.get_rng_state()
     assert before[:2] == after[:2] and torch.equal(before[2], after[2])
     assert not any(w.requires_grad for w in zoo.weights.values())
-
-
-def test_sixteen_digits_are_a_configuration_and_no_code():
-    kind = M.Kind(length=16)
-    zoo, history = train(kind, [0, 1], max_steps=2)
-    assert history["accuracy"].shape == (2, 2, 16) and zoo.length == 16
-    batch = next(training.random_batches(kind, 0, RECIPE))
-    assert torch.equal(task.full_sequences(batch[:, 1:17]), batch)
-    assert by_position(zoo, batch).shape == (2, 16)
 
 
 def test_orders_change_the_batches_and_leave_the_start():

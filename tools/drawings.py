@@ -46,7 +46,7 @@ def draw(lines: line.Lines, output: int = 1) -> str:
         body.append(_text(x(at) + aside, height, f"answer {token}", plotting.TOKEN_INKS[token]))
     dots = lines.dots(output)
     for source, values in enumerate(lines.logits(output, dots, bias=False)):
-        at, height = x(dots[source]), y(values[line.successor(source)])
+        at, height = x(dots[source]), y(values[line.SUCCESSOR[source]])
         colour = plotting.TOKEN_COLOURS[source]
         ring = f'r="15" fill="{colour}" stroke="#fff" stroke-width="2"'
         body.append(f'<circle cx="{at}" cy="{height}" {ring}/>')
