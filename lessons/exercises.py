@@ -73,7 +73,6 @@ def check(exercises: dict[str, Exercise], name: str, answer) -> None:
         _draw(verdict.yours, verdict.target if verdict.right else None)
 
 
-@torch.no_grad()
 def judge(exercise: Exercise, answer) -> Verdict:
     """The `Verdict` on `answer`; whatever the reader's code raises becomes words.
 
@@ -88,7 +87,8 @@ def judge(exercise: Exercise, answer) -> Verdict:
             if type(error) is NotImplementedError and not error.args:
                 return Verdict(None, "not tried yet")
             return Verdict(False, f"✗ {_what_failed(answer, error)}", _given(answer, case))
-    wanted = [np.asarray(exercise.target(*case), dtype=float) for case in cases]
+    with torch.no_grad():  # but not around the answer, which may train
+        wanted = [np.asarray(exercise.target(*case), dtype=float) for case in cases]
     wrong = [i for i in range(len(cases)) if not same(yours[i], wanted[i], exercise.tolerance)]
     if not wrong:
         tried = f" on all {len(cases)} cases" if len(cases) > 1 else ""
