@@ -124,7 +124,7 @@ def unread_cells(trace):
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_no_saved_figure_says_anything_by_colour_alone(name):
     figures = outputs(name, plotting.MIME)
-    assert len(figures) >= 3
+    assert figures
     for figure in figures:
         for traces in panels(figure):
             assert not said_by_colour_alone(traces)
