@@ -8,12 +8,18 @@ input is computed once.
 
 from __future__ import annotations
 
+import math
+from itertools import permutations
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from helpers import task
 from helpers.interventions import ideal_pattern, partners
-from helpers.model import as_zoo, attention_writes, layernorm, linear, stream_table, unembed
+from helpers.model import (
+    as_zoo, attention_reads, attention_writes, layernorm, linear, stream_table, unembed,
+)  # fmt: skip
 
 N = task.LENGTH
 SEQUENCES = task.full_sequences()
@@ -25,6 +31,8 @@ ANSWER = SEQUENCES[:, N + 1 :].T
 _A, _B = torch.cartesian_prod(torch.arange(task.DIGITS), torch.arange(task.DIGITS)).T[..., None]
 FEW = task.number((_A + torch.arange(N) * _B) % task.DIGITS)
 KEYS = list(range(N, 0, -1))  # the positions of the sources of y0, y1, ...
+# [4, 3]: an orthonormal basis of what layer norm leaves of d_model = 4 (all vectors of mean zero).
+SPHERE = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
 
 
 class Opened:
@@ -69,6 +77,10 @@ class Opened:
     def logits(self, resid: torch.Tensor) -> torch.Tensor:
         """Logits `[output, n, vocab]` of a stream after the MLP `[output, n, d_model]`."""
         return unembed(resid[None], self.zoo.weights)[0]
+
+    def answers_of(self, streams: torch.Tensor) -> torch.Tensor:
+        """The answers `[k, n]` of streams before the MLP `[k, n, d_model]`."""
+        return self.logits(streams + self.mlp_of(0, streams)).argmax(-1)
 
     def says(self, attn=None, stream=None, mlp=None) -> torch.Tensor:
         """The answers `[output, n]` with parts replaced. The MLP reads what is replaced, unless
@@ -128,64 +140,86 @@ def four_vectors(table: torch.Tensor) -> torch.Tensor:
     return torch.cat([table[:1], found])
 
 
-# ---------------------------------------------------------------- the best constant for an MLP
+# ---------------------------------------------------------------- is there a line? how is y0 coded?
 
-ROUNDS, STEPS = 4, 60
+# Directions in the three dimensions that layer norm leaves, spread evenly over half a sphere.
+_K = torch.arange(300).double() + 0.5
+_UP, _TURN = 1 - _K / 300, math.pi * (1 + 5**0.5) * _K
+_HALF = torch.stack([(1 - _UP**2).sqrt() * _TURN.cos(), (1 - _UP**2).sqrt() * _TURN.sin(), _UP], 1)
 
 
-def best_constant(model: Opened, resid=None, first=None, starts: int = 3) -> tuple:
-    """Search one vector for each output that can stand in for the MLP: (vectors `[output, 1,
-    d_model]`, how many inputs are then right `[output]`).
+def directions(points: torch.Tensor) -> torch.Tensor:
+    """Unit vectors `[k, d_model]` without a mean, of points `[k, 3]` of any length."""
+    return F.normalize(points, dim=1) @ torch.from_numpy(SPHERE.T)
 
-    By gradient, from `first` or the mean of what the MLP writes, then from zero and from random
-    vectors (`starts` in all), on a few inputs to which those that are worst are added. Nothing
-    found is no proof that there is none. `resid`: what the MLP would read, where that is not the
-    model's own.
-    """
-    resid = model.attn + model.stream if resid is None else resid
-    push = model.mlp.mean(1, keepdim=True) if first is None else first
-    size = push.norm(dim=2, keepdim=True).clamp(min=1.0)
-    best, most = push, torch.full((N,), -1)
+
+def cut_down(model: Opened, axes: torch.Tensor) -> torch.Tensor:
+    """What attention writes, cut down to its mean at each output and these axes `[k, d_model]`,
+    unit vectors at right angles."""
+    usual = model.attn.mean(1, keepdim=True)
+    return usual + (model.attn - usual) @ axes.T @ axes
+
+
+def find_line(model: Opened) -> torch.Tensor | None:
+    """Search a direction `[1, d_model]`, one for all outputs, such that attention's mean and its
+    place along it are enough: every answer right on every input. None when none was found, which
+    proves nothing. From 300 directions to the best ones and around them, on a few inputs, to which
+    those are added that a promising one got wrong."""
     generator = torch.Generator().manual_seed(0)
-    for start in range(starts):
-        vector = push if start == 0 else 0 * push
-        if start > 1:
-            random = torch.randn(push.shape, generator=generator, dtype=push.dtype)
-            vector = 2.0 ** (start % 3 - 1) * size * F.normalize(random, dim=2)
-        sample = torch.randint(len(SEQUENCES), (N, 256), generator=generator)
-        for _ in range(ROUNDS):
-            margin = _margins(model, resid + vector)
-            count = (margin > 0).sum(1)
-            better = count > most
-            most, best = most.where(~better, count), best.where(~better[:, None, None], vector)
-            if (most == len(SEQUENCES)).all():
-                return best, most
-            worst = margin.topk(64, dim=1, largest=False).indices
-            sample = torch.cat([sample, worst], 1)
-            vector = _descend(model, resid, vector, sample)
-    return best, most
+    sample, points = torch.randint(len(SEQUENCES), (96,), generator=generator), _HALF
+    for width in (0.1, 0.05, 0.02, 0.01, 0.005, 0.0025):
+        few = [part[:, sample] for part in (model.attn, model.stream, ANSWER)]
+        usual = model.attn.mean(1, keepdim=True)
+        axes = directions(points)
+        places = torch.einsum("ond,kd->kon", few[0] - usual, axes)
+        streams = usual + places[..., None] * axes[:, None, None] + few[1]
+        says = model.answers_of(streams.flatten(1, 2)).view(places.shape)
+        n_right = (says == few[2]).flatten(1).sum(1)
+        best = n_right.argsort(descending=True)[:20]
+        right = model.says(cut_down(model, axes[best[:1]])) == ANSWER
+        if right.all():
+            return axes[best[:1]]
+        wrong = (~right).any(0).nonzero().flatten()
+        more = wrong[torch.randperm(len(wrong), generator=generator)[:48]]
+        sample = torch.cat([sample, more])
+        around = torch.randn(len(best), 20, 3, generator=generator, dtype=points.dtype)
+        points = F.normalize(points[best], dim=1)
+        points = torch.cat([points, (points[:, None] + width * around).flatten(0, 1)])
+    return None
 
 
-def _descend(model, resid, vector, sample):
-    """`vector` after a few steps of Adam on the inputs `sample` `[output, k]`."""
-    few, wanted = by_token(resid, sample), ANSWER.gather(1, sample)
-    vector = vector.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([vector], lr=0.2)
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            logits = model.logits(few + vector)
-            loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
-            adam.zero_grad()
-            (loss / sample.shape[1]).backward()
-            adam.step()
-    return vector.detach()
+ROUTES = ("query", "key", "value", "direct")  # by which x7 can reach y0, in attention or past it
 
 
-def _margins(model, resid):
-    """The right logit less the highest other one `[output, n]`, on all inputs."""
-    logits, wanted = model.logits(resid), ANSWER[..., None]
-    others = logits.scatter(2, wanted, -torch.inf).amax(2)
-    return logits.gather(2, wanted)[..., 0] - others
+def routes_of_y0(model: Opened, n: int = 1024) -> torch.Tensor:
+    """How often y0 follows the token that x7 has in some of the `ROUTES` only, `[16]`: the number
+    of an entry has a bit for each of these, the query's the lowest. In the other routes x7 has
+    another token; all ordered pairs of tokens, `n` choices of x0 to x6."""
+    w, few = model.zoo.weights, SEQUENCES[:: len(SEQUENCES) // n, : N + 1]
+    q, k, v = (reads[0] for reads in attention_reads(w))
+    places = torch.arange(N)
+    k_rest, v_rest = (reads[places, few[:, :N]] for reads in (k, v))  # [n, place, d_head]
+    q, k, v = (reads[N, : task.DIGITS] for reads in (q, k, v))
+    scale = math.sqrt(q.shape[-1])
+    scores = torch.einsum("qd,npd->qnp", q, k_rest) / scale
+    own = (q @ k.T / scale)[:, :, None]  # [query, key, 1]
+    top = torch.maximum(scores.amax(-1)[:, None], own)  # [query, key, n]
+    weights = (scores[:, None] - top[..., None]).exp()
+    own = (own - top).exp()
+    total = (weights.sum(-1) + own)[:, :, None, :, None]
+    rest = torch.einsum("qknp,npd->qknd", weights, v_rest)[:, :, None]
+    z = (rest + own[:, :, None, :, None] * v[:, None]) / total  # [query, key, value, n, d]
+    attn = linear(z.flatten(0, 3)[None], w, "blocks.0.attn.o")[0].view(*z.shape[:-1], -1)
+    streams = attn[:, :, :, None] + model.own[0][:, None]  # and by the direct path
+    says = model.answers_of(streams.flatten(0, 4)[None]).view(streams.shape[:-1])
+    shares = torch.zeros(16, dtype=torch.float64)
+    for routes in range(16):
+        hits = []
+        for new, old in permutations(range(task.DIGITS), 2):
+            at = [new if routes >> bit & 1 else old for bit in range(4)]
+            hits.append(says[tuple(at)] == (new + 1) % task.DIGITS)
+        shares[routes] = torch.stack(hits).double().mean()
+    return shares
 
 
 # ---------------------------------------------------------------- measurements
@@ -264,7 +298,11 @@ class _Counted(Opened):
         self.count("mlp_resample", mlp=self.mlp[:, self.another])
         self.count("mlp_by_own", mlp=by_token(means(self.mlp, OWN), OWN))
         self.count("mlp_by_source", mlp=by_token(means(self.mlp, SOURCE), SOURCE))
-        self.constant, self.out["mlp_best"] = best_constant(self)
+        centred = self.mlp[1:] - self.mlp[1:].mean(-1, keepdim=True)  # at y1 to y7
+        varying = centred - centred.mean(1, keepdim=True)
+        by_source = by_token(means(varying, SOURCE[1:]), SOURCE[1:])
+        sizes = [x.pow(2).sum() for x in (centred, varying, by_source)]
+        self.out["mlp_varies"], self.out["mlp_follows"] = sizes[1] / sizes[0], sizes[2] / sizes[1]
         on = [(self.neurons(x) > 0).any(1)[0] for x in self.attn + self.stream]
         self.out["silent_neurons"] = (~torch.stack(on).any(0)).sum()
 
@@ -289,6 +327,12 @@ class _Counted(Opened):
         says = self.says(dots, self.own.mean(1, keepdim=True).expand_as(dots), self.push)
         self.out["dots"] = (says == (torch.arange(task.DIGITS) + 1) % task.DIGITS).sum(1)
         each, *_ = along(self.attn, 1, False, self.norm)
+        if self.norm:
+            generator = torch.Generator().manual_seed(self.zoo.seeds[0])
+            drawn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator).double())
+            axes = directions(drawn.T)
+            self.count("random_line", cut_down(self, axes[:1]))
+            self.count("random_plane", cut_down(self, axes[1:]))
         self.count("plane", self.plane)
         self.count("no_own", stream=self.no_own)
         for name, attn in {"line": line, "line_each": each}.items():
@@ -296,10 +340,10 @@ class _Counted(Opened):
             self.count(f"{name}_no_own", attn, self.no_own)
         if self.has_mlp:
             self.count("line_mean", line, mlp=self.push)
-            self.out["line_best"] = torch.full((N,), -1)
-            if (self.out["line_no_own"][1:] == len(SEQUENCES)).all():
-                resid = line + self.no_own
-                self.out["line_best"] = best_constant(self, resid, self.constant, 1)[1]
+        self.out["routes"] = routes_of_y0(self)
+        if self.norm:
+            enough = (self.out["line"] == len(SEQUENCES)).all()
+            self.out["some_line"] = enough | torch.tensor(not enough and find_line(self) is not None)
         self.count_few("table", self.table)
         self.count_few("look_no_own", look_or_default(self), self.mean_own)
         self.count_few("four_no_own", four_vectors(self.table), self.mean_own)

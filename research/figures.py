@@ -4,9 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from helpers import plotting
-
-# [4, 3]: an orthonormal basis of what layer norm leaves of d_model = 4 (all vectors of mean zero).
-SPHERE = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
+from research.census import SPHERE
 
 
 def to_3d(x):

@@ -28,18 +28,20 @@ from flint import arb, arb_mat, ctx
 from helpers import task
 from helpers.model import LN_EPS, as_zoo
 from helpers.storage import write_whole
+from research.rounding import MORE, TINY, Rounding
 
 PRECISION = 96  # bits of a ball's middle
+DEPTH = 7  # how often the strengths of a story are halved, where no token is left to ask
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
-FORMAT = {"format": "proof by balls", "version": 1}
+FORMAT = {"format": "proof by balls", "version": 2}
+UNITS = {64: 2.0**-53, 32: 2.0**-24}  # of floats with so many bits: see `research.rounding`
 
 
 @dataclasses.dataclass
 class Node:
     """All inputs with the tokens `fixed` `{place: token}`, at one output.
 
-    `verdict`: its token is "right" or "wrong" on all of them; or None, and `nodes` are these inputs
-    by their token at place `asks`. `box` `[axes, 2]`: proved bounds of what attention adds, along
+    `verdict`: its token is "right" or "wrong" on all of them; or None, and `nodes` are these inputs by their token at place `asks`. `box` `[axes, 2]`: proved bounds of what attention adds, along
     `axes` `[axes, d_model]`, which stand at the first node that has a box and hold for those below.
     """
 
@@ -62,12 +64,14 @@ class Proof:
     """What was found of the model with these weights (`digest`); `tree` holds a Node an output.
 
     `proved`: right on every input. `cases`: how many nodes were bounded. `wrong`: at each output,
-    on how many of the 4**length inputs its token is wrong; exact.
+    on how many of the 4**length inputs its token is wrong; exact. `unit`: 0
+    for the function of real numbers, else that of the floats for whose programs it holds.
     """
 
     task: str
     digest: str
     tree: list
+    unit: float = 0.0
 
     def __post_init__(self):
         nodes = [node for root in self.tree for node in root.walk()]
@@ -78,18 +82,38 @@ class Proof:
         self.proved = not any(self.wrong)
 
 
-def prove(model) -> Proof:
+@dataclasses.dataclass
+class Story:
+    """A reduced model: attention writes `written` `[outputs, d_model]` and a place along `direction`
+    `[d_model]`, the MLP writes `constant` `[outputs, d_model]`.
+
+    A proof with a story holds for all models between that one and the whole one: what attention
+    writes beside the direction is multiplied by any strength from 0 to 1, each direction by its own,
+    and what the MLP writes beside the constant by another.
+    """
+
+    direction: np.ndarray
+    written: np.ndarray
+    constant: np.ndarray
+
+
+def prove(model, unit: float = 0.0, story: Story | None = None) -> Proof:
     """Prove a TransformerBridge or Zoo of one right on every input, or count where it is wrong.
 
+    That is: the function of real numbers; or, with a `unit` of `UNITS`, every program that
+    computes it in such floats, to which the weights are rounded first, in whatever order. With a `story` it is proved right because of it.
     It always ends: when all tokens are asked, an input is computed by itself. ValueError for
-    several models, an edited one, and weights that are not finite. ArithmeticError for a tie of two
-    logits.
+    several models, an edited one, and weights that are not finite. ArithmeticError, which says at
+    which input, for a tie of two logits, and where rounding or the rest of the story could decide.
     """
     zoo, weights = _one(model)
+    digest = _digest(weights)
+    if unit == UNITS[32]:
+        weights = {name: value.astype(np.float32).astype(float) for name, value in weights.items()}
     with ctx.workprec(PRECISION):
-        balls = _Model(weights, zoo.task, zoo.length)
+        balls = _Model(weights, zoo.task, zoo.length, unit, story)
         tree = [_grow(Node(output, {}), balls) for output in range(zoo.length)]
-    return Proof(zoo.task, _digest(weights), tree)
+    return Proof(zoo.task, digest, tree, unit)
 
 
 def _one(model):
@@ -138,7 +162,8 @@ def _row(position, token) -> int:
 class _Model:
     """One model on balls: its matrices, what each key adds to (N, D), and what the task asks."""
 
-    def __init__(self, weights, task_name, length):
+    def __init__(self, weights, task_name, length, unit=0.0, story=None):
+        self.rounding, self.story = Rounding(weights, unit) if unit else None, story
         self.w, self.n = {name: _balls(value) for name, value in weights.items()}, length
         self.d, self.norms = self.w["embed.weight"].ncols(), "ln_final.weight" in self.w
         self.embed, self.place = (self.w[f"{e}.weight"].table() for e in ("embed", "pos_embed"))
@@ -174,8 +199,11 @@ class _Model:
         return _scaled(scale, self.centre), self.w[f"{name}.bias"]
 
     def size(self, x, form) -> arb:
-        """What layer norm divides by, where the quadratic `form` of x is its squared length."""
-        square = abs((x.transpose() * form * x)[0, 0])
+        """What layer norm divides by. `form`: how far the squared length of a vector with the
+        coordinates x is, as a quadratic form, from the sum of their squares."""
+        ends = [(abs(side).lower().max(arb(0)), abs(side).upper()) for side in x.entries()]
+        square = sum((low * low).union(high * high) for low, high in ends)
+        square = (square + (x.transpose() * form * x)[0, 0]).max(arb(0))
         return (square / self.d + arb(LN_EPS)).sqrt() if self.norms else arb(1)
 
     def linear(self, name, x) -> arb_mat:
@@ -187,7 +215,8 @@ class _Model:
     def normed(self, position, token) -> arb_mat:
         """What attention reads where `token` stands at `position`."""
         x, (W, b) = self.stream(position, token), self.norm("blocks.0.ln1")
-        return W * x * (1 / self.size(x, self.centre)) + b
+        x = self.centre * x
+        return W * x * (1 / self.size(x, arb_mat(self.d, self.d))) + b
 
     def adds(self, output, own) -> arb_mat:
         """What each key adds to (N, D), `[keys, d_model + 1]`, for the token `own` at its place."""
@@ -227,13 +256,16 @@ class _Case:
         own = model.answer(output - 1, fixed) if output else fixed[model.n - 1]
         self.adds = model.adds(output, own)
         self.floats = np.array([[float(x.mid()) for x in row] for row in self.adds.table()])
-        axes = self.axes = node.axes = self._choose_axes(model.groups(output, fixed))
+        story = model.story
+        axes = self._choose_axes(model.groups(output, fixed)) if story is None else _along(story)
+        self.axes = node.axes = axes
         # From here on in coordinates along the axes. What a norm reads has mean zero: the mean
         # needs no axis.
         to, n = _balls(axes) * model.centre, len(axes)
         full = _balls(np.concatenate([axes, np.ones((model.d - n, model.d))]))
         back = arb_mat([row[:n] for row in full.inv().table()])
-        self.eye, self.form = _balls(np.eye(n)), back.transpose() * back
+        self.eye = _balls(np.eye(n))
+        self.form = back.transpose() * back - self.eye
         self.start = to * (model.stream(model.n + output, own) + w["blocks.0.attn.o.bias"])
         self.A, self.bias = arb_mat(0, n), arb_mat(0, 1)  # no neurons
         self.out, self.shift = arb_mat(n, 0), arb_mat(n, 1)
@@ -245,7 +277,13 @@ class _Case:
         others = [row for token, row in enumerate(logits) if token != right]
         G = arb_mat([[a - b for a, b in zip(logits[right], row)] for row in others])
         W, b = model.norm("ln_final")
-        self.G, self.constant = G * W * back, G * b
+        self.G, self.constant, self.back = G * W * back, G * b, back
+        self.push = self.written = None
+        if story is not None:
+            written = _balls(story.written[output]) - w["blocks.0.attn.o.bias"]
+            self.written = (to * written).entries()[1:]
+            self.push = to * _balls(story.constant[output])
+        self.rounded, self.right, self.at = model.rounding, right, (model.n + output, own)
 
     def _choose_axes(self, groups) -> np.ndarray:
         """Axes `[axes, d_model]` along which N / D spreads most, about its middle: a guess."""
@@ -269,52 +307,126 @@ class _Case:
         else:
             raise ArithmeticError(f"a bound could not be proved at {node.fixed}")
         node.box = np.column_stack([-r[len(self.axes) :], r[: len(self.axes)]])
-        margins = self._margins([arb(low).union(arb(high)) for low, high in node.box.tolist()])
-        if any(m < 0 for m in margins):
-            node.verdict = "wrong"
-        elif all(m > 0 for m in margins):
-            node.verdict = "right"
-        elif not moves:
-            raise ArithmeticError(f"a tie, or too few bits, at {node.fixed}, output {node.output}")
+        box = [arb(low).union(arb(high)) for low, high in node.box.tolist()]
+        if self.written:
+            parts = self._strengths(box, DEPTH - 2 * bool(moves))
+            node.verdict = "right" if parts else None
+        else:
+            if self.rounded:
+                self.spread = self._spread(groups, box)
+            margins = self._margins(box)
+            if any(m < 0 for m in margins):
+                node.verdict = "wrong"
+            elif all(m > 0 for m in margins):
+                node.verdict = "right"
+        if not node.verdict and not moves:
+            what = "rounding could decide it" if self.rounded else "a tie, or too few bits"
+            what = f"the story fails at the strengths {self.failed}" if self.written else what
+            raise ArithmeticError(f"{what}, at {node.fixed}, output {node.output}")
         return None if node.verdict else max(moves, key=moves.get)
+
+    def _strengths(self, box, depth, rest=(0, 1), mlp=(0, 1)) -> bool:
+        """Whether all is right, however much the rest of attention and of the MLP is turned down,
+        between these strengths; if need be, in quarters, and these in quarters."""
+        strength = arb(rest[0]).union(arb(rest[1]))
+        beside = [usual + strength * (side - usual) for side, usual in zip(box[1:], self.written)]
+        if all(m > 0 for m in self._margins([box[0], *beside], mlp)):
+            return True
+        self.failed = rest, mlp
+        halves = [[(a, (a + b) / 2), ((a + b) / 2, b)] for a, b in (rest, mlp)]
+        quarters = product(*halves) if depth else ()
+        return depth > 0 and all(self._strengths(box, depth - 1, *part) for part in quarters)
 
     def _guess(self, groups, signed):
         """The largest u·N / D for each row u of `signed`, in floats, and `{free place: how much its
         token moves them}`."""
-        along = np.column_stack([self.floats[:, :-1] @ signed.T, self.floats[:, -1]])
-        options = [along[choices].sum(1) for _, choices in groups]
-        best, r = [o[:1].repeat(len(signed), 0) for o in options], np.full(len(signed), -np.inf)
-        for _ in range(50):
-            sums = sum(best)
-            new = sums.diagonal() / sums[:, -1]
-            if (new <= r).all():
-                break
-            # A little more: a key with nearly all of the weight hides the others when u·N is r D.
-            r = np.maximum(r, new + SLACK * (1 + abs(new)))
-            best = [o[(o[:, :-1] - o[:, -1:] * r).argmax(0)] for o in options]
-        moves = {}
-        for (places, _), o in zip(groups, options):
-            width = (np.ptp(o[:, :-1] - o[:, -1:] * r, axis=0) / sums[:, -1]).sum()
-            for k in places if len(o) > 1 else ():
-                moves[k] = moves.get(k, 0.0) + width / len(places)
-        return r, moves
+        return _largest_ratios(self.floats[:, :-1] @ signed.T, self.floats[:, -1], groups)
 
-    def _margins(self, box) -> list:
+    def _spread(self, groups, box) -> np.ndarray:
+        """How far what the keys offer lies from the middle of the box, in the mean and at most."""
+        middle = self.back * arb_mat([[side.mid()] for side in box])
+        middle = np.array([float(side) for side in middle.entries()])
+        weight = self.floats[:, -1]
+        far = abs(self.floats[:, :-1] - weight[:, None] * middle)
+        return MORE * _largest_ratios(far, weight, groups)[0] + TINY
+
+    def _margins(self, box, mlp=(0, 1)) -> list:
         """The right logit minus each other one, times the last norm's divisor: balls, for a box."""
         x = self.start + arb_mat([[side] for side in box])
-        inverse = 1 / self.model.size(x, self.form)
+        divisor = self.model.size(x, self.form)
+        before = (self.A * x * (1 / divisor) + self.bias).entries()
         slopes, rest = [], []  # relu(p) is slope * p + rest
-        for pre, bias in zip((self.A * x * inverse + self.bias).entries(), self.bias.entries()):
+        for pre, bias in zip(before, self.bias.entries()):
             low, high = pre.lower(), pre.upper()
             slope = arb(0 if high <= 0 else 1 if low >= 0 else float(high / (high - low)))
             slopes.append(slope)
             above = (-slope * low).max((1 - slope) * high).max(arb(0))
             rest.append([slope * bias + arb(0).union(above)])
         rest = arb_mat(rest) if rest else self.bias
-        steep = self.out * _scaled(slopes, self.A) * inverse
-        size = self.model.size((self.eye + steep) * x + self.out * rest + self.shift, self.form)
+        steep = self.out * _scaled(slopes, self.A) * (1 / divisor)
         margins = (self.G + self.G * steep) * x + (self.G * self.out) * rest + self.G * self.shift
-        return (margins + self.constant * size).entries()
+        y = (self.eye + steep) * x + self.out * rest + self.shift
+        if self.push is not None:  # what lies between two has no less than the lesser margin
+            other = x + self.push
+            ends = [(arb(1 - t), arb(t)) for t in mlp]
+            margins = _union(*(self.G * other * a + margins * b for a, b in ends))
+            y = _union(*(other * a + y * b for a, b in ends))
+        size = self.model.size(y, self.form)
+        margins += self.constant * size
+        if self.rounded:
+            off = self._rounding(x, divisor, before, y, size)
+            margins += arb_mat([[arb(0, float(e))] for e in off])
+        return margins.entries()
+
+    def _rounding(self, x, divisor, before, y, size) -> np.ndarray:
+        """How far each margin, divided, can be off in a program; see `research.rounding`."""
+        rounded = self.rounded
+        stream, error = rounded.attention(*self.at, self.spread)
+        if before:
+            highest = np.array([float(pre.upper()) for pre in before])
+            at = _sizes(self.back * x), float(divisor.lower()) / MORE
+            stream, error = rounded.neurons(stream, error, *at, highest + TINY)
+        others = [token for token in range(task.VOCAB) if token != self.right]
+        at = _sizes(self.back * y), MORE * float(size.upper())
+        return rounded.margins(stream, error, *at, self.right, others)
+
+
+def _sizes(x) -> np.ndarray:
+    """At least the size of each component, in floats."""
+    return MORE * np.array([float(abs(side).upper()) for side in x.entries()])
+
+
+def _union(a, b) -> arb_mat:
+    return arb_mat([[x.union(y)] for x, y in zip(a.entries(), b.entries())])
+
+
+def _along(story) -> np.ndarray:
+    """Axes `[axes, d_model]`: the direction of a story, and those that it and the mean leave."""
+    direction = story.direction - story.direction.mean()
+    rest = np.linalg.svd(np.stack([np.ones_like(direction), direction]))[2][2:]
+    return np.concatenate([direction[None] / np.linalg.norm(direction), rest])
+
+
+def _largest_ratios(along, weight, groups):
+    """The largest N / D for each column N of `along` `[keys, columns]`, where D is the sum of the
+    `weight` `[keys]`, in floats; and `{free place: how much its token moves them}`."""
+    along = np.column_stack([along, weight])
+    options = [along[choices].sum(1) for _, choices in groups]
+    best, r = [o[:1].repeat(along.shape[1] - 1, 0) for o in options], -np.inf
+    for _ in range(50):
+        sums = sum(best)
+        new = sums.diagonal() / sums[:, -1]
+        if (new <= r).all():
+            break
+        # A little more: a key with nearly all of the weight hides the others when u·N is r D.
+        r = np.maximum(r, new + SLACK * (1 + abs(new)))
+        best = [o[(o[:, :-1] - o[:, -1:] * r).argmax(0)] for o in options]
+    moves = {}
+    for (places, _), o in zip(groups, options):
+        width = (np.ptp(o[:, :-1] - o[:, -1:] * r, axis=0) / sums[:, -1]).sum()
+        for k in places if len(o) > 1 else ():
+            moves[k] = moves.get(k, 0.0) + width / len(places)
+    return r, moves
 
 
 def _largest_sum(values, groups) -> arb:

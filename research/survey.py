@@ -50,7 +50,7 @@ COLUMNS = dict(
     source_before="[8] how often the logit lens reads the source before the MLP",
     mlp_mean="[8] the MLP's output replaced by its mean",
     mlp_resample="[8] the MLP's output taken from another input",
-    mlp_best="[8] ... by the best constant that was found: a lower bound",
+    mlp_constant="[8] 1: some constant in its place keeps every input right; 0: none; -1: undecided",
     mlp_by_own="[8] ... by its mean for each own token",
     mlp_by_source="[8] ... by its mean for each source token",
     silent_neurons="how many of 16 neurons are never on at an output",
@@ -66,15 +66,24 @@ COLUMNS = dict(
     line_each_no_own="[8] line_each, no_own",
     plane_no_own="[8] plane, no_own",
     line_mean="[8] line, and the MLP's output replaced by its mean",
-    line_best="[8] line, no_own, and the best constant found; -1 where line_no_own fails",
+    line_constant="[8] as mlp_constant, with line and no_own; where line_no_own is right at y1-y7",
+    story_constant="[8] as mlp_constant, one that does with line and without; where line is right",
+    random_line="[8] attention's output cut down to its mean and a direction at random",
+    random_plane="[8] ... and to the plane at right angles to another such direction",
+    some_line="whether some direction, the same for all outputs, was found to be enough",
+    routes="[16] how often y0 follows x7 where it is exchanged in some routes: `census.ROUTES`",
+    mlp_varies="at y1-y7: share of the squared size of the MLP's output that varies with the input",
+    mlp_follows="... and the share of this that is its mean by source token",
     table="[8] attention's output replaced by its mean for each source token",
     table_no_own="[8] table, no_own: 32 vectors",
     look_no_own="[8] w V + (1 - w) d, no_own: look at the source or at a default",
     four_no_own="[8] m + g v, no_own: four vectors v for y1-y7 together, y0 as in table",
     any_own="[8] right whichever other token stands at the own place; attention as it was",
     dots="[8] how many of the 4 sources get their successor in the picture of four lines",
-    proved="of the exact: whether it was proved right on every input",
-    cases="of the exact: cases of the proof",
+    cases="of the exact: cases of the proof as a function of real numbers; -1: not proved",
+    cases_float64="... as any program in float64",
+    cases_float32="... as any program in float32, to which its weights are rounded",
+    cases_story="... because of a line and constants; where story_constant is 1 everywhere",
     pause="step at which the accuracy of y1-y7 came to one half; -1: never",
     pairs="[8] the number in `PAIRS` of the pairs that an output then knew; -1: none",
 )
@@ -210,6 +219,6 @@ def needs_of(table: pd.DataFrame) -> dict[str, torch.Tensor]:
 
 def sorts_of(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     """At how many of y1 to y7 some constant can stand in for the MLP: {"bias" (all), "mixed" or
-    "bent" (none was found): bool `[n]`}."""
-    n = right(table, "mlp_best")[:, 1:].sum(1)
+    "bent" (none does): bool `[n]`}."""
+    n = (values(table, "mlp_constant")[:, 1:] == 1).sum(1)
     return {"bias": n == task.LENGTH - 1, "mixed": (n > 0) & (n < task.LENGTH - 1), "bent": n == 0}

@@ -24,8 +24,7 @@ from helpers import task
 from helpers.model import KINDS, get_kind
 from helpers.storage import load, save
 from helpers.training import train
-from research import WEIGHTS, census, survey
-from research.proof import prove
+from research import WEIGHTS, census, constants, survey
 from research.sweep import sweep
 
 FIRST = 32  # the zoo holds the seeds before it
@@ -69,8 +68,7 @@ def measure_one(folder, kind: str, seeds: list[int], orders, i: int) -> None:
     zoo, history = models_of(folder, kind, seeds, orders)
     row = census.measure(zoo[i], everything=kind == "article")
     if kind == "article" and orders == seeds and zoo[i].exact.all():
-        proof = prove(zoo[i])
-        row |= dict(proved=torch.tensor(proof.proved), cases=torch.tensor(proof.cases))
+        row |= constants.measure(zoo[i])
         row["pause"] = torch.tensor(census.pause_of(history["accuracy"][:, i]))
         early, _ = train(kind, [seeds[i]], max_steps=int(row["pause"]))
         row["pairs"] = census.pairs_said(early)

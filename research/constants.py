@@ -1,0 +1,236 @@
+"""Is there a constant that can stand in for the MLP at an output? Decided, not searched.
+
+Behind a constant c stand only the last layer norm and the unembedding. With y the stream less its
+mean, token a beats token b exactly if g(y + c) = G·(y + c) + h size(y + c) > 0, where G and h are
+fixed and size is what layer norm divides by. So each input asks of c a few inequalities in three
+dimensions (`d_model` less one), and over a cube of half side s around c each g changes by at most
+s (|G|_1 + sqrt(3) |h| / 2). Either the middle of a cube keeps every input right, or one input
+refutes the whole cube, or it is cut into eight.
+
+Far away there is nothing to find. Take one input for each answer: where all are right, each two of
+the logits change places between these inputs, so they differ by no more than the inputs can move
+them, K. Three such differences are linear in c but for h |c| / 2, and so |c| is bounded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from helpers import task
+from helpers.model import LN_EPS
+from research.census import ANSWER, SPHERE, Opened, along
+from research.proof import UNITS, Story, prove
+
+SLACK = 1e-9  # floats decide nothing closer than this, relative to the largest of them
+CUBES = 400_000  # open at once; more, or deeper, is left over
+DEPTH = 40
+BASIS = SPHERE.T  # [3, d_model]
+
+
+@dataclasses.dataclass
+class Decision:
+    """`verdict`: 1 some constant keeps every input right, 0 none does, -1 left over.
+
+    `constant` `[d_model]`: such a one, else None. `leaves` `[n, 6]`: for a 0, the cubes and what
+    refutes each: (level, three whole numbers of the cube from its corner, input, other token). The
+    cube of level 0 has the half side `reach` around `middle` `[3]`, in coordinates along `BASIS`.
+    """
+
+    verdict: int
+    constant: np.ndarray | None
+    leaves: np.ndarray
+    middle: np.ndarray
+    reach: float
+
+
+class Inequalities:
+    """What the inputs of one output ask of a constant: `stream` `[n, 4]` before it, their answers
+    `[n]`, and the `weights` of one model with a layer norm at its end."""
+
+    def __init__(self, stream, answers, weights):
+        U, scale, bias = (np.asarray(weights[k]) for k in _LAST)
+        self.y, self.answers = np.asarray(stream) @ BASIS.T, np.asarray(answers)
+        self.rows, self.added = (U * scale) @ BASIS.T, U @ bias  # of each token
+        self.middle = -self.y.mean(0)
+        self.parts = []  # (inputs with that answer, one of the other tokens)
+        for token in range(task.DIGITS):
+            own = np.flatnonzero(self.answers == token)
+            self.parts += [(own, token, other) for other in range(task.VOCAB) if other != token]
+
+    def of(self, right, other):
+        """(G, h) by which one token beats another: `[..., 3]`, `[...]`."""
+        return self.rows[right] - self.rows[other], self.added[right] - self.added[other]
+
+    def reach(self) -> float:
+        """How far from `middle` a constant can be, at most; see the head of this file."""
+        nearest = []
+        for token in range(task.DIGITS):
+            y = self.y[self.answers == token] + self.middle
+            nearest.append(np.linalg.norm(y, axis=1).min())
+        G, h = self.of(0, np.arange(1, task.DIGITS))
+        far = np.maximum(nearest[0], nearest[1:])
+        K = np.linalg.norm(G, axis=1) * far + abs(h) * (far / 2 + np.sqrt(LN_EPS))
+        inverse = np.linalg.inv(G)
+        turn = abs(1 - np.linalg.norm(inverse @ h) / 2)
+        return 1.01 * float(np.linalg.norm(inverse, 2) * np.linalg.norm(K) / turn)
+
+    def worst(self, c) -> tuple:
+        """For each pair (answer, other token) the least g at the constant c, and its input."""
+        x = self.y + c
+        size = np.sqrt((x**2).sum(1) / 4 + LN_EPS)
+        least, inputs = [], []
+        for own, token, other in self.parts:
+            G, h = self.of(token, other)
+            g = x[own] @ G + h * size[own]
+            at = g.argmin()
+            least.append(g[at])
+            inputs.append(own[at])
+        return np.array(least), np.array(inputs)
+
+
+    def outermost(self, directions=40) -> list:
+        """For each pair, the inputs that lie furthest out in some directions: what a first look
+        needs of them."""
+        around = np.random.default_rng(0).normal(size=(3, directions))
+        own = [inputs for inputs, *_ in self.parts[:: task.VOCAB - 1]]  # of each answer
+        own = [inputs[np.unique((self.y[inputs] @ around).argmin(0))] for inputs in own]
+        return [own[answer] for _, answer, _ in self.parts]
+
+    def deepest(self, constant, rounds=8) -> np.ndarray:
+        """A constant `[d_model]` with more room than one that keeps every input right: by steps to
+        where the least g, relative to its G, is larger."""
+        few = self.outermost(200)
+        y = np.concatenate([self.y[inputs] for inputs in few])
+        pairs = [pair for (_, *pair), inputs in zip(self.parts, few) for _ in inputs]
+        G, h = self.of(*np.array(pairs).T)
+        length = np.linalg.norm(G, axis=1)
+        G, h = G / length[:, None], h / length
+
+        def room(c):
+            x = y + c
+            return ((G * x).sum(1) + h * np.sqrt((x**2).sum(1) / 4 + LN_EPS)).min()
+
+        c = BASIS @ constant
+        step, most = np.linalg.norm(c) + 1, room(c)
+        for _ in range(rounds):
+            step, stuck = step / 2, False
+            while not stuck:
+                best, i = max((room(c + step * side), i) for i, side in enumerate(_SIDES))
+                stuck = best <= most
+                most, c = (most, c) if stuck else (best, c + step * _SIDES[i])
+        return c @ BASIS if self.worst(c)[0].min() > 0 else constant
+
+
+_SIDES = np.concatenate([np.eye(3), -np.eye(3), np.indices([2] * 3).reshape(3, 8).T * 2 - 1])
+_LAST = ("unembed.weight", "ln_final.weight", "ln_final.bias")
+
+
+def decide(stream, answers, weights) -> Decision:
+    """Whether one constant, added to every row of `stream`, gives each its answer."""
+    given = Inequalities(stream, answers, weights)
+    reach = 2.0 ** np.ceil(np.log2(given.reach()))
+    others = np.array([other for *_, other in given.parts])
+    asked = {(int(i), int(o)) for few, o in zip(given.outermost(), others) for i in few}
+    near = SLACK * (1 + abs(given.y).max() + reach)
+    open_, leaves = np.zeros((1, 3), dtype=np.int64), []
+    for level in range(DEPTH):
+        half = reach / 2**level
+        centres = given.middle - reach + (2 * open_ + 1) * half
+        for _ in range(30):
+            inputs, tokens = np.array(sorted(asked)).T
+            G, h = given.of(given.answers[inputs], tokens)
+            slope = half * (abs(G).sum(1) + np.sqrt(3) / 2 * abs(h))
+            least, by = _least(centres, given.y[inputs], G, h, slope)
+            refuted = least[1] < -near
+            if refuted.any():
+                found = np.stack([inputs, tokens], 1)[by[refuted]]
+                leaf = np.full((len(found), 1), level)
+                leaves.append(np.concatenate([leaf, open_[refuted], found], 1))
+                open_, centres, least = open_[~refuted], centres[~refuted], least[:, ~refuted]
+            if not len(open_):
+                return Decision(0, None, np.concatenate(leaves), given.middle, reach)
+            # The most promising cubes, against all inputs.
+            before = len(asked)
+            for k in least[0].argsort()[-2:]:
+                value, at = given.worst(centres[k])
+                if value.min() > near:
+                    constant = centres[k] @ BASIS
+                    return Decision(1, constant, np.zeros((0, 6)), given.middle, reach)
+                asked |= {(int(i), int(o)) for i, o, v in zip(at, others, value) if v <= near}
+            if len(asked) == before:
+                break
+        if 8 * len(open_) > CUBES:
+            break
+        corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(1, 8, 3)
+        open_ = (2 * open_[:, None] + corners).reshape(-1, 3)
+    return Decision(-1, None, np.zeros((0, 6)), given.middle, reach)
+
+
+def _least(centres, y, G, h, slope):
+    """(the least g of each cube at its middle, the least of what g can be on it) `[2, cubes]`, and
+    which inequality the second belongs to `[cubes]`."""
+    out, which = [], []
+    for part in np.array_split(centres, 1 + len(centres) * len(y) // 2_000_000):
+        square = (part**2).sum(1)[:, None] + 2 * part @ y.T + (y**2).sum(1)
+        g = part @ G.T + (G * y).sum(1) + h * np.sqrt(np.maximum(square, 0) / 4 + LN_EPS)
+        most = g + slope
+        which.append(most.argmin(1))
+        out.append(np.stack([g.min(1), most.min(1)]))
+    return np.concatenate(out, 1), np.concatenate(which)
+
+
+def constants_for(streams, model) -> tuple:
+    """At each output, whether some constant in place of the MLP keeps every input right, and one
+    with room: (verdicts `[8]`, constants `[8, d_model]` or nan). `streams` `[8, n, d_model]` are
+    what it is added to, n one or several times all inputs; `model` an `Opened` one."""
+    weights = {name: value[0].numpy() for name, value in model.zoo.weights.items()}
+    verdicts, found = [], []
+    for stream, answers in zip(streams.numpy(), ANSWER.numpy()):
+        answers = np.tile(answers, len(stream) // len(answers))
+        decision = decide(stream, answers, weights)
+        verdicts.append(decision.verdict)
+        found.append(np.full(stream.shape[1], np.nan))
+        if decision.verdict == 1:
+            found[-1] = Inequalities(stream, answers, weights).deepest(decision.constant)
+    return torch.tensor(verdicts), np.stack(found)
+
+
+def find_story(model) -> tuple:
+    """(verdicts `[8]`, the Story or None): one line for all outputs, and for each output a constant
+    that keeps every input right, whether attention writes all that it does or the line alone."""
+    line, _, axis = along(model.attn, 1, True, True)
+    streams = torch.cat([line + model.stream, model.attn + model.stream], 1)
+    verdicts, found = constants_for(streams, model)
+    story = Story(axis[:, 0].numpy(), model.attn.mean(1).numpy(), found)
+    return verdicts, story if (verdicts == 1).all() else None
+
+
+@torch.no_grad()
+def measure(model) -> dict[str, torch.Tensor]:
+    """What the survey records of the constants and proofs of one exact model with an MLP and layer
+    norms: name -> a number, or `[8]`; `research.survey` says what each is."""
+    opened = Opened(model)
+    own = opened.own.mean(1, keepdim=True).expand_as(opened.stream).clone()
+    own[0] = opened.stream[0]
+    line, *_ = along(opened.attn, 1, True, True)
+    verdicts, _ = constants_for(opened.attn + opened.stream, opened)
+    out = dict(mlp_constant=verdicts, cases=_cases(model))
+    out |= {f"cases_float{bits}": _cases(model, unit) for bits, unit in UNITS.items()}
+    if (opened.says(line, own)[1:] == ANSWER[1:]).all():
+        out["line_constant"], _ = constants_for(line + own, opened)
+    if (opened.says(line) == ANSWER).all():
+        out["story_constant"], story = find_story(opened)
+        out["cases_story"] = _cases(model, story=story) if story else torch.tensor(-1)
+    return out
+
+
+def _cases(model, *how, **more) -> torch.Tensor:
+    """How many cases a proof takes, or -1 where the model cannot be proved so."""
+    try:
+        proof = prove(model, *how, **more)
+    except ArithmeticError:
+        return torch.tensor(-1)
+    return torch.tensor(proof.cases if proof.proved else -1)
