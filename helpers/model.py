@@ -256,8 +256,8 @@ class Zoo:
 def as_zoo(model) -> Zoo:
     """The one door into helpers: a Zoo as it is, a TransformerBridge as a zoo of one.
 
-    A bridge made here knows its kind; of any other the configuration tells it. ValueError for a
-    model of no known kind.
+    A bridge made here knows its kind; of any other the configuration tells it. ValueError for one
+    of no known kind, and for one that computes something else than `forward` (by a hook, say).
     """
     if isinstance(model, Zoo):
         return model
@@ -270,7 +270,13 @@ def as_zoo(model) -> Zoo:
     if cfg is None or kind is None:
         there = f"a Zoo, and a TransformerBridge configured as one of {', '.join(KINDS)}"
         raise ValueError(f"got {type(model).__name__}; allowed are {there}")
-    return Zoo(kind, {k: v[None] for k, v in read_weights(model).items()}, [0])
+    zoo = Zoo(kind, {k: v[None] for k, v in read_weights(model).items()}, [0])
+    tokens = torch.from_numpy(np.random.default_rng(0).integers(0, task.VOCAB, (8, 2 * zoo.length)))
+    with torch.no_grad():
+        theirs, ours = model(tokens.to(zoo.device))[:, zoo.length :], zoo(tokens)[0]
+    if not torch.allclose(theirs, ours, 1e-3, 1e-3, equal_nan=True):
+        raise ValueError("got other logits than `forward`; allowed: no unembed.bias, no hooks")
+    return zoo
 
 
 # ---------------------------------------------------------------- the forward pass

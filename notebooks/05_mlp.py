@@ -127,12 +127,13 @@ def probe(stream, labels):
 # %%
 torch.manual_seed(0)
 some = slice(None, None, 16)  # every 16th input is enough
-found = [probe(before[some, i], sources[some, i]) for i in range(8)]
-print("the source can be told apart, y0 to y7:", found)
-assert min(found) == 1
+for name, labels in {"source": sources, "own token": tokens[:, 8:]}.items():
+    found = [probe(before[some, i], labels[some, i]) for i in range(8)]
+    print(f"the {name} can be told apart, y0 to y7:", found)
+    assert min(found) == 1
 
 # %% [markdown]
-# Perfectly, at all eight outputs.
+# Perfectly, and so can the token that stands there itself.
 # So the source *is* there; the model just does not read it as the old digit.
 # (A probe cannot say *who* adds 1: whoever knows the old digit knows the new one, too.)
 #

@@ -296,17 +296,17 @@ claim("circuit-is-enough", left["both"])
 # For a model with a longer input nobody can count.
 # But one can **prove**: fix the few tokens that matter to an answer (that is one *case*), and bound what all others together could do.
 # If even the worst that can happen is right, everything is.
-# (The proof is about exact arithmetic; how a computer rounds is not in it.)
+# (Rounding is in it: whatever 32-bit floats can lose, on any processor, changes no answer.)
 
 # %%
-from research.proof import prove
+from research.proof import UNITS, prove
 
-proof = prove(model)
+proof = prove(model, UNITS[32])
 print(f"{proof.cases} cases in place of {len(sequences):,} inputs")
 claim("proof-seed-0", proof.proved)
 
 # %% [markdown]
-# [beyond/proof](beyond/proof.ipynb) explains how, and proves models whose inputs could never be listed.
+# [beyond/proof](beyond/proof.ipynb) explains how, and proves the picture, too: all else can be turned down.
 #
 # ## Does the puzzle need an MLP?
 #
@@ -399,7 +399,7 @@ plotting.table(rows, ["question", "exact models"], "Exact models of 1,024 other 
 # %% [markdown]
 # Looking at the source is enough for y1 to y7 in most models, and two numbers from attention in nearly all.
 # One number is enough in fewer than half, and the MLP's mean in few.
-# (Another constant may do where the mean does not; [beyond/seeds](beyond/seeds.ipynb) searches.)
+# (Another constant may do where the mean does not; [beyond/seeds](beyond/seeds.ipynb) decides.)
 #
 # Seed 0 is one kind of several, and a simple one.
 # Had we opened another one, we would have told another story, and believed it just as much.

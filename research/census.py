@@ -18,7 +18,13 @@ import torch.nn.functional as F
 from helpers import task
 from helpers.interventions import ideal_pattern, partners
 from helpers.model import (
-    as_zoo, attention_reads, attention_writes, layernorm, linear, stream_table, unembed,
+    as_zoo,
+    attention_reads,
+    attention_writes,
+    layernorm,
+    linear,
+    stream_table,
+    unembed,
 )  # fmt: skip
 
 N = task.LENGTH
@@ -237,6 +243,8 @@ def measure(model, everything: bool = True) -> dict[str, torch.Tensor]:
             m.count_mlp()
         m.count_attention()
         m.count_descriptions()
+        if m.norm:
+            m.count_lines()
     return m.out
 
 
@@ -298,13 +306,16 @@ class _Counted(Opened):
         self.count("mlp_resample", mlp=self.mlp[:, self.another])
         self.count("mlp_by_own", mlp=by_token(means(self.mlp, OWN), OWN))
         self.count("mlp_by_source", mlp=by_token(means(self.mlp, SOURCE), SOURCE))
+        self.count_mlp_varies()
+        on = [(self.neurons(x) > 0).any(1)[0] for x in self.attn + self.stream]
+        self.out["silent_neurons"] = (~torch.stack(on).any(0)).sum()
+
+    def count_mlp_varies(self):
         centred = self.mlp[1:] - self.mlp[1:].mean(-1, keepdim=True)  # at y1 to y7
         varying = centred - centred.mean(1, keepdim=True)
         by_source = by_token(means(varying, SOURCE[1:]), SOURCE[1:])
         sizes = [x.pow(2).sum() for x in (centred, varying, by_source)]
         self.out["mlp_varies"], self.out["mlp_follows"] = sizes[1] / sizes[0], sizes[2] / sizes[1]
-        on = [(self.neurons(x) > 0).any(1)[0] for x in self.attn + self.stream]
-        self.out["silent_neurons"] = (~torch.stack(on).any(0)).sum()
 
     def count_attention(self):
         self.count("attn_resample", self.attn[:, self.another])
@@ -327,12 +338,6 @@ class _Counted(Opened):
         says = self.says(dots, self.own.mean(1, keepdim=True).expand_as(dots), self.push)
         self.out["dots"] = (says == (torch.arange(task.DIGITS) + 1) % task.DIGITS).sum(1)
         each, *_ = along(self.attn, 1, False, self.norm)
-        if self.norm:
-            generator = torch.Generator().manual_seed(self.zoo.seeds[0])
-            drawn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator).double())
-            axes = directions(drawn.T)
-            self.count("random_line", cut_down(self, axes[:1]))
-            self.count("random_plane", cut_down(self, axes[1:]))
         self.count("plane", self.plane)
         self.count("no_own", stream=self.no_own)
         for name, attn in {"line": line, "line_each": each}.items():
@@ -340,10 +345,6 @@ class _Counted(Opened):
             self.count(f"{name}_no_own", attn, self.no_own)
         if self.has_mlp:
             self.count("line_mean", line, mlp=self.push)
-        self.out["routes"] = routes_of_y0(self)
-        if self.norm:
-            enough = (self.out["line"] == len(SEQUENCES)).all()
-            self.out["some_line"] = enough | torch.tensor(not enough and find_line(self) is not None)
         self.count_few("table", self.table)
         self.count_few("look_no_own", look_or_default(self), self.mean_own)
         self.count_few("four_no_own", four_vectors(self.table), self.mean_own)
@@ -353,6 +354,18 @@ class _Counted(Opened):
             other[0] = self.stream[0]
             any_own &= self.says(stream=other) == ANSWER
         self.out["any_own"] = any_own.sum(1)
+
+    def count_lines(self):
+        """Lines and planes at random, and whether some line was found; the routes of y0."""
+        generator = torch.Generator().manual_seed(self.zoo.seeds[0])
+        drawn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator).double())
+        axes = directions(drawn.T)
+        self.count("random_line", cut_down(self, axes[:1]))
+        self.count("random_plane", cut_down(self, axes[1:]))
+        first, *_ = along(self.attn, 1, True, True)
+        enough = (self.says(first) == ANSWER).all()
+        self.out["some_line"] = enough | torch.tensor(not enough and find_line(self) is not None)
+        self.out["routes"] = routes_of_y0(self)
 
 
 # ---------------------------------------------------------------- what the curve tells

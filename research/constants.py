@@ -15,6 +15,7 @@ them, K. Three such differences are linear in c but for h |c| / 2, and so |c| is
 from __future__ import annotations
 
 import dataclasses
+from itertools import product
 
 import numpy as np
 import torch
@@ -55,10 +56,10 @@ class Inequalities:
         self.y, self.answers = np.asarray(stream) @ BASIS.T, np.asarray(answers)
         self.rows, self.added = (U * scale) @ BASIS.T, U @ bias  # of each token
         self.middle = -self.y.mean(0)
-        self.parts = []  # (inputs with that answer, one of the other tokens)
-        for token in range(task.DIGITS):
-            own = np.flatnonzero(self.answers == token)
-            self.parts += [(own, token, other) for other in range(task.VOCAB) if other != token]
+        digits = range(task.DIGITS)
+        self.inputs = [np.flatnonzero(self.answers == token) for token in digits]
+        self.of_answer = [self.y[inputs] for inputs in self.inputs]
+        self.others = np.array([[o for o in range(task.VOCAB) if o != token] for token in digits])
 
     def of(self, right, other):
         """(G, h) by which one token beats another: `[..., 3]`, `[...]`."""
@@ -66,46 +67,40 @@ class Inequalities:
 
     def reach(self) -> float:
         """How far from `middle` a constant can be, at most; see the head of this file."""
-        nearest = []
-        for token in range(task.DIGITS):
-            y = self.y[self.answers == token] + self.middle
-            nearest.append(np.linalg.norm(y, axis=1).min())
+        nearest = [np.linalg.norm(y + self.middle, axis=1).min() for y in self.of_answer]
         G, h = self.of(0, np.arange(1, task.DIGITS))
         far = np.maximum(nearest[0], nearest[1:])
         K = np.linalg.norm(G, axis=1) * far + abs(h) * (far / 2 + np.sqrt(LN_EPS))
         inverse = np.linalg.inv(G)
         turn = abs(1 - np.linalg.norm(inverse @ h) / 2)
-        return 1.01 * float(np.linalg.norm(inverse, 2) * np.linalg.norm(K) / turn)
+        return 1.01 * float(np.linalg.norm(inverse) * np.linalg.norm(K) / turn)
 
     def worst(self, c) -> tuple:
-        """For each pair (answer, other token) the least g at the constant c, and its input."""
-        x = self.y + c
-        size = np.sqrt((x**2).sum(1) / 4 + LN_EPS)
-        least, inputs = [], []
-        for own, token, other in self.parts:
-            G, h = self.of(token, other)
-            g = x[own] @ G + h * size[own]
-            at = g.argmin()
-            least.append(g[at])
-            inputs.append(own[at])
-        return np.array(least), np.array(inputs)
+        """For each (answer, other token) the least g at the constant c, and its input: `[4, 4]`."""
+        least, at = np.zeros((2, task.DIGITS, task.VOCAB - 1))
+        for token, (y, inputs, others) in enumerate(zip(self.of_answer, self.inputs, self.others)):
+            G, h = self.of(token, others)
+            x = y + c
+            g = G @ x.T + h[:, None] * np.sqrt((x * x).sum(1) / 4 + LN_EPS)
+            lowest = g.argmin(1)
+            least[token], at[token] = g[range(len(g)), lowest], inputs[lowest]
+        return least, at.astype(int)
 
-
-    def outermost(self, directions=40) -> list:
-        """For each pair, the inputs that lie furthest out in some directions: what a first look
-        needs of them."""
+    def outermost(self, directions) -> set:
+        """(input, other token) for the inputs that lie furthest out in some of the directions:
+        those of which most is asked."""
         around = np.random.default_rng(0).normal(size=(3, directions))
-        own = [inputs for inputs, *_ in self.parts[:: task.VOCAB - 1]]  # of each answer
-        own = [inputs[np.unique((self.y[inputs] @ around).argmin(0))] for inputs in own]
-        return [own[answer] for _, answer, _ in self.parts]
+        asked = set()
+        for y, inputs, others in zip(self.of_answer, self.inputs, self.others.tolist()):
+            far = inputs[np.unique((y @ around).argmin(0))].tolist()
+            asked |= set(product(far, others))
+        return asked
 
     def deepest(self, constant, rounds=8) -> np.ndarray:
         """A constant `[d_model]` with more room than one that keeps every input right: by steps to
         where the least g, relative to its G, is larger."""
-        few = self.outermost(200)
-        y = np.concatenate([self.y[inputs] for inputs in few])
-        pairs = [pair for (_, *pair), inputs in zip(self.parts, few) for _ in inputs]
-        G, h = self.of(*np.array(pairs).T)
+        inputs, others = np.array(sorted(self.outermost(200))).T
+        y, (G, h) = self.y[inputs], self.of(self.answers[inputs], others)
         length = np.linalg.norm(G, axis=1)
         G, h = G / length[:, None], h / length
 
@@ -132,8 +127,7 @@ def decide(stream, answers, weights) -> Decision:
     """Whether one constant, added to every row of `stream`, gives each its answer."""
     given = Inequalities(stream, answers, weights)
     reach = 2.0 ** np.ceil(np.log2(given.reach()))
-    others = np.array([other for *_, other in given.parts])
-    asked = {(int(i), int(o)) for few, o in zip(given.outermost(), others) for i in few}
+    asked = given.outermost(40)
     near = SLACK * (1 + abs(given.y).max() + reach)
     open_, leaves = np.zeros((1, 3), dtype=np.int64), []
     for level in range(DEPTH):
@@ -159,7 +153,8 @@ def decide(stream, answers, weights) -> Decision:
                 if value.min() > near:
                     constant = centres[k] @ BASIS
                     return Decision(1, constant, np.zeros((0, 6)), given.middle, reach)
-                asked |= {(int(i), int(o)) for i, o, v in zip(at, others, value) if v <= near}
+                bad = value <= near
+                asked |= set(zip(at[bad].tolist(), given.others[bad].tolist()))
             if len(asked) == before:
                 break
         if 8 * len(open_) > CUBES:
@@ -182,19 +177,22 @@ def _least(centres, y, G, h, slope):
     return np.concatenate(out, 1), np.concatenate(which)
 
 
-def constants_for(streams, model) -> tuple:
+def constants_for(streams, model, room: bool = False) -> tuple:
     """At each output, whether some constant in place of the MLP keeps every input right, and one
-    with room: (verdicts `[8]`, constants `[8, d_model]` or nan). `streams` `[8, n, d_model]` are
-    what it is added to, n one or several times all inputs; `model` an `Opened` one."""
+    (with `room`: with more of it): verdicts `[8]`, constants `[8, d_model]` or nan. `streams`
+    `[8, n, d_model]` are what it is added to, n one or several times all inputs; `model` an
+    `Opened` one.
+    """
     weights = {name: value[0].numpy() for name, value in model.zoo.weights.items()}
     verdicts, found = [], []
     for stream, answers in zip(streams.numpy(), ANSWER.numpy()):
         answers = np.tile(answers, len(stream) // len(answers))
         decision = decide(stream, answers, weights)
         verdicts.append(decision.verdict)
-        found.append(np.full(stream.shape[1], np.nan))
-        if decision.verdict == 1:
-            found[-1] = Inequalities(stream, answers, weights).deepest(decision.constant)
+        none = np.full(stream.shape[1], np.nan)
+        found.append(none if decision.constant is None else decision.constant)
+        if room and decision.verdict == 1:
+            found[-1] = Inequalities(stream, answers, weights).deepest(found[-1])
     return torch.tensor(verdicts), np.stack(found)
 
 
@@ -203,7 +201,7 @@ def find_story(model) -> tuple:
     that keeps every input right, whether attention writes all that it does or the line alone."""
     line, _, axis = along(model.attn, 1, True, True)
     streams = torch.cat([line + model.stream, model.attn + model.stream], 1)
-    verdicts, found = constants_for(streams, model)
+    verdicts, found = constants_for(streams, model, room=True)
     story = Story(axis[:, 0].numpy(), model.attn.mean(1).numpy(), found)
     return verdicts, story if (verdicts == 1).all() else None
 

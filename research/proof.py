@@ -41,8 +41,10 @@ UNITS = {64: 2.0**-53, 32: 2.0**-24}  # of floats with so many bits: see `resear
 class Node:
     """All inputs with the tokens `fixed` `{place: token}`, at one output.
 
-    `verdict`: its token is "right" or "wrong" on all of them; or None, and `nodes` are these inputs by their token at place `asks`. `box` `[axes, 2]`: proved bounds of what attention adds, along
+    `verdict`: its token is "right" or "wrong" on all of them; or None, and `nodes` are these inputs
+    by their token at place `asks`. `box` `[axes, 2]`: proved bounds of what attention adds, along
     `axes` `[axes, d_model]`, which stand at the first node that has a box and hold for those below.
+    `spread` `[1, d_model]`, in a proof for floats: `research.rounding` says of what.
     """
 
     output: int
@@ -52,6 +54,7 @@ class Node:
     nodes: list = dataclasses.field(default_factory=list)
     axes: np.ndarray | None = None
     box: np.ndarray | None = None
+    spread: np.ndarray | None = None
 
     def walk(self):
         yield self
@@ -84,12 +87,12 @@ class Proof:
 
 @dataclasses.dataclass
 class Story:
-    """A reduced model: attention writes `written` `[outputs, d_model]` and a place along `direction`
-    `[d_model]`, the MLP writes `constant` `[outputs, d_model]`.
+    """A reduced model: attention writes `written` `[outputs, d_model]` and a place along one
+    `direction` `[d_model]`, the MLP writes `constant` `[outputs, d_model]`.
 
     A proof with a story holds for all models between that one and the whole one: what attention
-    writes beside the direction is multiplied by any strength from 0 to 1, each direction by its own,
-    and what the MLP writes beside the constant by another.
+    writes beside the direction is multiplied by any strength from 0 to 1, and what the MLP then
+    writes beside the constant by any other.
     """
 
     direction: np.ndarray
@@ -100,11 +103,12 @@ class Story:
 def prove(model, unit: float = 0.0, story: Story | None = None) -> Proof:
     """Prove a TransformerBridge or Zoo of one right on every input, or count where it is wrong.
 
-    That is: the function of real numbers; or, with a `unit` of `UNITS`, every program that
-    computes it in such floats, to which the weights are rounded first, in whatever order. With a `story` it is proved right because of it.
-    It always ends: when all tokens are asked, an input is computed by itself. ValueError for
-    several models, an edited one, and weights that are not finite. ArithmeticError, which says at
-    which input, for a tie of two logits, and where rounding or the rest of the story could decide.
+    That is: the function of real numbers; or, with a `unit` of `UNITS`, every program that computes
+    it in such floats (the weights are rounded to them first), in whatever order. With a `story` it
+    is proved right because of it. It always ends: when all tokens are asked, an input is computed
+    by itself. ValueError for several models, an edited one, and weights that are not finite.
+    ArithmeticError, which says at which input, for a tie of two logits, and where rounding or the
+    rest of a story could decide.
     """
     zoo, weights = _one(model)
     digest = _digest(weights)
@@ -314,6 +318,7 @@ class _Case:
         else:
             if self.rounded:
                 self.spread = self._spread(groups, box)
+                node.spread = self.spread[None]
             margins = self._margins(box)
             if any(m < 0 for m in margins):
                 node.verdict = "wrong"
@@ -348,7 +353,7 @@ class _Case:
         middle = np.array([float(side) for side in middle.entries()])
         weight = self.floats[:, -1]
         far = abs(self.floats[:, :-1] - weight[:, None] * middle)
-        return MORE * _largest_ratios(far, weight, groups)[0] + TINY
+        return MORE * _largest_ratios(far, weight, groups)[0] + SLACK * (1 + abs(middle).max())
 
     def _margins(self, box, mlp=(0, 1)) -> list:
         """The right logit minus each other one, times the last norm's divisor: balls, for a box."""
@@ -450,7 +455,7 @@ def save(path, proof: Proof) -> None:
         return {k: v for k, v in vars(value).items() if k not in skip and v is not None}
 
     record = dict(task=proof.task, length=len(proof.tree), weights=proof.digest)
-    record |= dict(wrong=proof.wrong, tree=proof.tree)
+    record |= dict(unit=proof.unit, wrong=proof.wrong, tree=proof.tree)
     write_whole(path, json.dumps(FORMAT | record, default=plain).encode())
 
 
@@ -467,9 +472,10 @@ def load(path, model) -> Proof:
         return None if rows is None else np.array([[float.fromhex(x) for x in r] for r in rows])
 
     def node(output, fixed, record):
-        asks, axes, box = record.get("asks"), floats(record.get("axes")), floats(record.get("box"))
+        asks = record.get("asks")
+        arrays = [floats(record.get(name)) for name in ("axes", "box", "spread")]
         below = [node(output, fixed | {asks: t}, r) for t, r in enumerate(record["nodes"])]
-        return Node(output, fixed, record.get("verdict"), asks, below, axes, box)
+        return Node(output, fixed, record.get("verdict"), asks, below, *arrays)
 
     text = Path(path).read_bytes()
     try:
@@ -478,7 +484,7 @@ def load(path, model) -> Proof:
         if given != wanted:
             raise ValueError(f"it is of {given}, allowed is {wanted}")
         tree = [node(output, {}, root) for output, root in enumerate(record["tree"])]
-        proof = Proof(zoo.task, wanted["weights"], tree)
+        proof = Proof(zoo.task, wanted["weights"], tree, record["unit"])
         if len(tree) != zoo.length or proof.wrong != record["wrong"]:
             raise ValueError(f"by its branches {proof.wrong} are wrong")
     except Exception as error:  # whatever a broken file leads to is one thing to its reader

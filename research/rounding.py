@@ -2,10 +2,11 @@
 
 Any program will do that uses the formulas of `helpers.model.forward`, whatever its processor, its
 threads and the order of its sums: each + - * / and root is off by at most `unit` of its result
-(2^-53 in float64, 2^-24 in float32, to which the weights are rounded too) or by `TINY` where that is
-too small for a float; exp by at most four units; the variance may be computed in one pass or two,
-and layer norm divide or multiply. A sum of n products is then off by less than (n + 3) units of the
-sum of their sizes, in any order (Higham 2002, Accuracy and Stability of Numerical Algorithms, ch. 3).
+(2^-53 in float64, 2^-24 in float32, whose numbers the weights are) or by `TINY` where that is too
+small for a float; exp by at most four units. Layer norm squares what is left without the mean
+(or sums these squares as Welford does), and may divide or multiply. A sum of n products is then off
+by less than (n + 3) units of the sum of their sizes, in any order (Higham 2002, Accuracy and
+Stability of Numerical Algorithms, chapters 3 and 4).
 
 Every number here is the size of something or a bound of its error, so nothing cancels, and `MORE`
 covers the rounding of this file itself.
@@ -30,7 +31,7 @@ class Rounding:
         E, P = (self.w[f"{name}.weight"] for name in ("embed", "pos_embed"))
         stream = P[:, None] + E  # [position, token, d_model]
         self.x = abs(P)[:, None] + abs(E)
-        self.e = 1 * self.u * self.x + TINY
+        self.e = self.u * self.x + TINY
         centred = stream - stream.mean(-1, keepdims=True)
         size = np.sqrt((centred**2).mean(-1) + LN_EPS) / MORE
         norm = self.norm("blocks.0.ln1", self.x, self.e, abs(centred), size)
@@ -72,9 +73,9 @@ class Rounding:
         q, eq = (value[position, token] for value in self.reads["q"])
         keys = [position + 1, task.DIGITS]  # BOS stands at no other place than the first
         k, ek, v, ev = (
-            np.concatenate([value[0, task.BOS :], value[1 : keys[0], : keys[1]].reshape(-1, len(q))])
+            np.concatenate([read[0, task.BOS :], read[1 : keys[0], : keys[1]].reshape(-1, len(q))])
             for part in "kv"
-            for value in self.reads[part]
+            for read in self.reads[part]
         )
         n, h = position + 1, len(q)
         scores = k @ (q + eq) / np.sqrt(h)
@@ -96,7 +97,8 @@ class Rounding:
         read = self.norm("blocks.0.ln2", x, e, centred, size)
         _, error = self.linear("blocks.0.mlp.in", *read)
         on = highest + error > 0
-        out, eout = self.linear("blocks.0.mlp.out", *np.where(on, [np.maximum(highest, 0), error], 0))
+        post = np.where(on, [np.maximum(highest, 0), error], 0)
+        out, eout = self.linear("blocks.0.mlp.out", *post)
         return x + out, MORE * (e + eout + 2 * self.u * (x + e + out + eout)) + TINY
 
     def margins(self, x, e, centred, size, right, others):

@@ -8,11 +8,10 @@ from conftest import ROOT, python
 
 
 @pytest.mark.nightly
-def test_the_quick_benchmark_writes_its_four_numbers(tmp_path):
+def test_the_quick_benchmark_writes_its_numbers(tmp_path):
     file = tmp_path / "benchmark.json"
     done = python(ROOT, "tools/benchmark.py", "--quick", "--json", file)
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["exact_of_64"] is None
-    for name in ("seconds_to_exact", "sweep", "evaluation"):
+    for name in ("seconds_to_exact", "evaluation"):
         assert 0 < found[f"{name}_ratio"] < 1e4, name

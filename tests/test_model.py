@@ -157,6 +157,28 @@ def test_a_bridge_knows_its_kind_and_of_another_one_the_configuration_tells_it()
             M.as_zoo(model)
 
 
+def test_a_bridge_that_computes_something_else_is_refused():
+    """A bias at the unembedding would be left out of every count and of the proof."""
+
+    def bias(model):
+        with torch.no_grad():
+            model.state_dict()["unembed.bias"][3] = 50
+
+    def hook(model):
+        model.add_perma_hook(M.HOOKS["mlp_out"], lambda value, hook: 0 * value)
+
+    def eps(model):
+        model.blocks[0].ln1.original_component.eps = 0.5
+        model.blocks[0].ln1.config.eps = 0.5
+
+    for change in (bias, hook, eps):
+        model = M.load_trained()
+        M.as_zoo(model)
+        change(model)
+        with pytest.raises(ValueError, match="allowed: no unembed.bias, no hooks"):
+            M.as_zoo(model)
+
+
 def test_as_zoo_copies_so_that_later_changes_do_not_reach_it():
     bridge = M.build("article", weights=random_weights())
     zoo = M.as_zoo(bridge)

@@ -8,9 +8,6 @@ to FILE with the seconds that they come from:
 
     seconds_to_exact_ratio  from start to exact, the article's recipe against ours, on the plain
                             loop of notebook 03
-    exact_of_64             how many of 64 seeds become exact, if one that has not met the
-                            criterion after 1,500 steps may start once more; unknown with --quick
-    sweep_ratio             32 seeds trained one after another, against shards in two processes
     evaluation_ratio        every input counted by one TransformerBridge after another, against
                             research.counting on the zoo of 32
 """
@@ -28,18 +25,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
 
 from helpers import evaluation, model, task, training
 from research import counting
-from research.sweep import sweep
 
 # The plain reading of the article: the library's start, AdamW as it comes, 30 passes over 60,000
 # sequences. 13 perfect batches of 512 are as many sequences as our 50 of 128: both prove as much.
 ARTICLE = model.Recipe(
     lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01, batch=512, epochs=30, clip=1.0, patience=13
 )
-RESTART_AFTER = 1500  # steps without meeting the criterion; then the same with seed + 1000
 
 
 def in_turns(contestants: dict[str, Callable], rounds: int) -> dict[str, float]:
@@ -111,51 +105,7 @@ def seconds_to_exact(quick: bool) -> dict:
     )
 
 
-# ---------------------------------------------------------------- success over seeds
-
-
-def success(quick: bool) -> dict:
-    """How many of 64 seeds become exact with one restart. The criterion never sees the hold-out: a
-    run that met it and is not exact has failed, for nobody would have known to start again."""
-    if quick:
-        return dict(exact_of_64=None)
-    waiting, exact = list(range(64)), 0
-    for _ in range(2):
-        _, history = sweep("article", waiting, max_steps=RESTART_AFTER, shard=16)
-        met = history["stopped"]
-        exact += (met & (history["n_right"] == task.N_SEQUENCES)).sum().item()
-        waiting = [seed + 1000 for seed, done in zip(waiting, met) if not done]
-    return dict(exact_of_64=exact)
-
-
-# ---------------------------------------------------------------- sweeps, and counting
-
-
-def train_alone(seeds, steps: int) -> None:
-    """What one process does."""
-    torch.set_num_threads(1)
-    training.train("article", seeds, max_steps=steps)
-
-
-def sweeps(quick: bool) -> dict:
-    """32 seeds for a few steps. One after another is measured on four of them, and scaled."""
-    steps, shards = 5 if quick else 50, [range(i, i + 8) for i in range(0, 32, 8)]
-
-    def in_two_processes():
-        Parallel(n_jobs=2)(delayed(train_alone)(shard, steps) for shard in shards)
-
-    def one_after_another():
-        for seed in range(4):
-            train_alone([seed], steps)
-
-    in_two_processes()  # starts the two workers, which import torch
-    ways = {"alone": one_after_another, "swept": in_two_processes}
-    seconds = in_turns(ways, 3 if quick else 5)
-    alone = seconds["alone"] * 32 / 4
-    return dict(
-        sweep_ratio=alone / seconds["swept"],
-        sweep_seconds={"one after another": alone, "shards in two processes": seconds["swept"]},
-    )
+# ---------------------------------------------------------------- counting
 
 
 @torch.no_grad()
@@ -189,7 +139,7 @@ def main() -> None:
     torch.set_num_threads(1)
     machine = dict(cores=os.cpu_count(), processor=platform.machine(), torch=torch.__version__)
     out = dict(quick=arguments.quick, machine=machine)
-    for part in (seconds_to_exact, success, sweeps, evaluations):
+    for part in (seconds_to_exact, evaluations):
         out |= part(arguments.quick)
     print(json.dumps(out, indent=1))
     if arguments.json:

@@ -42,6 +42,84 @@ def inverse_of(rows):
     return both[:, n:]
 
 
+def ends(x):
+    """Floats [..., 2] that hold intervals."""
+    low, high = (np.array([float(mpf(e)) for e in side]) for side in zip(*[(i.a, i.b) for i in x]))
+    return np.stack([low - 1e-9 * abs(low), high + 1e-9 * abs(high)], -1)
+
+
+def rms(x):
+    return np.sqrt(np.mean(x**2))
+
+
+class Rounding:
+    """How far a program in floats can be off: the sizes of all that it adds up, and their errors.
+
+    Floats themselves; nothing cancels, and a thousandth more is taken for it.
+    """
+
+    def __init__(self, model, unit):
+        self.w, self.norms, self.u = model.floats, model.norms, unit
+
+    def apply(self, name, x, e):
+        A, b = abs(self.w[f"{name}.weight"]), abs(self.w[f"{name}.bias"])
+        size = A @ (x + e) + b
+        return size, A @ e + (len(x) + 3) * self.u * size
+
+    def divided(self, x, e, size):
+        """Errors of x less its mean, and of what a norm divides by, which is about `size`."""
+        n, x = len(x), x + e
+        off = e + np.mean(e + (n + 3) * self.u * x) + 2 * self.u * x
+        return off, rms(off) + (n + 4) * self.u * (size + rms(x))
+
+    def norm(self, name, x, e, centred, size):
+        if not self.norms:
+            return x, e
+        off, root = self.divided(x, e, size)
+        ratio = 1.2 * root / size
+        if ratio > 0.1:
+            raise ValueError("rounding may exceed what a norm divides by")
+        scale, bias = abs(self.w[f"{name}.weight"]), abs(self.w[f"{name}.bias"])
+        error = (off + (centred + off) * ratio) / size
+        read = scale * (centred / size + error) + bias
+        return read, scale * error + 3 * self.u * read
+
+    def read(self, position, token):
+        """Query, key and value there, as (size, error), and the stream."""
+        E, P = self.w["embed.weight"][token], self.w["pos_embed.weight"][position]
+        x, centred = abs(E) + abs(P), E + P - np.mean(E + P)
+        norm = self.norm("ln1", x, self.u * x, abs(centred), np.sqrt(rms(centred) ** 2 + 1e-5))
+        return {part: self.apply(f"attn.{part}", *norm) for part in "qkv"} | {"x": (x, self.u * x)}
+
+    def margins(self, position, own, spread, highest, x1, size1, x2, size2, right):
+        u, here, places = self.u, self.read(position, own), range(1, position + 1)
+        keys = [self.read(0, 4), *(self.read(p, t) for p in places for t in range(4))]
+        (q, eq), n, h = here["q"], position + 1, len(here["q"][0])
+        scores = np.array([(k["k"][0] + k["k"][1]) @ (q + eq) for k in keys]) / np.sqrt(h)
+        off = np.array([k["k"][1] @ (q + eq) + k["k"][0] @ eq for k in keys]) / np.sqrt(h)
+        off = 1.001 * max(off + u * ((h + 4) * scores + 2 * max(scores)))
+        share = 1.001 * np.expm1(off) + 4 * u
+        v, ev = (np.max([k["v"][i] for k in keys], 0) for i in (0, 1))
+        x, e = self.apply("attn.o", v, ev + (2 * n + 8) * u * (v + ev))
+        x, e = (1 + 3 * share) * (x + here["x"][0]), e + here["x"][1]
+        e = 1.001 * (e + 2 * share * spread / (1 - share) + 2 * u * (x + e))
+        if share > 0.2:
+            raise ValueError("rounding may change the weights of attention by a fifth")
+        if len(highest):
+            _, off = self.apply("mlp.in", *self.norm("ln2", x, e, x1, size1))
+            on = highest + off > -1e-9
+            out, off = self.apply("mlp.out", on * np.maximum(highest, 0), on * off)
+            x, e = x + out, 1.001 * (e + off + 2 * u * (x + e + out + off))
+        U, scale, bias, off, root = self.w["unembed.weight"], 1.0, 0 * x, e, 0
+        if self.norms:
+            scale, bias = self.w["ln_final.weight"], self.w["ln_final.bias"]
+            off, root = self.divided(x, e, size2)
+        rounded = (len(x) + 8) * u * (abs(U) @ (abs(scale) * (x2 + off) + abs(bias) * size2))
+        G = U[right] - np.delete(U, right, 0)
+        own = rounded[right] + np.delete(rounded, right)
+        return 1.001 * (abs(G * scale) @ off + abs(G @ bias) * root + own) + 1e-30
+
+
 class Model:
     """One model on intervals, for one task of n digits."""
 
@@ -51,6 +129,7 @@ class Model:
         none = {f"mlp.{k}": np.zeros(shape) for k, shape in none.items()}  # an MLP of no neurons
         w = none | {k.removeprefix("blocks.0."): v for k, v in w.items()}
         self.w, self.d, self.norms = {k: exactly(v) for k, v in w.items()}, d, "ln1.weight" in w
+        self.floats = w
         self.centre, self.norm = exactly(np.eye(d)) - iv.mpf(self.norms) / d, {}
         for name in ("ln1", "ln2", "ln_final"):  # layer norm is W x / size + b
             scale = exactly(w.get(f"{name}.weight", np.ones(d)))[:, None]
@@ -61,7 +140,9 @@ class Model:
         places, constant = self.rule(j, self.n)
         return (sum(known[k] for k in places) + constant) % 4
 
-    def size(self, square):
+    def size(self, x, form=None):
+        """What a norm divides x by; `form` is what the squares of its coordinates leave out."""
+        square = sum(side**2 for side in x) + (0 if form is None else x @ form @ x)
         return iv.sqrt(abs(square) / self.d + iv.mpf(1e-5)) if self.norms else iv.mpf(1)
 
     def stream(self, position, token):
@@ -69,7 +150,7 @@ class Model:
 
     def read(self, part, position, token):
         x, (W, b) = self.stream(position, token), self.norm["ln1"]
-        x = W @ x / self.size(((self.centre @ x) ** 2).sum()) + b
+        x = W @ x / self.size(self.centre @ x) + b
         return self.w[f"attn.{part}.weight"] @ x + self.w[f"attn.{part}.bias"]
 
     def adds(self, output, own):
@@ -95,18 +176,26 @@ class Model:
                 inputs[k][t] += values[self.n + 1 + j, self.answer(j, known | {k: t})]
         return total + sum(max(x.b for x in choices.values()) for choices in inputs)
 
-    def margins(self, output, own, right, axes, box):
-        """The right logit minus each other one, times the last norm's size, on the whole box."""
-        w, U, to = self.w, self.w["unembed.weight"], axes @ self.centre  # to coordinates, and back:
+    def back(self, axes):
+        """From coordinates along the axes to vectors without a mean."""
         full = np.concatenate([axes, exactly(np.ones((self.d - len(axes), self.d)))])
-        back = inverse_of(full)[:, : len(axes)]
-        form, eye = back.T @ back, exactly(np.eye(len(axes)))
+        return inverse_of(full)[:, : len(axes)]
+
+    def margins(self, output, own, right, axes, box, unit, spread):
+        """The right logit minus each other one, times the last norm's size, on the whole box: at
+        least and at most, if each operation rounds by a `unit` of its result."""
+        w, U, to = self.w, self.w["unembed.weight"], axes @ self.centre  # to coordinates
+        back = self.back(axes)
+        eye = exactly(np.eye(len(axes)))
+        form = back.T @ back - eye
         x = to @ (self.stream(self.n + output, own) + w["attn.o.bias"]) + box
-        inverse = 1 / self.size(x @ form @ x)
+        divisor = self.size(x, form)
+        inverse = 1 / divisor
         (W, b), A, out = self.norm["ln2"], w["mlp.in.weight"], to @ w["mlp.out.weight"]
         A, bias, shift = A @ W @ back, A @ b + w["mlp.in.bias"], to @ w["mlp.out.bias"]
         slopes, rest = exactly(np.zeros((2, len(bias))))  # relu(p) is slope p + rest
-        for i, p in enumerate(A @ x * inverse + bias):
+        before = A @ x * inverse + bias
+        for i, p in enumerate(before):
             s = 0.0 if p.b <= 0 else 1.0 if p.a >= 0 else float(mpf(p.b) / (mpf(p.b) - mpf(p.a)))
             slopes[i], above = iv.mpf(s), max(iv.mpf(0), (-s * p.a).b, ((1 - iv.mpf(s)) * p.b).b)
             rest[i] = s * bias[i] + iv.mpf([0, above])
@@ -114,8 +203,16 @@ class Model:
         y = (eye + steep) @ x + (out @ rest + shift)
         (W, b), G = self.norm["ln_final"], U[right] - np.delete(U, right, 0)
         G, constant = G @ W @ back, G @ b
-        last = (G @ out) @ rest + G @ shift + constant * self.size(y @ form @ y)
-        return (G + G @ steep) @ x + last
+        size = self.size(y, form)
+        margins = (G + G @ steep) @ x + (G @ out) @ rest + G @ shift + constant * size
+        if unit:
+            centred = [abs(ends(back @ v)).max(-1) for v in (x, y)]
+            (smallest, _), (_, largest) = ends([divisor, size])
+            highest = ends(before)[:, 1] if len(before) else before
+            at = centred[0], smallest, centred[1], largest
+            off = Rounding(self, unit).margins(self.n + output, own, spread, highest, *at, right)
+            margins += [iv.mpf([-e, e]) for e in off]
+        return margins
 
 
 def check(proof: dict, weights: dict) -> list[int]:
@@ -130,13 +227,16 @@ def check(proof: dict, weights: dict) -> list[int]:
         demand(bool(np.isfinite(value).all()), f"{name} is not finite")
         digest.update(f"{name}{value.shape}".encode() + value.astype("<f8").tobytes())
     given = proof["format"], proof["version"], proof["length"], proof["weights"], len(proof["tree"])
-    wanted = "proof by balls", 1, n, digest.hexdigest(), n
+    wanted = "proof by balls", 2, n, digest.hexdigest(), n
     demand(given == wanted, f"it is {given}; allowed is {wanted}")
+    demand(proof["unit"] in (0, 2**-53, 2**-24), f"its unit is {proof['unit']}")
+    if proof["unit"] == 2**-24:
+        weights = {k: v.astype(np.float32).astype(float) for k, v in weights.items()}
     model, wrong = Model(weights, proof["task"], n), [0] * n
 
-    def floats(rows, columns):
+    def floats(rows, columns, n_rows=None):
         array = np.array([[float.fromhex(x) for x in row] for row in rows])
-        shape = (model.d - model.norms, columns)
+        shape = (n_rows or model.d - model.norms, columns)
         demand(array.shape == shape and bool(np.isfinite(array).all()), f"no floats {shape}")
         return exactly(array)
 
@@ -149,7 +249,16 @@ def check(proof: dict, weights: dict) -> list[int]:
                 values = {key: u @ N - r * D for key, (N, D) in adds.items()}
                 demand(model.highest(values, output, known) <= 0, f"{r} is no bound")
         box = np.array([iv.mpf([low.a, high.b]) for low, high in box])
-        margins, verdict = model.margins(output, own, right, axes, box), node["verdict"]
+        spread = None
+        if proof["unit"]:
+            spread = floats(node["spread"], model.d, 1)[0]
+            middle = model.back(axes) @ [(x.a + x.b) / 2 for x in box]
+            for j, r in enumerate(spread):
+                far = {key: abs(N[j] - D * middle[j]) - r * D for key, (N, D) in adds.items()}
+                demand(model.highest(far, output, known) <= 0, f"{r} is no bound")
+            spread = ends(spread)[:, 1]
+        margins = model.margins(output, own, right, axes, box, proof["unit"], spread)
+        verdict = node["verdict"]
         signs = {"right": all(m.a > 0 for m in margins), "wrong": any(m.b < 0 for m in margins)}
         demand(signs[verdict], f"not shown to be {verdict}")
         wrong[output] += 4 ** (n - len(known)) if verdict == "wrong" else 0

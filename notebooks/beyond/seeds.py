@@ -14,7 +14,8 @@
 # - set predictions, written before a model was trained, beside what came out;
 # - split "does it work like this?" into questions that can be answered one by one;
 # - run descriptions in place of a thousand models, and look for the smallest that is enough;
-# - sort the models by whether a constant could replace their MLP, and draw two of them;
+# - decide for each model whether a constant could replace its MLP, and draw two of them;
+# - ask by which route y0 is told, and why it is the order 1, 3, 0, 2;
 # - see whether the training curve tells the mechanism before the weights are opened.
 #
 # **Time:** about 145 minutes.
@@ -38,11 +39,13 @@ from helpers import colab
 added = colab.install_missing()
 
 # %%
+from itertools import permutations
+
 import torch
 
 from helpers import plotting, task
 from helpers.page import claim, compare, k_of_n, show
-from research import WEIGHTS, census, figures, survey
+from research import WEIGHTS, census, constants, figures, survey
 
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)  # quicker for tensors as small as these
@@ -77,7 +80,10 @@ from tqdm import tqdm
 models = survey.load_models()
 again = {}
 for seed in tqdm(my_seeds, file=sys.stdout, ncols=88):
-    again[seed] = census.measure(models[models.seeds.index(seed)])
+    one = models[models.seeds.index(seed)]
+    again[seed] = census.measure(one)
+    if one.exact:
+        again[seed] |= constants.measure(one)
 
 # %%
 def same(seed):
@@ -247,7 +253,7 @@ claim("survey-clean", both_enough.sum())
 #
 # - **In place**: y0 stays right under mean ablation, when attention always writes its mean. It reads the token at its own position, and needs no word from attention.
 # - **Looks**: not in place, and reversal is enough. It can look at its source and go by what it sees.
-# - **Looks away**: what is left over. It needs attention, and looking at the source is not enough. In seed 0 the reason is that *how much* y0 looks carries a part of the message (its query does); whether that is the reason in all of these was not tested.
+# - **Looks away**: what is left over. It needs attention, and looking at the source is not enough. In seed 0 the reason is that *how much* y0 looks carries a part of the message (its query does). Is that the reason in all of these? We ask below.
 
 # %%
 kinds_of_y0 = survey.y0_of(exact)
@@ -280,6 +286,48 @@ show(figure, "survey-weight-of-y0")
 # Nearly: a few look and do not need to.
 # And most of those that do not look rely on attention all the same: the picture of the pattern decides little.
 # Where y0 looks away, the weight crowds at none, one, two and three quarters, as it would if y0 looked at that many of the four tokens. In seed 0 it looks at two of them, and a little at a third.
+#
+# ### By which route does y0 learn its token?
+#
+# "Looks away" says what fails, not what is so.
+# So ask directly.
+# x7 can reach y0 in four ways: in attention by the **query** of its position, by its **key** and by its **value**; and past attention, in its own stream (the MLP behind it included), which we call **direct**.
+# [04_attention](../04_attention.ipynb) patched them one by one in seed 0.
+# Here x7 has one token in some of the four and another in the rest, in all 16 combinations, for all 12 ordered pairs of tokens and 1,024 choices of the other digits; and we count how often y0 follows the first.
+#
+# **Predict:** of the models whose y0 looks away, in what share does the query *alone* decide?
+
+# %%
+my_share = ...  # a number from 0 to 1 (or leave it)
+
+# %%
+follows = survey.values(exact, "routes")  # [model, 16]: which routes, as bits
+alone = {name: follows[:, 1 << bit] == 1 for bit, name in enumerate(census.ROUTES)}
+away_only = kinds_of_y0["looks away"]
+rows = []
+for kind, mask in kinds_of_y0.items():
+    shares_of = [of(decides[mask]) for decides in alone.values()]
+    rows.append([kind, *shares_of, of(~torch.stack([*alone.values()]).any(0)[mask])])
+compare(my_share, alone["query"][away_only].double().mean())
+claim("survey-away-by-query", alone["query"][away_only].sum())
+claim("survey-away-direct", alone["direct"][away_only].sum())
+header = ["y0", *(f"{name} alone" for name in alone), "no route alone"]
+plotting.table(rows, header, "Which route alone decides y0, in every trial")
+
+# %%
+together = {
+    "attention without the query (key and value)": 0b0110,
+    "query and direct": 0b1001,
+    "query, key and value: all of attention": 0b0111,
+    "all but the query": 0b1110,
+}
+neither = away_only & ~torch.stack([*alone.values()]).any(0)
+for name, routes in together.items():
+    print(f"{name} decide:", of((follows[:, routes] == 1)[neither]))
+print(f"(of the {neither.sum()} that look away and that no route alone decides)")
+
+# %% [markdown]
+# TEXT-ROUTES
 #
 # ### Where reversal is not enough
 #
@@ -419,28 +467,137 @@ header = ["description", "enough at y1 to y7", "enough at y0"]
 plotting.table(rows, header, "Enough without the own token, of the exact models")
 
 # %% [markdown]
-# A plane is enough in nearly all of them; a line in little more than half.
+# A plane is enough in nearly all of them; the line of the first direction in little more than half.
 # One vector for each output and source is enough in nearly all of them, too: what else attention collected is not needed.
 # That is the common circuit: **attention writes the source as a place in a plane, and the rest of the model reads the answer off that place.**
 # The own token is not needed either; but in one model of five a *wrong* own token breaks an answer.
+#
+# ### Is another line enough?
+#
+# The first direction is the one in which attention's output varies *most*.
+# That need not be the best one.
+# Where it is not enough (all outputs, own token left in), another direction was searched: 300 of them over half a sphere, then around the best, six rounds.
+# To find none proves nothing.
+#
+# And is a line at random enough as well, or a plane at random?
+# If they were, to be enough would say little.
+
+# %%
+some_line = survey.values(exact, "some_line").bool()
+tests = {
+    "the first direction": with_own,
+    "some direction that was found": some_line,
+    "a direction at random": survey.right(exact, "random_line").all(1),
+    "the first two directions": survey.right(exact, "plane").all(1),
+    "a plane at random": survey.right(exact, "random_plane").all(1),
+}
+counts = {name: tally(mask) for name, mask in tests.items()}
+figure = shares(counts, "Enough at all outputs, own token left in")
+show(figure, "survey-lines")
+more = some_line & ~with_own
+claim("survey-some-line", more.sum())
+print("another line was found in", of(more[~with_own]), "of the others")
+
+# %% [markdown]
+# TEXT-LINES
+#
+# ### Why 1, 3, 0, 2?
+#
+# Seed 0 sorts the sources 1, 3, 0, 2 on its line.
+# Is that order special?
+#
+# There are 24 orders of four things, and 12 if a line may be read from either end.
+# Now rename the digits: 0 becomes 1, 1 becomes 2, 2 becomes 3, and 3 becomes 0.
+# Reversing does not care about names, and "add 1" stays "add 1".
+# So the renamed task is the same task, and training, whose start does not know one token from another, cannot prefer an order to one that renaming makes of it.
+# Such orders are a **family**.
+
+# %%
+def family_of(order):
+    """All orders that renaming makes of one, each read from its smaller end."""
+    renamed = [tuple((t + c) % 4 for t in order) for c in range(4)]
+    return frozenset(min(o, o[::-1]) for o in renamed)
+
+
+families = sorted({family_of(o) for o in permutations(range(4))}, key=sorted)
+for family in families:
+    print(len(family), "orders:", sorted("".join(map(str, o)) for o in family))
+
+# %% [markdown]
+# **Predict:** four families. Training cannot prefer *within* one. Does it prefer *between* them?
+
+# %%
+my_preference = ...  # "yes" or "no" (or leave it)
+
+# %%
+from scipy.stats import chisquare
+
+places = survey.values(exact, "places").argsort(-1)  # [model, output, left to right]
+
+
+def orders_at(output):
+    """The order of each model at one output, from its smaller end."""
+    found = [tuple(o) for o in places[:, output].tolist()]
+    return [min(o, o[::-1]) for o in found]
+
+
+at_y1 = orders_at(1)
+n_of = {o: at_y1.count(o) for family in families for o in sorted(family)}
+
+# %%
+rows, within = [], []
+for family in families:
+    counts = [n_of[o] for o in sorted(family)]
+    within.append(chisquare(counts).pvalue)
+    names = " ".join(f"{''.join(map(str, o))}: {n_of[o]}" for o in sorted(family))
+    share = k_of_n(sum(counts), len(exact))
+    rows.append([names, share, f"{len(family) / 12:.0%}", f"{within[-1]:.2g}"])
+sizes = [len(family) for family in families]
+totals = [sum(n_of[o] for o in family) for family in families]
+between = chisquare(totals, [len(exact) * n / 12 for n in sizes]).pvalue
+compare(my_preference, "yes" if between < 0.05 else "no")
+
+# %%
+print(f"between families: p = {between:.1g} (chi-squared test against 1 in 12 for each)")
+claim("survey-orders-between", between)
+claim("survey-orders-within", min(within))
+ours = min((1, 3, 0, 2), (2, 0, 3, 1))
+everywhere = [all(orders_at(i)[k] == ours for i in range(1, 8)) for k in range(len(exact))]
+print("seed 0's order at y1:", k_of_n(n_of[ours], len(exact)))
+print("at all of y1 to y7:  ", k_of_n(sum(everywhere), len(exact)))
+header = ["orders at y1", "exact models", "by chance", "p within"]
+plotting.table(rows, header, "Families of orders")
+
+# %% [markdown]
+# TEXT-ORDERS
 #
 # ## What is the MLP for?
 #
 # In seed 0 the MLP's mean can replace the MLP: at y1 to y7 on every input, and at y0 on 98 % of them.
 # Is that so in others? And if the mean fails: will another constant do?
-# For each output a vector was searched that stands in for the MLP: from the mean, from zero and from a random start, by gradient.
-# What is found is a *lower bound*: that none was found does not prove that there is none.
 # (That the best constant is the fairer question: [Li & Janson 2024](https://arxiv.org/abs/2409.09951), *Optimal ablation*.)
 #
-# **Predict:** with its mean a few models in ten keep y1 to y7. With the best constant found, what share?
+# To search one and not to find it would prove nothing.
+# But it can be *decided*.
+# Behind a constant stand only the last layer norm and the unembedding, so a constant is a point in three dimensions, and each input asks something of it: that its right logit be the highest.
+# Take a cube of such points.
+# If the middle of the cube does for every input, a constant exists.
+# If a single input is wrong in the middle by more than the logits can change within the cube, none of its points will do, and the cube is out.
+# Otherwise cut it into eight, and ask again.
+# (Far away there is nothing to find: [research/constants.py](../../research/constants.py) says why, and so how large the first cube must be. Floats decide here; for a sample of models a test follows the cubes with balls, as in [beyond/proof](proof.ipynb).)
+#
+# **Predict:** with its mean a few models in ten keep y1 to y7. With *some* constant, what share?
 
 # %%
 my_share = ...  # a number from 0 to 1 (or leave it)
 
 # %%
+verdict = survey.values(exact, "mlp_constant")  # 1: there is one; 0: there is none
+print("undecided:", (verdict == -1).sum().item(), "of", verdict.numel(), "outputs")
+claim("survey-constants-undecided", (verdict == -1).sum())
 with_mean = survey.right(exact, "mlp_mean")[:, 1:]
-with_best = survey.right(exact, "mlp_best")[:, 1:]
-both = {"the mean": with_mean.sum(1), "the best constant found": with_best.sum(1)}
+with_best = verdict[:, 1:] == 1
+both = {"the mean": with_mean.sum(1), "some constant": with_best.sum(1)}
 figure = plotting.bars(
     {name: n.bincount(minlength=8).tolist() for name, n in both.items()},
     title="At how many of y1 to y7 will a constant do?", x=list("01234567"),
@@ -450,14 +607,14 @@ show(figure, "survey-constants")
 compare(my_share, with_best.all(1).double().mean())
 
 # %%
-mean_all, best_all = survey.right(exact, "mlp_mean"), survey.right(exact, "mlp_best")
+mean_all, best_all = survey.right(exact, "mlp_mean"), verdict == 1
 count("constant-mlp", mean_all.all(1), "exact with the MLP's mean")
-print("exact with the best constant: ", of(best_all.all(1)))
+print("exact with some constants:    ", of(best_all.all(1)))
 for of_what in ("own", "source"):
     by_token = survey.right(exact, f"mlp_by_{of_what}")[:, 1:].all(1)
     print(f"y1 to y7 with a mean by {of_what} token:", of(by_token))
 print("y1 to y7 with the mean:       ", of(with_mean.all(1)))
-print("y1 to y7 with the best:       ", of(with_best.all(1)))
+print("y1 to y7 with some constant:  ", of(with_best.all(1)))
 claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 
 # %% [markdown]
@@ -465,22 +622,37 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # And what the MLP says, where it must say something, is about the source: a mean for each source token is enough in nearly all, one for each own token is not.
 # The distribution has two ends and little between them, so we give names to three sorts:
 #
-# - **bias**: *replaceable by a constant*. At each of y1 to y7 a constant was found that could do the MLP's work, which is then to lift lines, as in seed 0.
-# - **bent**: *needs the input*. No constant was found at any of them. As far as the search can tell, what the MLP writes has to differ between inputs.
+# - **bias**: *replaceable by a constant*. At each of y1 to y7 some constant can do the MLP's work, which is then to lift lines, as in seed 0.
+# - **bent**: *needs the input*. At none of them does any constant do. What the MLP writes has to differ between inputs.
 # - **mixed**: some outputs are of the one sort, some of the other.
 #
 # Mind what the first name does not say.
 # A constant *could replace* such an MLP; the MLP itself need not write one.
-# The two counts above show the difference: many more models have some constant that would do than have one in their own mean.
+# Two facts, side by side: what could be, and what is.
+
+# %%
+replaceable = with_best.all(1)
+own_mean = with_mean.all(1)[replaceable]
+varies = survey.values(exact, "mlp_varies")[replaceable]
+follows_source = survey.values(exact, "mlp_follows")[replaceable]
+print("of those in which some constant would do, the own mean does in", of(own_mean))
+rows = [
+    ["varies with the input, of all that is written", f"{varies.median():.0%}"],
+    ["is a mean by source token, of what varies", f"{follows_source.median():.0%}"],
+]
+claim("survey-mlp-varies", varies.median())
+title = "What such an MLP really writes: squared size, in the median model"
+plotting.table(rows, ["", "share"], title)
+
+# %% [markdown]
+# So in the median of these models, two fifths of what the MLP writes (as a squared size) change with the input, and nearly all of that with the source.
+# It *knows* the source, and need not.
 
 # %%
 SORTS = survey.sorts_of(exact)
 counts = {name: tally(m) for name, m in SORTS.items()}
 figure = shares(counts, "Three sorts of MLP", "share of the exact models")
 show(figure, "survey-sorts-of-mlp")
-bent_best = survey.values(exact, "mlp_best")[SORTS["bent"]][:, 1:]
-three = (bent_best == 3 * task.N_SEQUENCES // 4).double().mean()
-print(f"bent, best constant: exactly three quarters right at {three:.0%} of outputs")
 claim("survey-bias", SORTS["bias"].sum())
 claim("survey-bent", SORTS["bent"].sum())
 
@@ -529,8 +701,6 @@ for name, n in silent.items():
 # </details>
 
 # %%
-from itertools import permutations
-
 from helpers.model import attention_writes
 
 w = models.where(perfect["article"]).weights
@@ -548,13 +718,13 @@ print(f"token + 1 largest in each row:    {names_it.double().mean():.0%} of outp
 print(f"token + 1 largest of the 24 sums: {is_largest.double().mean():.0%}")
 
 # %%
-groups = {"a constant will do": with_best, "none was found": ~with_best}
+groups = {"some constant will do": with_best, "none will": ~with_best}
 counts = {name: (int(is_largest[m].sum()), int(m.sum())) for name, m in groups.items()}
 title = "Token + 1 has the largest of the 24 sums"
 figure = shares(counts, title, "share of the outputs")
 show(figure, "survey-best-pairing")
 agree = (is_largest == with_best).double().mean()
-print(f"the weights and the search agree at {agree:.0%} of the outputs")
+print(f"the weights tell it rightly at {agree:.0%} of the outputs")
 claim("survey-pairing-agrees", agree)
 
 # %% [markdown]
@@ -577,7 +747,7 @@ PANELS = {
     "seed 11, its MLP": (11, False),
     "seed 11, a constant": (11, True),
     "seed 1, its MLP": (1, False),
-    "seed 1, a constant": (1, True),
+    "seed 1, its MLP's mean": (1, True),
 }
 
 # %%
@@ -596,8 +766,10 @@ def answers_in_the_plane(opened, constant, output=1, reach=1.6, points=61):
 maps, sorts = {}, []
 for name, (i, replaced) in PANELS.items():
     opened = census.Opened(zoo[i])
-    constant, n_kept = census.best_constant(opened)
-    sorts.append(int((n_kept[1:] == task.N_SEQUENCES).sum()))
+    verdicts, found_at = constants.constants_for(opened.attn + opened.stream, opened)
+    sorts.append(int((verdicts[1:] == 1).sum()))
+    constant = torch.from_numpy(found_at)[:, None]
+    constant = opened.mlp.mean(1, keepdim=True).where(constant.isnan(), constant)
     maps[name] = answers_in_the_plane(opened, constant if replaced else None)
 claim("survey-seed-11-is-bias", sorts[0] == 7)
 claim("survey-seed-1-is-bent", sorts[2] == 0)
@@ -655,7 +827,7 @@ show(plotting.sized(figure, 760), "survey-two-planes")
 
 # %% [markdown]
 # In seed 11, of the sort *bias*, four **regions** meet like slices, and a constant can shift them.
-# In seed 1, of the sort *bent*, the MLP bends the boundary of a region around a source; with the best constant that was found three sources are right at once, and the fourth is not.
+# In seed 1, of the sort *bent*, the MLP bends the boundary of a region around a source; with a constant, here its mean, the boundaries cannot do that, and no constant gives every source its region.
 #
 # ## How do the answers go together?
 #
@@ -678,13 +850,17 @@ plotting.table(rows, header, "The same with intervals, by the sort of MLP")
 # %% [markdown]
 # So what does the reduced model of [06_ablation](../06_ablation.ipynb) tell of the others?
 # It leaves attention one number and the MLP one constant, at all eight outputs.
-# Run it, with the best constant that was found in place of the mean, and without the own token at y1 to y7:
+# Run it, with whatever constant will do in place of the mean, and without the own token at y1 to y7:
 
 # %%
-story = survey.right(exact, "line_best").all(1)
+asked = survey.has(exact, "line_constant")  # where a line is enough at y1 to y7
+decided = torch.full((len(exact), 8), -1)
+decided[asked] = survey.values(exact[asked.numpy()], "line_constant").to(decided)
+print("undecided:", (decided[asked] == -1).sum().item())
+story = (decided == 1).all(1)
 strict = survey.right(exact, "line_mean").all(1)
 count("seed-0-circuit", strict, "a line and the MLP's mean")
-print("a line and the best constant:", of(story))
+print("a line and some constants:", of(story))
 claim("survey-story", story.sum())
 
 # %% [markdown]
@@ -693,13 +869,13 @@ claim("survey-story", story.sum())
 
 # %%
 line, plane, more = NEEDS.values()
-but_y0 = survey.right(exact, "line_best")[:, 1:].all(1) & ~story
+but_y0 = (decided[:, 1:] == 1).all(1) & ~story
 parts = {
     "a line and a constant, as in seed 0": story,
     "the same at y1 to y7, and not at y0": but_y0,
-    "a line, and no constant was found somewhere": line & ~story & ~but_y0,
+    "a line, and somewhere no constant will do": line & ~story & ~but_y0,
     "a plane and a constant": plane & SORTS["bias"],
-    "a plane, and no constant was found somewhere": plane & ~SORTS["bias"],
+    "a plane, and somewhere no constant will do": plane & ~SORTS["bias"],
     "more than a plane": more,
 }
 
@@ -709,7 +885,7 @@ rows = [[name, of(mask)] for name, mask in parts.items()]
 plotting.table(rows, ["what is enough", "exact models"], "What the exact models do")
 
 # %% [markdown]
-# With a line, a constant is enough in more models than the table above counts.
+# With a line, some constant is enough in more models than the table above counts.
 # There the constant stands against all that attention writes and against the own token; here both are taken out first.
 
 # %% [markdown]
@@ -974,7 +1150,7 @@ pair_kinds = {
 }
 for name, kind in pair_kinds.items():
     count(name, survey.right(survey.load_survey(kind), "right").all(1))
-count("proved", exact["proved"], "proved, as functions of real numbers")
+count("proved", survey.values(exact, "cases") >= 0, "proved, as real functions")
 cases = survey.values(exact, "cases")
 print("cases of the proof, least and most:", cases.min().item(), cases.max().item())
 print("median:", cases.median().item(), end=" · ")
@@ -1113,9 +1289,9 @@ plotting.table(rows, header, "How long it is, written down")
 # 2. Replace attention's output by its mean. Is y0 still right? **In place.** If not, put all weight on the source: right is **looks**, wrong is **looks away**.
 # 3. Does all weight on the source leave y1 to y7 right? Reversal is **enough**; if not, it is **not enough** (three in four of these have a token that needs no weight).
 # 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and one direction, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
-# 5. For each output search a constant that could replace the MLP. Found for all of y1 to y7: **bias**; for none: **bent**; else **mixed**. (A search that gives up early makes models look bent.)
+# 5. For each output decide whether some constant could replace the MLP. At all of y1 to y7: **bias**; at none: **bent**; else **mixed**.
 #
-# `measure` in [research/census.py](../../research/census.py) does all this.
+# `measure` in [research/census.py](../../research/census.py) does the first four, and that in [research/constants.py](../../research/constants.py) the fifth.
 # Here it sorts your seeds, and the first one that is not in the survey: it is trained now.
 
 # %%
@@ -1132,12 +1308,13 @@ def kinds_in(table):
 # %%
 new_seed = 1056  # or any other that is not in the survey
 fresh, _ = train("article", [new_seed])
-again[new_seed] = census.measure(fresh)
+again[new_seed] = census.measure(fresh) | constants.measure(fresh)
 
 # %%
 import pandas
 
-columns = ("right", "ideal", "attn_mean", "line_no_own", "plane_no_own", "mlp_best")
+columns = ("right", "ideal", "attn_mean", "line_no_own", "plane_no_own")
+columns = (*columns, "mlp_constant")
 yours = {name: [row[name].tolist() for row in again.values()] for name in columns}
 yours = pandas.DataFrame(yours, index=list(again))
 rows = []
@@ -1161,8 +1338,8 @@ plotting.table(rows, header, "The eight most common kinds")
 #
 # - **Nearly all** exact models share one circuit: attention writes the source as a place in a plane, and what reads the place gives the answer.
 # - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of five; the table "What the exact models do" has the shares of all.
-#   In the others y0 goes its own way, or the places fill a plane, or no constant was found for the MLP, or several of these.
-# - **Not shown**: what an MLP that needs the input computes, beyond a function of the place; that no constant exists where none was found; how a y0 that looks away is coded in other models than seed 0; anything about other recipes, tasks or larger models.
+#   In the others y0 goes its own way, or the places fill a plane, or no constant will do for the MLP, or several of these.
+# - **Not shown**: what an MLP that needs the input computes, beyond a function of the place; that there is no line where none was found; how those y0 work that no route alone decides; anything about other recipes, tasks or larger models.
 # - **Left over**: models whose y1 to y7 need more than a plane, or notice the own token.
 
 # %% [markdown]
@@ -1171,7 +1348,8 @@ plotting.table(rows, header, "The eight most common kinds")
 # - You have set predictions, written before, beside what came out.
 # - You have split "does it work like this?" into questions that can be answered one by one.
 # - You have run descriptions in place of a thousand models, and found the smallest that is enough.
-# - You have sorted the models by whether a constant could replace their MLP.
+# - You have decided for each model whether a constant could replace its MLP.
+# - You have asked by which route y0 is told, and why it is the order 1, 3, 0, 2.
 # - You have seen when the training curve tells the mechanism.
 #
 # **Answer:** the story of seed 0 is that of about one exact model in five; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.

@@ -1,5 +1,6 @@
 """research.proof agrees with counting, bounds what happens, and is checked by code of its own."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.numpy import save_file
 from conftest import ROOT
 from helpers import interventions, task
 from helpers.model import KINDS, Kind, Zoo, initial_weights, load_zoo
-from research import proof
+from research import census, constants, proof
 from research.counting import by_position
 from tools.check_proof import check
 
@@ -113,6 +114,68 @@ def test_what_attention_adds_lies_in_the_box_of_each_node():
             added = added[0, :, node.output] - bias
             along = (added - added.mean(1, keepdim=True)).numpy() @ axes.T
             assert (along >= node.box[:, 0]).all() and (along <= node.box[:, 1]).all()
+
+
+# ---------------------------------------------------------------- for programs, and with a story
+
+
+def test_what_floats_lose_is_less_than_what_the_proof_allows(monkeypatch):
+    """A program in 32 bits against the function of the same weights; times the last divisor."""
+    zoo, allowed, plain = stored()[0], np.zeros(8), proof._Case._rounding
+
+    def watched(case, *given):
+        off = plain(case, *given)
+        output = case.at[0] - 8
+        allowed[output] = max(allowed[output], off.max())
+        return off
+
+    monkeypatch.setattr(proof._Case, "_rounding", watched)
+    assert proof.prove(zoo, proof.UNITS[32]).proved
+    few = task.full_sequences()[::5]
+    logits = {}
+    for kind in (torch.float32, torch.float64):
+        weights = {name: value.float().to(kind) for name, value in zoo.weights.items()}
+        logits[kind] = Zoo("article", weights, [0])(few)[0].double()
+    lost = logits[torch.float32] - logits[torch.float64]
+    stream = interventions.record(zoo, "resid_post", few)[0]
+    size = (stream.var(-1, unbiased=False) + 1e-5).sqrt()
+    lost = (lost - lost.gather(-1, few[:, 9:, None])).abs().amax(-1) * size
+    assert (lost.amax(0) > 0).all() and (lost.amax(0).numpy() < allowed).all()
+
+
+def test_where_rounding_could_decide_nothing_is_called_proved(as_read):
+    """Seed 3 is proved in 64 bits and cannot be in 32; a file that says so is refused."""
+    zoo = load_zoo("article")[3]
+    found = proof.prove(zoo, proof.UNITS[64])
+    record = as_read(found)
+    assert check(record, arrays(zoo)) == [0] * 8
+    with pytest.raises(ArithmeticError, match="rounding could decide it, at"):
+        proof.prove(zoo, proof.UNITS[32])
+    with pytest.raises(ValueError, match="at the node"):
+        check(record | {"unit": proof.UNITS[32]}, arrays(zoo))
+    first(record, lambda node: "spread" in node)["spread"][0][1] = (1e-9).hex()
+    with pytest.raises(ValueError, match="is no bound"):
+        check(record, arrays(zoo))
+
+
+def test_a_story_that_is_proved_holds_at_any_strength():
+    """All between the whole model and its line with constants, drawn and counted."""
+    zoo, _ = stored()
+    with torch.no_grad():
+        opened = census.Opened(zoo)
+    _, story = constants.find_story(opened)
+    assert proof.prove(zoo, story=story).proved
+    rng, line = np.random.default_rng(0), torch.from_numpy(story.direction)
+    usual = torch.from_numpy(story.written)[:, None]
+    on_line = usual + ((opened.attn - usual) @ line)[..., None] * line
+    constant = torch.from_numpy(story.constant)[:, None]
+    for rest, mlp in [(0, 0), (1, 0), *rng.random((4, 2))]:
+        attn = on_line + rest * (opened.attn - on_line)
+        writes = constant + mlp * (opened.mlp_of(attn, opened.stream) - constant)
+        assert torch.equal(opened.says(attn, mlp=writes), census.ANSWER)
+    bad = dataclasses.replace(story, constant=np.zeros_like(story.constant))
+    with pytest.raises(ArithmeticError, match="the story fails at the strengths"):
+        proof.prove(zoo, story=bad)
 
 
 def test_weights_that_are_not_finite_are_refused():
