@@ -26,7 +26,7 @@ from research.census import ANSWER, SPHERE, Opened, along
 from research.proof import UNITS, Story, prove
 
 SLACK = 1e-9  # floats decide nothing closer than this, relative to the largest of them
-CUBES = 400_000  # open at once; more, or deeper, is left over
+CUBES = 4_000_000  # open at once; more, or deeper, is left over
 DEPTH = 40
 BASIS = SPHERE.T  # [3, d_model]
 
