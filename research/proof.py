@@ -31,6 +31,7 @@ from helpers.storage import write_whole
 from research.rounding import MORE, TINY, Rounding
 
 PRECISION = 96  # bits of a ball's middle
+PARTS = 50_000  # at most, into which a proof with a story cuts the strengths, over all its cases
 DEPTH = 7  # how often the strengths of a story are halved, where no token is left to ask
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
 FORMAT = {"format": "proof by balls", "version": 2}
@@ -108,7 +109,7 @@ def prove(model, unit: float = 0.0, story: Story | None = None) -> Proof:
     is proved right because of it. It always ends: when all tokens are asked, an input is computed
     by itself. ValueError for several models, an edited one, and weights that are not finite.
     ArithmeticError, which says at which input, for a tie of two logits, and where rounding or the
-    rest of a story could decide.
+    rest of a story could decide, or would cost too much.
     """
     zoo, weights = _one(model)
     digest = _digest(weights)
@@ -168,6 +169,7 @@ class _Model:
 
     def __init__(self, weights, task_name, length, unit=0.0, story=None):
         self.rounding, self.story = Rounding(weights, unit) if unit else None, story
+        self.parts = 0
         self.w, self.n = {name: _balls(value) for name, value in weights.items()}, length
         self.d, self.norms = self.w["embed.weight"].ncols(), "ln_final.weight" in self.w
         self.embed, self.place = (self.w[f"{e}.weight"].table() for e in ("embed", "pos_embed"))
@@ -313,7 +315,7 @@ class _Case:
         node.box = np.column_stack([-r[len(self.axes) :], r[: len(self.axes)]])
         box = [arb(low).union(arb(high)) for low, high in node.box.tolist()]
         if self.written:
-            parts = self._strengths(box, DEPTH - 2 * bool(moves))
+            parts = self._strengths(box, DEPTH - 3 * bool(moves))
             node.verdict = "right" if parts else None
         else:
             if self.rounded:
@@ -333,6 +335,9 @@ class _Case:
     def _strengths(self, box, depth, rest=(0, 1), mlp=(0, 1)) -> bool:
         """Whether all is right, however much the rest of attention and of the MLP is turned down,
         between these strengths; if need be, in quarters, and these in quarters."""
+        self.model.parts += 1
+        if self.model.parts > PARTS:
+            raise ArithmeticError(f"strengths in {PARTS} parts, at output {self.at[0] - self.model.n}")
         strength = arb(rest[0]).union(arb(rest[1]))
         beside = [usual + strength * (side - usual) for side, usual in zip(box[1:], self.written)]
         if all(m > 0 for m in self._margins([box[0], *beside], mlp)):

@@ -327,7 +327,14 @@ only_attention = follows[away_only, 0b0111] == 1
 print("looks away, attention (query, key, value) decides:", of(only_attention))
 
 # %% [markdown]
-# TEXT-ROUTES
+# Where y0 looks away, the query is *needed* in nearly all models, as in seed 0: take it away, and the other three routes do not always decide.
+# But it is hardly ever *enough*: alone it decides in about one of nine.
+# In most, no single route is, and routes work together: how much y0 looks (the query) and what it finds or already has (value, key, its own stream) make the answer between them.
+# So "coded by the query" says too much, and "the query takes part" says what is shown.
+# The other two kinds are simpler.
+# Where y0 looks, the value alone is enough in most; where it is in place, the direct path is.
+# (1,024 choices of the other digits are a sample: "always" means in these trials.
+# In large models such exchanges are often estimated by a gradient, which overlooks some where attention is saturated: [Kramár et al. 2024](https://arxiv.org/abs/2403.00745), *AtP\**.)
 #
 # ### Where reversal is not enough
 #
@@ -499,7 +506,10 @@ claim("survey-some-line", more.sum())
 print("another line was found in", of(more[~with_own]), "of the others")
 
 # %% [markdown]
-# TEXT-LINES
+# Where the first direction fails, another one was found in about one model of eleven.
+# So a line is enough in a few more models than the first direction tells, and most of the others seem to need more.
+# And a line at random is enough in hardly any, a plane at random in about one of six: to be enough does say something.
+# ([Schiffman 2026](https://arxiv.org/abs/2602.22600) looks for such subspaces, necessary and sufficient, across seeds of larger models, and finds the same ones again.)
 #
 # ### Why 1, 3, 0, 2?
 #
@@ -569,7 +579,15 @@ header = ["orders at y1", "exact models", "by chance", "p within"]
 plotting.table(rows, header, "Families of orders")
 
 # %% [markdown]
-# TEXT-ORDERS
+# Within a family no difference is seen, as it must be.
+# Between them there is a clear one: the family of seed 0 holds half of the models, where a third were to be expected.
+# What is special about it?
+# Look at its halves, the left two and the right two: in all four orders they are the even digits and the odd ones.
+# In the other three families they are neighbours.
+# That is the pair that a model knows first, "0 or 2", "1 or 3" ([03_training](../03_training.ipynb)).
+# Why training prefers it was not found out.
+#
+# So seed 0's order is nothing special: one of four that are equally likely, and somewhat more likely than the other eight.
 #
 # ## What is the MLP for?
 #
@@ -1314,6 +1332,7 @@ plotting.table(rows, header, "How long it is, written down")
 # (They also say how the source is found, which the circuit leaves out.)
 # But the last line is shorter than both: who knows which token decides each output (three more bits each) needs no model at all.
 # On a task with so short a rule this kind of counting cannot reward understanding: no account of *how* these weights do it is as short as *what* they do.
+# ([AlgZoo](https://www.alignmentforum.org/posts/x8BbjZqooS4LFXS8Z/algzoo-uninterpreted-models-with-fewer-than-1-500-parameters), of the same group, is a collection of models from 8 to 1,408 parameters to try it on.)
 # And it is not the whole of surprise accounting, which asks that the explanation be derived from the weights; this one was found by running the model on every input.
 
 # %% [markdown]
