@@ -31,8 +31,8 @@ from helpers.storage import write_whole
 from research.rounding import MORE, TINY, Rounding
 
 PRECISION = 96  # bits of a ball's middle
-PARTS = 50_000  # at most, into which a proof with a story cuts the strengths, over all its cases
-DEPTH = 7  # how often the strengths of a story are halved, where no token is left to ask
+PARTS = 200_000  # at most, into which a story cuts the strengths, over all its cases
+DEPTH = 6  # how often the strengths of a story are halved in one case
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
 FORMAT = {"format": "proof by balls", "version": 2}
 UNITS = {64: 2.0**-53, 32: 2.0**-24}  # of floats with so many bits: see `research.rounding`
@@ -315,7 +315,7 @@ class _Case:
         node.box = np.column_stack([-r[len(self.axes) :], r[: len(self.axes)]])
         box = [arb(low).union(arb(high)) for low, high in node.box.tolist()]
         if self.written:
-            parts = self._strengths(box, DEPTH - 3 * bool(moves))
+            parts = self._strengths(box, DEPTH)
             node.verdict = "right" if parts else None
         else:
             if self.rounded:
