@@ -5,12 +5,14 @@ script of CircuitsVis, which a reader's browser takes from a CDN, comes from the
 A picture of each page as it was left lies in `test-artefacts/`.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +57,7 @@ losses, by_output = history["loss"][:, 0], history["accuracy"][:, 0]"""
 # ---------------------------------------------------------------- one server, one browser
 
 LAB_FLAGS = """--ip=127.0.0.1 --no-browser --allow-root --IdentityProvider.token=
+    --ServerApp.disable_check_xsrf=True
     --LabApp.expose_app_in_browser=True --LabApp.news_url=
     --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate""".split()
 LAB_SETTINGS = {  # every cell stays in the page, also out of sight; and nothing pops up
@@ -64,13 +67,20 @@ LAB_SETTINGS = {  # every cell stays in the page, also out of sight; and nothing
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def series(tmp_path_factory):
+    """A copy of the series, with the copy of its notebooks that README recommends."""
+    copy = copy_of_the_series(tmp_path_factory.mktemp("lab") / "series")
+    shutil.copytree(copy / "notebooks", copy / "mine")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def lab(series):
     """The address of a JupyterLab that serves a copy of the series.
 
     Beside the notebooks stands `explorers`, with the explorers of all of them.
     """
-    folder = tmp_path_factory.mktemp("lab")
-    notebooks = copy_of_the_series(folder / "series") / "notebooks"
+    folder, notebooks = series.parent, series / "notebooks"
     made = [source for name in ALL_NAMES for source in explorers_of(name)]
     lessons = sorted({EXPLORE.search(source)[1] for source in made})
     before = f"{BEFORE_EXPLORERS}\nfrom lessons import {', '.join(lessons)}"
@@ -84,7 +94,7 @@ def lab(tmp_path_factory):
         settings.with_suffix(".jupyterlab-settings").write_text(value, encoding="utf-8")
     env = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA")}
     with open(folder / "log", "w") as log:
-        where = dict(cwd=folder / "series", env=os.environ | env, stdout=log, stderr=log)
+        where = dict(cwd=series, env=os.environ | env, stdout=log, stderr=log)
         server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *LAB_FLAGS], **where)
     try:
         yield address_in(folder / "log")
@@ -194,16 +204,45 @@ def axe_finds_nothing_in_either_theme(page):
         axe.nothing_is_ours(page, NOTEBOOK)
 
 
+# ---------------------------------------------------------------- what was typed elsewhere
+
+
+def ask(url, model=None):
+    """What the server answers when JupyterLab opens a notebook, or saves it: `model`."""
+    data, method = (None, "GET") if model is None else (json.dumps(model).encode(), "PUT")
+    with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("newer", [".py", ".ipynb"])
+@pytest.mark.parametrize("folder", ["notebooks", "mine"])
+def test_an_answer_typed_elsewhere_is_shown_and_a_save_changes_nothing(folder, newer, series, lab):
+    """Typed into the .ipynb by VS Code, Colab or an editor; whichever file of the pair is newer."""
+    pair = [series / folder / f"02_transformer{suffix}" for suffix in (".ipynb", ".py")]
+    notebook = nbformat.read(pair[0], as_version=4)
+    answered = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
+    answered.source = f"my_answer = 'typed elsewhere, the {newer} is newer'"
+    nbformat.write(notebook, pair[0])
+    for path in pair:
+        os.utime(path, (2e9, 2e9) if path.suffix == newer else (1e9, 1e9))
+    before = [path.read_bytes() for path in pair]
+    opened = ask(f"{lab}/api/contents/{folder}/02_transformer.ipynb")
+    assert answered.source in ["".join(c["source"]) for c in opened["content"]["cells"]]
+    ask(f"{lab}/api/contents/{folder}/02_transformer.ipynb", opened)
+    assert [path.read_bytes() for path in pair] == before
+
+
 # ---------------------------------------------------------------- a saved page, and a run
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_a_saved_notebook_is_shown_whole(name, opened):
-    """Before anything is run: every figure with its words, every drawing, and a sentence where an
-    explorer will be; and axe finds nothing."""
+    """Before anything is run: every figure with its words, every drawing, the set-up cell folded,
+    and a sentence where an explorer will be; and axe finds nothing."""
     words = words_of_figures(name)
     with opened(name) as page:
         assert page.locator(f"{NOTEBOOK} .jp-Cell").count() == len(saved(name).cells)
+        assert page.locator(f"{NOTEBOOK} .jp-InputPlaceholder").count() == 1  # the set-up cell
         pictures = page.locator(".plot-img")  # the saved PNGs, until the pointer is over them
         pictures.nth(len(words) - 1).wait_for(timeout=MINUTE)
         assert page.locator(".jp-OutputArea img").evaluate_all("e => e.every(i => i.naturalWidth)")
