@@ -1,11 +1,13 @@
 """tools/build.py: what it makes, that it destroys nothing, and that it notices what differs."""
 
 import importlib.util
+import re
 import shutil
 
 import jupytext
 import nbformat
 import pytest
+from jupytext.cli import jupytext as jupytext_cli
 from nbclient.exceptions import CellExecutionError
 
 from conftest import ROOT, contents, copy_of_the_series, python, read
@@ -99,6 +101,8 @@ def test_a_source_becomes_a_notebook_with_badge_set_up_cell_and_outputs(there):
     assert setup.source == build.setup("beyond/tiny") and '"..", "../.."' in setup.source
     assert setup.metadata == {"tags": ["setup"], **build.FOLDED}
     assert line.outputs[0].text == "a first line\n"
+    about = there.saved("beyond/tiny").metadata.language_info
+    assert about == build.LANGUAGE and about.file_extension == ".py" and "version" not in about
     stamped = SOURCE.replace("here a badge", badge.source).replace("pass", setup.source)
     assert read(there.SOURCES["beyond/tiny"]) == stamped
     assert there.drift("beyond/tiny") == []
@@ -121,6 +125,32 @@ def test_check_notices_and_changes_nothing(there, suffix, old, new, said, capsys
     assert there.main(["--check", "beyond/tiny"]) == 1 and said in capsys.readouterr().out
     assert contents(there.ROOT) == before
     path.write_text(text, encoding="utf-8")
+
+
+def test_an_edit_of_a_notebook_is_kept_until_it_is_taken_over_or_dropped(there, capsys):
+    """By the command that the refusal names; on the command line notebook and source are a pair."""
+    source, page = there.SOURCES["beyond/tiny"], there.target("beyond/tiny")
+    text, built = read(source), read(page)
+    taken = text.replace("a first line", "an answer")
+    page.write_text(built.replace("a first line", "an answer"), encoding="utf-8")
+    source.write_text(text.replace("a first line", "an edit of both"), encoding="utf-8")
+    before = contents(there.ROOT)
+    with pytest.raises(SystemExit, match="nothing written") as refused:
+        there.main(["--sources", "beyond/tiny"])
+    assert contents(there.ROOT) == before
+    jupytext_cli(re.search(r"-m jupytext (.*)", str(refused.value))[1].split())
+    assert there.main(["--sources", "beyond/tiny"]) == 0
+    assert read(source) == taken and "an answer" in read(page)
+    page.write_text(read(page).replace("an answer", "a slip"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="--drop"):
+        there.main(["--sources", "beyond/tiny"])
+    assert there.main(["--sources", "beyond/tiny", "--drop"]) == 0
+    assert read(source) == taken and "a slip" not in there.saved("beyond/tiny").cells[-1].source
+    capsys.readouterr()
+    jupytext_cli(["--paired-paths", str(page)])
+    assert capsys.readouterr().out.split() == [str(source)]
+    source.write_text(text, encoding="utf-8")
+    page.write_text(built, encoding="utf-8")
 
 
 def test_a_cell_that_fails_leaves_the_notebook_as_it_was(there):

@@ -1,11 +1,12 @@
 """Make the notebooks from their sources: `python tools/build.py [NAME ...] [--sources | --check]`.
 
 People edit notebooks/NN_name.py; the .ipynb beside it is made from it and executed, and is what
-people read. Figures are saved as plotly data and, where a Chromium is found, as PNG beside it, so
-that a static page shows them too. A cell keeps its id while it stays, also when it is edited, and
-`--sources`, which executes nothing, leaves the outputs of unchanged cells in place. `--check`
-writes nothing, says what is not as this program would make it, and exits with 1. `--new 07_name`
-makes a source from tools/notebook.txt, its row in README, and its notebook.
+people read. One whose cells were edited is not overwritten without `--drop`. Figures are saved as
+plotly data and, where a Chromium is found, as PNG beside it, so that a static page shows them too.
+A cell keeps its id while it stays, also when it is edited, and `--sources`, which executes nothing,
+leaves the outputs of unchanged cells in place. `--check` writes nothing, says what is not as this
+program would make it, and exits with 1. `--new 07_name` makes a source from tools/notebook.txt, its
+row in README, and its notebook.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ FILES = [*sorted(FOLDER.glob("[0-9]*_*.py")), *sorted(FOLDER.glob("beyond/*.py")
 # Every notebook by its name, such as 01_dataset or beyond/proof, with its source.
 SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# What a kernel says of its language, for those who export a notebook; without its version.
+LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+LANGUAGE |= {"nbconvert_exporter": "python", "pygments_lexer": "ipython3"}
+LANGUAGE |= {"codemirror_mode": {"name": "ipython", "version": 3}}
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 88  # columns of a line of code in a notebook; a sentence of prose may be longer
 # Minutes that a newcomer takes for what a notebook holds.
@@ -47,15 +52,10 @@ MINUTES = dict(word=0.01, cell=0.75, figure=2, prediction=2)
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
-def is_set(address: str) -> bool:
-    """Whether this is the address of a repository, and not the placeholder for one."""
-    return PLACEHOLDER not in address
-
-
 def setup(name: str, address: str = ADDRESS) -> str:
     """The set-up cell of a notebook."""
     above = '"..", "../.."' if "/" in name else '".."'
-    if is_set(address):
+    if PLACEHOLDER not in address:
         fetch = f"""import importlib.util, subprocess, sys
 
 url = "{address}"
@@ -79,7 +79,7 @@ added = colab.install_missing()"""
 
 def badge(name: str, address: str = ADDRESS) -> str:
     """The Colab badge of a notebook, or the sentence that stands in its place."""
-    if not is_set(address):
+    if PLACEHOLDER in address:
         return f"[How to open this notebook]({'../' * name.count('/')}../README.md)"
     page = address.removeprefix("https://github.com/")
     return (
@@ -133,7 +133,7 @@ def stamp_readme(text: str, address: str = ADDRESS) -> str:
 
     def stamped(found: re.Match) -> str:
         needed = minutes(jupytext.read(SOURCES[found[2]]).cells)
-        there = f" {badge(found[2], address)}" if is_set(address) else ""
+        there = "" if PLACEHOLDER in address else f" {badge(found[2], address)}"
         return f"{found[1]} {needed} |{there} |"
 
     return re.sub(row, stamped, text, flags=re.M)
@@ -146,9 +146,20 @@ def target(name: str) -> Path:
 
 def saved(name: str):
     """The notebook as it is saved; one without cells where there is none yet."""
-    if not target(name).exists():
-        return nbformat.v4.new_notebook()
-    return nbformat.read(target(name), as_version=4)
+    path = target(name)
+    return nbformat.read(path, as_version=4) if path.exists() else nbformat.v4.new_notebook()
+
+
+def digest(notebook) -> str:
+    """Of the text of all cells, but for what no source keeps: blank lines around it."""
+    cells = [(c.cell_type, c.source.strip()) for c in notebook.cells if c.source.strip()]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
+
+def edited(name: str) -> bool:
+    """Whether the saved notebook has cells that it was not built with, nor stand in its source."""
+    page, source = saved(name), jupytext.read(SOURCES[name])
+    return bool(page.cells) and digest(page) not in (page.metadata.get("built"), digest(source))
 
 
 def from_source(name: str):
@@ -158,7 +169,8 @@ def from_source(name: str):
     set-up cell is folded is said here only, so that sources hold nothing but tags.
     """
     notebook = jupytext.reads(stamp(name), fmt="py:percent")
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    about = {"kernelspec": KERNEL, "language_info": LANGUAGE, "built": digest(notebook)}
+    notebook.metadata = nbformat.from_dict(about)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
@@ -210,7 +222,7 @@ def execute(notebook, folder: Path, timeout: int = 180, tries: int = 3) -> None:
         print(f"{type(error).__name__}: {error}; {tries - 1} tries left", file=sys.stderr)
         return execute(notebook, folder, timeout, tries - 1)
     notebook.metadata.pop("widgets", None)  # GitHub refuses notebooks with widget state
-    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata["language_info"] = nbformat.from_dict(LANGUAGE)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = tidy(cell.outputs)
@@ -332,8 +344,6 @@ def make(name: str, run: bool, draw=None) -> None:
     if run:
         execute(notebook, SOURCES[name].parent)
         add_pngs(notebook, old, draw)
-    elif old.cells:
-        notebook.metadata = old.metadata
     nbformat.validate(notebook)
     write(target(name), nbformat.writes(notebook) + "\n")
     print(f"{name}: {target(name).stat().st_size // 1024} KiB", flush=True)
@@ -346,6 +356,7 @@ def main(arguments: list[str] | None = None) -> int:
     how.add_argument("--sources", action="store_true", help="do not execute; keep the outputs")
     how.add_argument("--check", action="store_true", help="say what differs, write nothing")
     how.add_argument("--new", metavar="NAME", help="make 07_name or beyond/name from the template")
+    parser.add_argument("--drop", action="store_true", help="overwrite a notebook that was edited")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in SOURCES:
@@ -360,6 +371,14 @@ def main(arguments: list[str] | None = None) -> int:
             there.insert(0, "README.md: minutes or badges are not what the build writes")
         print("\n".join([*there, "run: python tools/build.py"]) if there else "all is as built")
         return bool(there)
+    pages = " ".join(os.path.relpath(target(name)) for name in names if edited(name))
+    if pages and not options.drop:
+        sys.exit(
+            f"nothing written: cells that no build made and no source has stand in {pages}\n"
+            "to put them into the source, in place of what it says now:\n"
+            f"    {sys.executable} -m jupytext --to py:percent {pages}\n"
+            "to drop them: the same build with --drop"
+        )
     write(README, stamp_readme(readme))
     # The figures' data only, whatever the caller's settings: what the tests compare.
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
