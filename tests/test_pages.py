@@ -135,7 +135,7 @@ def test_an_address_comes_and_goes_with_badges_and_cells_and_forgetting_to_build
     assert not [p for p, text in nowhere.items() if "Open in Colab" in text or NOBODY in text]
     pyproject.write_text(read(pyproject).replace(NOBODY, SCHOOL), encoding="utf-8")
     forgotten = python(copy, "tools/build.py", "--check")
-    assert forgotten.returncode == 1 and "README.md: a badge is missing" in forgotten.stdout
+    assert forgotten.returncode == 1 and "README.md: minutes or badges" in forgotten.stdout
     assert forgotten.stdout.count(": its set-up cell, its badge") == len(ALL_NAMES)
 
     assert python(copy, "tools/build.py", "--sources").returncode == 0
