@@ -93,7 +93,8 @@ def copy_of_the_series(folder: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for part in ("helpers", "lessons", "notebooks", "research", "tools"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignore, copy_function=shutil.copy)
-    for file in ("pyproject.toml", ".jupytext.toml", "README.md", "LICENSE", "requirements.txt"):
+    settings = ("pyproject.toml", ".jupytext.toml", ".gitattributes", "requirements.txt")
+    for file in (*settings, "README.md", "LICENSE"):
         shutil.copy(ROOT / file, folder)
     return folder
 

@@ -1,5 +1,6 @@
 """What stands around the series: packages, requirements, lint, and the command that CI runs."""
 
+import subprocess
 import tomllib
 import zipfile
 from importlib.metadata import version
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from conftest import ROOT, copy_of_the_series, python, read
+from conftest import ROOT, contents, copy_of_the_series, python, read
 from helpers import colab
 from tools import build
 
@@ -75,6 +76,20 @@ def test_readme_is_as_built_and_names_the_command_that_ci_runs():
     commands = [line for line in readme.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2 and commands[1].endswith(".venv/bin/pytest")
     assert commands[1] in map(str.strip, script.splitlines())
+
+
+@pytest.mark.reader
+def test_a_clone_on_windows_is_as_built_too(tmp_path):
+    """There git is usually set to give text files other ends of lines."""
+    tree, clone = copy_of_the_series(tmp_path / "tree"), tmp_path / "clone"
+    made = contents(tree)
+    git = ["git", "-C", tree, "-c", "user.name=series", "-c", "user.email=series@example.org"]
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "as it is"]):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run(["git", "clone", "-q", "-c", "core.autocrlf=true", tree, clone], check=True)
+    differ = [p for p in made if (clone / p.relative_to(tree)).read_bytes() != made[p]]
+    done = python(clone, "tools/build.py", "--check")
+    assert not differ and done.returncode == 0, done.stdout
 
 
 def test_ruff_finds_nothing():
