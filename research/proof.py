@@ -337,7 +337,8 @@ class _Case:
         between these strengths; if need be, in quarters, and these in quarters."""
         self.model.parts += 1
         if self.model.parts > PARTS:
-            raise ArithmeticError(f"strengths in {PARTS} parts, at output {self.at[0] - self.model.n}")
+            output = self.at[0] - self.model.n
+            raise ArithmeticError(f"strengths in more than {PARTS} parts, at output {output}")
         strength = arb(rest[0]).union(arb(rest[1]))
         beside = [usual + strength * (side - usual) for side, usual in zip(box[1:], self.written)]
         if all(m > 0 for m in self._margins([box[0], *beside], mlp)):

@@ -129,8 +129,7 @@ class Model:
         none = {f"mlp.{k}": np.zeros(shape) for k, shape in none.items()}  # an MLP of no neurons
         w = none | {k.removeprefix("blocks.0."): v for k, v in w.items()}
         self.w, self.d, self.norms = {k: exactly(v) for k, v in w.items()}, d, "ln1.weight" in w
-        self.floats = w
-        self.centre, self.norm = exactly(np.eye(d)) - iv.mpf(self.norms) / d, {}
+        self.floats, self.norm, self.centre = w, {}, exactly(np.eye(d)) - iv.mpf(self.norms) / d
         for name in ("ln1", "ln2", "ln_final"):  # layer norm is W x / size + b
             scale = exactly(w.get(f"{name}.weight", np.ones(d)))[:, None]
             self.norm[name] = scale * self.centre, exactly(w.get(f"{name}.bias", np.zeros(d)))

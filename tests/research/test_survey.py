@@ -114,7 +114,10 @@ def test_a_table_that_was_measured_on_other_models_is_refused(tmp_path, monkeypa
 
 def test_expectations_are_of_before_and_whole():
     # The files that never change: else nobody knows what was written before the result.
-    files = {"survey": (25, "a7a22b5c5c2e2aac5b26422d"), "decided": (11, "2da148101de8214961d8d39d")}
+    files = {
+        "survey": (25, "a7a22b5c5c2e2aac5b26422d"),
+        "decided": (11, "2da148101de8214961d8d39d"),
+    }
     for name, (n, digest) in files.items():
         blob = (WEIGHTS / f"{name}_predictions.toml").read_bytes()
         assert hashlib.sha256(blob).hexdigest().startswith(digest)

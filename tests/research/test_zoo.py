@@ -7,7 +7,7 @@ from helpers import model
 from helpers.storage import load
 from helpers.training import train
 from research import WEIGHTS, counting
-from tools import long, zoo
+from tools import zoo
 
 
 @pytest.mark.nightly
@@ -44,7 +44,7 @@ def test_the_tool_makes_the_zoo_that_is_stored(tmp_path):
 @pytest.mark.nightly
 def test_the_tool_makes_a_long_model_of_the_kind_that_is_stored(tmp_path):
     name = "16 digits, no MLP, no norm"
-    long.make_long(tmp_path / "long.safetensors", {name: long.MODELS[name]})
+    zoo.make_long(tmp_path / "long.safetensors", {name: zoo.LONG[name]})
     made, note = load(tmp_path / "long.safetensors")
     stored, _ = load(WEIGHTS / "long.safetensors")
     shapes = {k: v.shape for k, v in stored.items() if k.startswith(name)}
