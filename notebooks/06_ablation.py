@@ -306,7 +306,7 @@ print(f"{proofs[0].cases} cases in place of {len(sequences):,} inputs")
 claim("proof-seed-0", all(proof.proved for proof in proofs))
 
 # %% [markdown]
-# [beyond/proof](beyond/proof.ipynb) explains how, and proves the picture, too: all else can be turned down.
+# [beyond/proof](beyond/proof.ipynb) explains how, and proves the picture (another constant at y0): all else can be turned down.
 #
 # ## Does the puzzle need an MLP?
 #

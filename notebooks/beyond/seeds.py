@@ -328,7 +328,7 @@ print("looks away, attention (query, key, value) decides:", of(only_attention))
 
 # %% [markdown]
 # Where y0 looks away, the query is *needed* in nearly all models, as in seed 0: take it away, and the other three routes do not always decide.
-# But it is hardly ever *enough*: alone it decides in about one of nine.
+# But it is seldom *enough*: alone it decides in one of ten.
 # In most, no single route is, and routes work together: how much y0 looks (the query) and what it finds or already has (value, key, its own stream) make the answer between them.
 # So "coded by the query" says too much, and "the query takes part" says what is shown.
 # The other two kinds are simpler.
@@ -1207,7 +1207,7 @@ claim("survey-expected", sum(inside))
 
 # %% [markdown]
 # The questions that were asked later (what a constant can do, other lines, the routes of y0, orders, and the proofs of [beyond/proof](proof.ipynb)) had expectations of their own, again written before.
-# (One more was about an earlier program that only *searched* for constants, `constant-found-late`. Of the outputs for which it had found none, FOUND-LATE have one.)
+# (One more, `"constant-found-late"`, was about an earlier program that only *searched* for constants, and found none at some outputs that have one. CHANGELOG counts them.)
 
 # %%
 file = WEIGHTS / "decided_predictions.toml"
@@ -1390,7 +1390,7 @@ plotting.table(rows, header, "The eight most common kinds")
 # ## What was shown, and what was not
 #
 # - **Nearly all** exact models share one circuit: attention writes the source as a place in a plane, and what reads the place gives the answer.
-# - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of five; the table "What the exact models do" has the shares of all.
+# - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of four, with whatever constants; the table "What the exact models do" has the shares of all.
 #   In the others y0 goes its own way, or the places fill a plane, or no constant will do for the MLP, or several of these.
 # - **Not shown**: what an MLP that needs the input computes, beyond a function of the place; that there is no line where none was found; how those y0 work that no route alone decides; anything about other recipes, tasks or larger models.
 # - **Left over**: models whose y1 to y7 need more than a plane, or notice the own token.
