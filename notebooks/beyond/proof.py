@@ -350,7 +350,8 @@ order = lengths.argsort().tolist()
 names = [str(zoo.seeds[exact[j]]) for j in order]
 figure = plotting.bars(
     lengths[order].tolist(), title="The length of the proof, by seed",
-    x=names, x_title="seed", y_title="cases", reference={"least of this search: 116": 116},
+    x=names, x_title="seed", y_title="cases",
+    reference={"least of this search: 116": 116},
 )
 show(figure, "proof-length-by-seed")
 claim("proof-shortest", (lengths == 116).sum())
@@ -623,7 +624,7 @@ told = survey.values(thousand[line], "cases_story") >= 0
 rows = [
     ["a line is enough, at all outputs", k_of_n(line.sum(), len(line))],
     ["… and for each output a constant", k_of_n(whole.sum(), len(line))],
-    ["… and the answers are proved right because of them", k_of_n(told.sum(), len(line))],
+    ["… and they are proved to be the reason", k_of_n(told.sum(), len(line))],
 ]
 claim("proof-because-survey", told.sum())
 plotting.table(rows, ["", "exact models"], "Right because of a line and constants")

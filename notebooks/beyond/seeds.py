@@ -301,7 +301,7 @@ show(figure, "survey-weight-of-y0")
 my_share = ...  # a number from 0 to 1 (or leave it)
 
 # %%
-follows = survey.values(exact, "routes")  # [model, 16]: the number has a bit for each route
+follows = survey.values(exact, "routes")  # [model, 16]: a bit for each route
 enough_alone, needed = {}, {}
 for bit, route in enumerate(census.ROUTES):
     enough_alone[route] = follows[:, 1 << bit] == 1  # it alone decides, in every trial
@@ -568,11 +568,12 @@ between = chisquare(totals, [len(exact) * n / 12 for n in sizes]).pvalue
 compare(my_preference, "yes" if between < 0.05 else "no")
 
 # %%
-print(f"between families: p = {between:.1g} (chi-squared test against 1 in 12 for each)")
+print(f"between families: p = {between:.1g} (chi-squared, against 1 in 12 for each)")
 claim("survey-orders-between", between)
 claim("survey-orders-within", min(within))
 ours = min((1, 3, 0, 2), (2, 0, 3, 1))
-everywhere = [all(orders_at(i)[k] == ours for i in range(1, 8)) for k in range(len(exact))]
+of_each = list(zip(*(orders_at(i) for i in range(1, 8))))  # [model][y1 to y7]
+everywhere = [set(orders) == {ours} for orders in of_each]
 print("seed 0's order at y1:", k_of_n(n_of[ours], len(exact)))
 print("at all of y1 to y7:  ", k_of_n(sum(everywhere), len(exact)))
 header = ["orders at y1", "exact models", "by chance", "p within"]
@@ -882,7 +883,7 @@ print("a line and some constants:", of(story))
 claim("survey-story", story.sum())
 
 # %% [markdown]
-# So the story of seed 0, with whatever constant, is that of about one exact model in five.
+# So the story of seed 0, with whatever constant, is that of about one exact model in four.
 # And the others? Each model stands in one row:
 
 # %%
@@ -1405,5 +1406,5 @@ plotting.table(rows, header, "The eight most common kinds")
 # - You have asked by which route y0 is told, and why it is the order 1, 3, 0, 2.
 # - You have seen when the training curve tells the mechanism.
 #
-# **Answer:** the story of seed 0 is that of about one exact model in five; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.
+# **Answer:** the story of seed 0 is that of about one exact model in four; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.
 # Next: [what did not fit: beyond/more](more.ipynb).
