@@ -630,10 +630,27 @@ claim("proof-because-survey", told.sum())
 plotting.table(rows, ["", "exact models"], "Right because of a line and constants")
 
 # %%
+cases = survey.values(thousand[line], "cases_story")[told]
+print("cases, least and most:", cases.min().item(), cases.max().item())
 print("no such constant, by output:", (verdict == 0).sum(0).tolist())
 print("undecided:", (verdict == -1).sum().item())
-failed = thousand[line].index[(whole & ~told).numpy()]
-print("constants, and not proved:", failed.tolist())
+failed = thousand[line].index[(whole & ~told).numpy()].tolist()
+print("constants, and not proved:", failed)
+
+# %% [markdown]
+# Why can a story with good constants not be proved?
+# Two of these models, and where the search gives up:
+
+# %%
+models = survey.load_models()
+for seed in failed[:2]:
+    one = models[models.seeds.index(seed)]
+    _, its_story = constants.find_story(census.Opened(one))
+    proved(one, story=its_story)
+
+# %% [markdown]
+# At the corners, where the rest of the MLP is turned off: there the answer hangs on the constant alone, and its margin is thin.
+# (That the proof gives up is not a proof that the story is false.)
 
 # %% [markdown]
 # To prove a model right *from its mechanism* is what Gross et al. did for 151 small transformers, and [Wu et al. 2025](https://arxiv.org/abs/2410.07476) for networks that multiply in groups.

@@ -18,7 +18,7 @@
 # - ask by which route y0 is told, and why it is the order 1, 3, 0, 2;
 # - see whether the training curve tells the mechanism before the weights are opened.
 #
-# **Time:** about 145 minutes.
+# **Time:** about 170 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), [05_mlp](../05_mlp.ipynb) and [06_ablation](../06_ablation.ipynb).
 # **Next:** [what did not fit: beyond/more](more.ipynb).
 #
@@ -506,9 +506,9 @@ claim("survey-some-line", more.sum())
 print("another line was found in", of(more[~with_own]), "of the others")
 
 # %% [markdown]
-# Where the first direction fails, another one was found in about one model of eleven.
+# Where the first direction fails, another one was found in about one model of ten.
 # So a line is enough in a few more models than the first direction tells, and most of the others seem to need more.
-# And a line at random is enough in hardly any, a plane at random in about one of six: to be enough does say something.
+# And a line at random is enough in hardly any, a plane at random in about one of seven: to be enough does say something.
 # ([Schiffman 2026](https://arxiv.org/abs/2602.22600) looks for such subspaces, necessary and sufficient, across seeds of larger models, and finds the same ones again.)
 #
 # ### Why 1, 3, 0, 2?
@@ -664,7 +664,7 @@ title = "What such an MLP really writes: squared size, in the median model"
 plotting.table(rows, ["", "share"], title)
 
 # %% [markdown]
-# So in the median of these models, two fifths of what the MLP writes (as a squared size) change with the input, and nearly all of that with the source.
+# So in the median of these models, more than two fifths of what the MLP writes (as a squared size) change with the input, and nearly all of that with the source.
 # It *knows* the source, and need not.
 
 # %%

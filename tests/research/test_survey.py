@@ -3,12 +3,14 @@
 import hashlib
 import tomllib
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from conftest import ROOT
 from helpers import evaluation, task
+from helpers.model import Zoo
 from helpers.training import train
 from research import WEIGHTS, census, constants, counting, survey
 from tools import survey as tool
@@ -69,6 +71,16 @@ def test_each_row_is_of_its_own_model(article, models):
     assert (found[told == 1] == 1).all() and (found - told).abs().max() < 0.1
     columns = [survey.values(article, c).double() for c in [*columns, "right", "weight"]]
     assert len(torch.cat(columns, 1).unique(dim=0)) == 1024
+
+
+@pytest.mark.nightly
+def test_what_is_proved_in_32_bits_is_right_when_it_is_counted(article, models):
+    proved = np.flatnonzero(article["cases_float32"] >= 0)
+    some = torch.zeros(1024, dtype=torch.bool)
+    some[np.random.default_rng(0).choice(proved, 60, replace=False)] = True
+    zoo = models.where(some)
+    weights = {name: value.float() for name, value in zoo.weights.items()}
+    assert (evaluation.n_right(Zoo("article", weights, zoo.seeds)) == FULL).all()
 
 
 @pytest.mark.nightly
