@@ -274,7 +274,7 @@ def as_zoo(model) -> Zoo:
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, task.VOCAB, (8, 2 * zoo.length)))
     with torch.no_grad():
         theirs, ours = model(tokens.to(zoo.device))[:, zoo.length :], zoo(tokens)[0]
-    if not torch.allclose(theirs, ours, 1e-3, 1e-3, equal_nan=True):
+    if zoo.device.type != "meta" and not torch.allclose(theirs, ours, 1e-3, 1e-3, equal_nan=True):
         raise ValueError("got other logits than `forward`; allowed: no unembed.bias, no hooks")
     return zoo
 

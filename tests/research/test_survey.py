@@ -39,7 +39,7 @@ def test_the_table_has_a_row_for_each_seed_of_each_kind():
 def test_every_column_was_measured_for_the_articles_models(article):
     exact = survey.right(article, "right").all(1)
     line, line_at_y1 = (survey.right(article, name) for name in ("line", "line_no_own"))
-    asked = dict.fromkeys(["pause", "pairs", "mlp_constant", "cases"], exact)
+    asked = dict.fromkeys(["pause", "pairs", "dots", "mlp_constant", "cases"], exact)
     asked |= dict.fromkeys(["cases_float64", "cases_float32"], exact)
     asked |= dict.fromkeys(["story_constant", "cases_story"], exact & line.all(1))
     asked["line_constant"] = exact & line_at_y1[:, 1:].all(1)
