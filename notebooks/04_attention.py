@@ -84,7 +84,8 @@ from circuitsvis.attention import attention_heads
 
 read_here = zip(task.POSITION_NAMES[1:], ours[0, 1:16].tolist())
 names = ["[BOS]", *(f"{name}={token}" for name, token in read_here)]
-view = attention_heads(pattern[None], names, attention_head_names=["head 0"])
+rounded = pattern[None].round(decimals=4)
+view = attention_heads(rounded, names, attention_head_names=["head 0"])
 plotting.circuitsvis(view, "whole-pattern")
 
 # %% [markdown]
@@ -250,7 +251,8 @@ corrupted_logits, corrupted_cache = model.run_with_cache(corrupted)
 def judge(logits, position=8, clean_answer=1, corrupted_answer=0):
     """The logit difference at a position, and the answer there."""
     there = logits[0, position]
-    return (there[clean_answer] - there[corrupted_answer]).item(), there.argmax().item()
+    difference = (there[clean_answer] - there[corrupted_answer]).item()
+    return round(difference, 2), there.argmax().item()
 
 
 print("clean    ", judge(clean_logits))

@@ -295,8 +295,8 @@ claim("circuit-is-enough", left["both"])
 # Counting works because our list is short.
 # For a model with a longer input nobody can count.
 # But one can **prove**: fix the few tokens that matter to an answer (that is one *case*), and bound what all others together could do.
-# If even the worst that can happen is right, everything is.
-# (Rounding is in it: whatever floats can lose, on any processor, changes no answer.)
+# If even the worst is right, everything is.
+# (Rounding is in it: in whatever order one adds, what floats lose changes no answer.)
 
 # %%
 from research.proof import UNITS, prove
@@ -306,7 +306,7 @@ print(f"{proofs[0].cases} cases in place of {len(sequences):,} inputs")
 claim("proof-seed-0", all(proof.proved for proof in proofs))
 
 # %% [markdown]
-# [beyond/proof](beyond/proof.ipynb) explains how, and proves the picture (another constant at y0): all else can be turned down.
+# [beyond/proof](beyond/proof.ipynb) explains how, and proves the picture (another constant at y0): whatever else the parts write can be turned down.
 #
 # ## Does the puzzle need an MLP?
 #

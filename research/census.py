@@ -197,11 +197,12 @@ def find_line(model: Opened) -> torch.Tensor | None:
 ROUTES = ("query", "key", "value", "direct")  # by which x7 can reach y0, in attention or past it
 
 
-def routes_of_y0(model: Opened, n: int = 1024) -> torch.Tensor:
+def routes_of_y0(model: Opened, n: int = 4096) -> torch.Tensor:
     """How often y0 follows the token that x7 has in some of the `ROUTES` only, `[16]`: the number
     of an entry has a bit for each of these, the query's the lowest. In the other routes x7 has
-    another token; all ordered pairs of tokens, `n` choices of x0 to x6."""
-    w, few = model.zoo.weights, SEQUENCES[:: len(SEQUENCES) // n, : N + 1]
+    another token; all ordered pairs of tokens, `n` of 16,384 choices of x0 to x6, drawn once."""
+    drawn = torch.randperm(4 ** (N - 1), generator=torch.Generator().manual_seed(0))[:n]
+    w, few = model.zoo.weights, SEQUENCES[task.DIGITS * drawn, : N + 1]
     q, k, v = (reads[0] for reads in attention_reads(w))
     places = torch.arange(N)
     k_rest, v_rest = (reads[places, few[:, :N]] for reads in (k, v))  # [n, place, d_head]

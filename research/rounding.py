@@ -1,12 +1,12 @@
 """How far a program that computes a model in floats can be from the function that is proved.
 
-Any program will do that uses the formulas of `helpers.model.forward`, whatever its processor, its
-threads and the order of its sums: each + - * / and root is off by at most `unit` of its result
-(2^-53 in float64, 2^-24 in float32, whose numbers the weights are) or by `TINY` where that is too
-small for a float; exp by at most four units. Layer norm squares what is left without the mean
-(or sums these squares as Welford does), and may divide or multiply. A sum of n products is then off
-by less than (n + 3) units of the sum of their sizes, in any order (Higham 2002, Accuracy and
-Stability of Numerical Algorithms, chapters 3 and 4).
+Any program will do that takes the steps of `helpers.model.forward`, whatever the order of its sums:
+each + - * / and root is off by at most `unit` of its result (2^-53 in float64, 2^-24 in float32,
+whose numbers the weights are) or by `TINY` where that is too small for a float; exp by at most four
+units. Softmax takes the largest score away first. Layer norm takes the mean away before it squares
+(or keeps a running mean, as Welford does), and divides or multiplies. A sum of n products is then
+off by less than (n + 3) units of the sum of their sizes, in any order (Higham 2002, Accuracy and
+Stability of Numerical Algorithms, chapters 3 and 4). The roundings were counted by hand.
 
 Every number here is the size of something or a bound of its error, so nothing cancels, and `MORE`
 covers the rounding of this file itself.
@@ -61,10 +61,11 @@ class Rounding:
     def divided(self, x, e, size):
         """By how much a layer norm errs in what it divides, and in what it divides by."""
         n, x = x.shape[-1], x + e
-        off = e + (e + (n + 3) * self.u * x).mean(-1, keepdims=True) + 2 * self.u * x + TINY
-        # A root of a mean square moves by no more than that of what is added.
-        near = np.sqrt((off**2).mean(-1, keepdims=True))
-        return off, near + (n + 4) * self.u * (size + np.sqrt((x**2).mean(-1, keepdims=True)))
+        off = e + (e + 3 * (n + 1) * self.u * x).mean(-1, keepdims=True) + 2 * self.u * x + TINY
+        # A root of a mean square moves by no more than that of what is added; where the squares are
+        # of distances to a running mean, by half as much again.
+        near = 1.5 * np.sqrt((off**2).mean(-1, keepdims=True))
+        return off, near + 2 * (n + 4) * self.u * (size + np.sqrt((x**2).mean(-1, keepdims=True)))
 
     def attention(self, position, token, spread):
         """(size, error) of the stream `[d_model]` behind attention, at a position where `token`

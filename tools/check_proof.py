@@ -69,8 +69,8 @@ class Rounding:
     def divided(self, x, e, size):
         """Errors of x less its mean, and of what a norm divides by, which is about `size`."""
         n, x = len(x), x + e
-        off = e + np.mean(e + (n + 3) * self.u * x) + 2 * self.u * x
-        return off, rms(off) + (n + 4) * self.u * (size + rms(x))
+        off = e + np.mean(e + 3 * (n + 1) * self.u * x) + 2 * self.u * x
+        return off, 1.5 * rms(off) + 2 * (n + 4) * self.u * (size + rms(x))
 
     def norm(self, name, x, e, centred, size):
         if not self.norms:

@@ -283,7 +283,7 @@ figure = figures.strips(strips, title=title, y_title="mean weight")
 show(figure, "survey-weight-of-y0")
 
 # %% [markdown]
-# Nearly: a few look and do not need to.
+# Nearly: a few give x7 most of their weight and do not need to.
 # And most of those that do not look rely on attention all the same: the picture of the pattern decides little.
 # Where y0 looks away, the weight crowds at none, one, two and three quarters, as it would if y0 looked at that many of the four tokens. In seed 0 it looks at two of them, and a little at a third.
 #
@@ -293,7 +293,7 @@ show(figure, "survey-weight-of-y0")
 # So ask directly.
 # x7 can reach y0 in four ways: in attention by the **query** of its position, by its **key** and by its **value**; and past attention, in its own stream (the MLP behind it included), which we call **direct**.
 # [04_attention](../04_attention.ipynb) patched them one by one in seed 0.
-# Here x7 has one token in some of the four and another in the rest, in all 16 combinations, for all 12 ordered pairs of tokens and 1,024 choices of the other digits; and we count how often y0 follows the first.
+# Here x7 has one token in some of the four and another in the rest, in all 16 combinations, for all 12 ordered pairs of tokens and 4,096 choices of the other digits, drawn once; and we count how often y0 follows the first.
 #
 # **Predict:** of the models whose y0 looks away, in what share does the query *alone* decide?
 
@@ -323,17 +323,22 @@ plotting.table(rows, header, "By which route y0 learns its token, exact models")
 
 # %%
 claim("survey-away-needs-query", needed["query"][away_only].sum())
-only_attention = follows[away_only, 0b0111] == 1
-print("looks away, attention (query, key, value) decides:", of(only_attention))
+print("looks away: how often y0 follows x7, in the median model,")
+for bit, route in enumerate(census.ROUTES):
+    without = follows[away_only, 15 - (1 << bit)].median()
+    alone = follows[away_only, 1 << bit].median()
+    print(f"  by the {route} alone {alone:.0%}, by all but the {route} {without:.0%}")
 
 # %% [markdown]
 # Where y0 looks away, the query is *needed* in nearly all models, as in seed 0: take it away, and the other three routes do not always decide.
-# But it is seldom *enough*: alone it decides in one of ten.
-# In most, no single route is, and routes work together: how much y0 looks (the query) and what it finds or already has (value, key, its own stream) make the answer between them.
+# But it is seldom *enough*: alone it decides in few.
+# In most, no single route is enough.
+# Query and key set how much y0 looks; the value is what it finds, and its own stream is what it has already.
+# How these work together was not looked at.
 # So "coded by the query" says too much, and "the query takes part" says what is shown.
 # The other two kinds are simpler.
 # Where y0 looks, the value alone is enough in most; where it is in place, the direct path is.
-# (1,024 choices of the other digits are a sample: "always" means in these trials.
+# ("Enough" means in every trial, and "needed" that the other three fail at least once. The last table says how often they fail.
 # In large models such exchanges are often estimated by a gradient, which overlooks some where attention is saturated: [Kramár et al. 2024](https://arxiv.org/abs/2403.00745), *AtP\**.)
 #
 # ### Where reversal is not enough
@@ -476,7 +481,7 @@ plotting.table(rows, header, "Enough without the own token, of the exact models"
 # %% [markdown]
 # A plane is enough in nearly all of them; the line of the first direction in little more than half.
 # One vector for each output and source is enough in nearly all of them, too: what else attention collected is not needed.
-# That is the common circuit: **attention writes the source as a place in a plane, and the rest of the model reads the answer off that place.**
+# That is what they have in common at y1 to y7: **attention writes the source as a place in a plane, and the answer can be read off that place.**
 # The own token is not needed either; but in one model of five a *wrong* own token breaks an answer.
 #
 # ### Is another line enough?
@@ -519,7 +524,9 @@ print("another line was found in", of(more[~with_own]), "of the others")
 # There are 24 orders of four things, and 12 if a line may be read from either end.
 # Now rename the digits: 0 becomes 1, 1 becomes 2, 2 becomes 3, and 3 becomes 0.
 # Reversing does not care about names, and "add 1" stays "add 1".
-# So the renamed task is the same task, and training, whose start does not know one token from another, cannot prefer an order to one that renaming makes of it.
+# So the renamed task is the same task.
+# Over many seeds, training, whose start treats the four digits alike, should make an order and its renamed ones equally often.
+# (Nearly: the inputs that are held out are the same for all seeds, and renaming moves them.)
 # Such orders are a **family**.
 
 # %%
@@ -534,7 +541,7 @@ for family in families:
     print(len(family), "orders:", sorted("".join(map(str, o)) for o in family))
 
 # %% [markdown]
-# **Predict:** four families. Training cannot prefer *within* one. Does it prefer *between* them?
+# **Predict:** four families. Within one, the orders should be equally frequent. And *between* them, order for order?
 
 # %%
 my_preference = ...  # "yes" or "no" (or leave it)
@@ -580,32 +587,33 @@ header = ["orders at y1", "exact models", "by chance", "p within"]
 plotting.table(rows, header, "Families of orders")
 
 # %% [markdown]
-# Within a family no difference is seen, as it must be.
+# Within a family no difference is seen, as expected.
 # Between them there is a clear one: the family of seed 0 holds half of the models, where a third were to be expected.
 # What is special about it?
 # Look at its halves, the left two and the right two: in all four orders they are the even digits and the odd ones.
 # In the other three families they are neighbours.
-# That is the pair that a model knows first, "0 or 2", "1 or 3" ([03_training](../03_training.ipynb)).
+# That is the pair that seed 0 knew first, "0 or 2", "1 or 3" ([03_training](../03_training.ipynb)).
 # Why training prefers it was not found out.
+# (An answer is read again, by the same embedding as the digits. If it were not, sources and answers could be renamed apart, and all twelve orders would be equally frequent.)
 #
-# So seed 0's order is nothing special: one of four that are equally likely, and somewhat more likely than the other eight.
+# So seed 0's order is nothing special: one of four between which no difference is seen, each about twice as frequent as one of the other eight.
 #
 # ## What is the MLP for?
 #
 # In seed 0 the MLP's mean can replace the MLP: at y1 to y7 on every input, and at y0 on 98 % of them.
 # Is that so in others? And if the mean fails: will another constant do?
-# (That the best constant is the fairer question: [Li & Janson 2024](https://arxiv.org/abs/2409.09951), *Optimal ablation*.)
+# ([Li & Janson 2024](https://arxiv.org/abs/2409.09951), *Optimal ablation*, argue that this is the fairer question.)
 #
 # To search one and not to find it would prove nothing.
 # But it can be *decided*.
-# Behind a constant stand only the last layer norm and the unembedding, so a constant is a point in three dimensions, and each input asks something of it: that its right logit be the highest.
+# Behind a constant stand only the last layer norm and the unembedding, so a constant is a point in three dimensions (the norm takes the mean of the four numbers away), and each input asks something of it: that its right logit be the highest.
 # Take a cube of such points.
 # If the middle of the cube does for every input, a constant exists.
-# If a single input is wrong in the middle by more than the logits can change within the cube, none of its points will do, and the cube is out.
+# If a single input is wrong in the middle by more than the difference of two logits can change within the cube, none of its points will do, and the cube is out.
 # Otherwise cut it into eight, and ask again.
-# (Far away there is nothing to find: [research/constants.py](../../research/constants.py) says why, and so how large the first cube must be. Floats decide here; for a sample of models a test follows the cubes with balls, as in [beyond/proof](proof.ipynb).)
+# (Far away there is nothing to find: [research/constants.py](../../research/constants.py) says why, and so how large the first cube must be. Floats decide here; for a sample of models a test does the same with numbers that carry their rounding errors along, the balls of [beyond/proof](proof.ipynb).)
 #
-# **Predict:** with its mean a few models in ten keep y1 to y7. With *some* constant, what share?
+# **Predict:** with its mean one model in seven keeps y1 to y7. With *some* constants, what share?
 
 # %%
 my_share = ...  # a number from 0 to 1 (or leave it)
@@ -641,7 +649,7 @@ claim("survey-mean-overstates", with_best.all(1).sum() / with_mean.all(1).sum())
 # And what the MLP says, where it must say something, is about the source: a mean for each source token is enough in nearly all, one for each own token is not.
 # The distribution has two ends and little between them, so we give names to three sorts:
 #
-# - **bias**: *replaceable by a constant*. At each of y1 to y7 some constant can do the MLP's work, which is then to lift lines, as in seed 0.
+# - **bias**: *replaceable by a constant*. At each of y1 to y7 some constant can stand in for the MLP, as in seed 0, where it lifts lines.
 # - **bent**: *needs the input*. At none of them does any constant do. What the MLP writes has to differ between inputs.
 # - **mixed**: some outputs are of the one sort, some of the other.
 #
@@ -665,7 +673,7 @@ plotting.table(rows, ["", "share"], title)
 
 # %% [markdown]
 # So in the median of these models, more than two fifths of what the MLP writes (as a squared size) change with the input, and nearly all of that with the source.
-# It *knows* the source, and need not.
+# What it writes differs with the source, and need not.
 
 # %%
 SORTS = survey.sorts_of(exact)
@@ -868,7 +876,7 @@ plotting.table(rows, header, "The same with intervals, by the sort of MLP")
 
 # %% [markdown]
 # So what does the reduced model of [06_ablation](../06_ablation.ipynb) tell of the others?
-# It leaves attention one number and the MLP one constant, at all eight outputs.
+# It leaves attention one number and the MLP a constant at each output.
 # Run it, with whatever constant will do in place of the mean, and without the own token at y1 to y7:
 
 # %%
@@ -883,7 +891,8 @@ print("a line and some constants:", of(story))
 claim("survey-story", story.sum())
 
 # %% [markdown]
-# So the story of seed 0, with whatever constant, is that of about one exact model in four.
+# (Where a line fails at y1 to y7 even with the whole MLP, this was not asked.)
+# So the *reduced model* of seed 0, with whatever constants, is enough in about one exact model in four.
 # And the others? Each model stands in one row:
 
 # %%
@@ -893,7 +902,7 @@ parts = {
     "a line and a constant, as in seed 0": story,
     "the same at y1 to y7, and not at y0": but_y0,
     "a line, and somewhere no constant will do": line & ~story & ~but_y0,
-    "a plane and a constant": plane & SORTS["bias"],
+    "a plane, and a constant (each tested alone)": plane & SORTS["bias"],
     "a plane, and somewhere no constant will do": plane & ~SORTS["bias"],
     "more than a plane": more,
 }
@@ -901,11 +910,12 @@ parts = {
 # %%
 claim("survey-parts", sum(m.int() for m in parts.values()).eq(1).sum())
 rows = [[name, of(mask)] for name, mask in parts.items()]
-plotting.table(rows, ["what is enough", "exact models"], "What the exact models do")
+header = ["what was tested", "exact models"]
+plotting.table(rows, header, "Where the exact models stand")
 
 # %% [markdown]
-# With a line, some constant is enough in more models than the table above counts.
-# There the constant stands against all that attention writes and against the own token; here both are taken out first.
+# With a line, some constant is enough in more models than the table of two tests counts: there it stands against all that attention writes and against the own token, here both are taken out first.
+# (For the plane the two were not run together.)
 
 # %% [markdown]
 # ### And what does the logit lens see?
@@ -1342,7 +1352,7 @@ plotting.table(rows, header, "How long it is, written down")
 # 1. Is it right on all 65,536 inputs? If not, look at which outputs fail.
 # 2. Replace attention's output by its mean. Is y0 still right? **In place.** If not, put all weight on the source: right is **looks**, wrong is **looks away**.
 # 3. Does all weight on the source leave y1 to y7 right? Reversal is **enough**; if not, it is **not enough** (three in four of these have a token that needs no weight).
-# 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and one direction, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
+# 4. Take the own token out of the stream at y1 to y7, and of what attention writes keep its mean and the one direction in which it varies most, the same at all outputs. Are y1 to y7 right? **A line.** If not, keep two: **a plane**; if that fails, **more**.
 # 5. For each output decide whether some constant could replace the MLP. At all of y1 to y7: **bias**; at none: **bent**; else **mixed**.
 #
 # `measure` in [research/census.py](../../research/census.py) does the first four, and that in [research/constants.py](../../research/constants.py) the fifth.
@@ -1390,8 +1400,8 @@ plotting.table(rows, header, "The eight most common kinds")
 # %% [markdown]
 # ## What was shown, and what was not
 #
-# - **Nearly all** exact models share one circuit: attention writes the source as a place in a plane, and what reads the place gives the answer.
-# - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of four, with whatever constants; the table "What the exact models do" has the shares of all.
+# - In **nearly all** exact models one description is enough at y1 to y7: attention writes the source as a place in a plane, and the answer can be read off it.
+# - The reduced model of [06_ablation](../06_ablation.ipynb), a line and a constant, is enough in about one of four, with whatever constants; the table "Where the exact models stand" has the shares of all.
 #   In the others y0 goes its own way, or the places fill a plane, or no constant will do for the MLP, or several of these.
 # - **Not shown**: what an MLP that needs the input computes, beyond a function of the place; that there is no line where none was found; how those y0 work that no route alone decides; anything about other recipes, tasks or larger models.
 # - **Left over**: models whose y1 to y7 need more than a plane, or notice the own token.
@@ -1406,5 +1416,5 @@ plotting.table(rows, header, "The eight most common kinds")
 # - You have asked by which route y0 is told, and why it is the order 1, 3, 0, 2.
 # - You have seen when the training curve tells the mechanism.
 #
-# **Answer:** the story of seed 0 is that of about one exact model in four; nearly all share a place in a plane for the source, and what differs is how the answer is read off it.
+# **Answer:** a line and constants, the reduced model of seed 0, are enough in about one exact model in four; in nearly all, a place in a plane for the source is enough at y1 to y7, and what differs is how the answer is read off it.
 # Next: [what did not fit: beyond/more](more.ipynb).
