@@ -65,7 +65,7 @@ class Rounding:
         # A root of a mean square moves by no more than that of what is added; where the squares are
         # of distances to a running mean, by half as much again.
         near = 1.5 * np.sqrt((off**2).mean(-1, keepdims=True))
-        return off, near + 2 * (n + 4) * self.u * (size + np.sqrt((x**2).mean(-1, keepdims=True)))
+        return off, near + (n + 4) * self.u * size
 
     def attention(self, position, token, spread):
         """(size, error) of the stream `[d_model]` behind attention, at a position where `token`

@@ -70,7 +70,7 @@ class Rounding:
         """Errors of x less its mean, and of what a norm divides by, which is about `size`."""
         n, x = len(x), x + e
         off = e + np.mean(e + 3 * (n + 1) * self.u * x) + 2 * self.u * x
-        return off, 1.5 * rms(off) + 2 * (n + 4) * self.u * (size + rms(x))
+        return off, 1.5 * rms(off) + (n + 4) * self.u * size
 
     def norm(self, name, x, e, centred, size):
         if not self.norms:

@@ -14,7 +14,7 @@
 # - measure how many tokens are enough for an answer, by the length of its proof;
 # - prove models for 16, 32 and 64 digits, or find where they are wrong.
 #
-# **Time:** about 90 minutes.
+# **Time:** about 95 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), and what a fraction is.
 # **Before this:** [06_ablation](../06_ablation.ipynb).
 
@@ -522,8 +522,8 @@ claim("proof-float64", in_floats[64])
 claim("proof-float32", in_floats[32])
 
 # %% [markdown]
-# Is the one that could not be proved wrong in 32 bits?
-# Here it can be counted, so we count all 28, as 32-bit programs on this machine:
+# Are the two that could not be proved wrong in 32 bits?
+# Here that can be counted, so we count all 28, as 32-bit programs on this machine:
 
 # %%
 of_32_bits = {name: value[exact].float() for name, value in zoo.weights.items()}
@@ -531,7 +531,7 @@ single = Zoo("article", of_32_bits, [zoo.seeds[i] for i in exact])
 claim("proof-float32-counted", (n_right(single) == task.N_SEQUENCES).sum())
 
 # %% [markdown]
-# It is right as well, here.
+# They are right as well, here.
 # The bound supposes that all errors are as large as can be and point the same way, and we have not met that.
 #
 # The second program checks the new bounds as well (but both count the roundings in the same way, by hand):
@@ -832,7 +832,7 @@ claim("proof-list-takes-too-long", years > 10_000)
 #
 # - **Proved**: the function of real numbers that these weights define gives the right token the highest logit, at every output, on every input.
 #   The prover's own rounding is accounted for.
-# - **Proved too**, for the exact models of the article's kind: that a program which takes these steps in floats gives the same answers, in whatever order it adds. In 64 bits for all 934 of the survey, in 32 bits (with the weights rounded to them) for 890.
+# - **Proved too**, for the exact models of the article's kind: that a program which takes these steps in floats gives the same answers, in whatever order it adds. In 64 bits for all 934 of the survey, in 32 bits (with the weights rounded to them) for nearly nine in ten.
 # - **Proved for seed 0 and for those in the table above**: that a line and constants are enough, with the own token, at all strengths of the rest.
 # - **Assumed**: that a program keeps to these steps and its processor to the rules of floats, that its exp is off by at most four parts, and that no rounding was forgotten (both programs count them alike); that FLINT's balls hold what they should, that the code of the search says what it means (for seed 0: that of the search or of the checker), and the processor too.
 # - **Not shown**: that the models of 16 to 64 digits are right as programs; *why* training finds such models, or that a larger model could be treated like this.
