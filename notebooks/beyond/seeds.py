@@ -338,7 +338,7 @@ for bit, route in enumerate(census.ROUTES):
 # So "coded by the query" says too much, and "the query takes part" says what is shown.
 # The other two kinds are simpler.
 # Where y0 looks, the value alone is enough in most; where it is in place, the direct path is.
-# ("Enough" means in every trial, and "needed" that the other three fail at least once. The last table says how often they fail.
+# ("Enough" means in every trial, and "needed" that the other three fail at least once. The lines under the table say how often they fail.
 # In large models such exchanges are often estimated by a gradient, which overlooks some where attention is saturated: [Kramár et al. 2024](https://arxiv.org/abs/2403.00745), *AtP\**.)
 #
 # ### Where reversal is not enough
