@@ -262,6 +262,8 @@ def test_a_notebook_runs_through(opened):
         n = len(words_of_figures("04_attention")) + len(explorers_of("04_attention"))
         page.locator(f"{FIGURE} .gtitle").nth(n - 1).wait_for(timeout=MINUTE)
         page.locator("[id^=circuits-vis-]").get_by_text("head 0 Zoomed").wait_for(timeout=MINUTE)
+        named = "() => !document.querySelector('.noUi-handle:not([aria-label])')"
+        page.wait_for_function(named, timeout=MINUTE)  # half a second after they are drawn
         axe_finds_nothing_in_either_theme(page)
 
 
