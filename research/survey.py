@@ -103,7 +103,9 @@ def write_table(path, rows: list[dict], note: dict) -> None:
 
 
 def _column(name: str, values: list) -> pa.Array:
-    some = next(value for value in values if value is not None)
+    some = next((value for value in values if value is not None), None)
+    if some is None:
+        return pa.nulls(len(values))
     if not isinstance(some, torch.Tensor):
         return pa.array(values)
     whole = not some.is_floating_point() or name == "away"

@@ -75,7 +75,7 @@ def test_each_row_is_of_its_own_model(article, models):
 
 @pytest.mark.nightly
 def test_what_is_proved_in_32_bits_is_right_when_it_is_counted(article, models):
-    proved = np.flatnonzero(article["cases_float32"] >= 0)
+    proved = np.flatnonzero(article["cases_float32"].fillna(-1) >= 0)
     some = torch.zeros(1024, dtype=torch.bool)
     some[np.random.default_rng(0).choice(proved, 60, replace=False)] = True
     zoo = models.where(some)
