@@ -555,6 +555,8 @@ kinds = {
 }
 counts = {says: survey.values(thousand, name) >= 0 for says, name in kinds.items()}
 rows = [[says, k_of_n(mask.sum(), len(mask))] for says, mask in counts.items()]
+
+# %%
 n_real, n_64, n_32 = (mask.sum() for mask in counts.values())
 claim("proof-survey-cases", n_real)
 claim("proof-survey-cases-float64", n_64)

@@ -18,7 +18,7 @@
 # - ask by which route y0 is told, and why it is the order 1, 3, 0, 2;
 # - see whether the training curve tells the mechanism before the weights are opened.
 #
-# **Time:** about 170 minutes.
+# **Time:** about 175 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb), [05_mlp](../05_mlp.ipynb) and [06_ablation](../06_ablation.ipynb).
 # **Next:** [what did not fit: beyond/more](more.ipynb).
 #
@@ -503,6 +503,8 @@ tests_of_lines = {
     "the first two directions": survey.right(exact, "plane").all(1),
     "a plane at random": survey.right(exact, "random_plane").all(1),
 }
+
+# %%
 counts = {name: tally(mask) for name, mask in tests_of_lines.items()}
 figure = shares(counts, "Enough at all outputs, own token left in")
 show(figure, "survey-lines")
@@ -558,6 +560,8 @@ def orders_at(output):
     return [min(o, o[::-1]) for o in found]
 
 
+
+# %%
 at_y1 = orders_at(1)
 n_of = {o: at_y1.count(o) for family in families for o in sorted(family)}
 
@@ -624,6 +628,8 @@ print("undecided:", (verdict == -1).sum().item(), "of", verdict.numel(), "output
 claim("survey-constants-undecided", (verdict == -1).sum())
 with_mean = survey.right(exact, "mlp_mean")[:, 1:]
 with_best = verdict[:, 1:] == 1
+
+# %%
 both = {"the mean": with_mean.sum(1), "some constant": with_best.sum(1)}
 figure = plotting.bars(
     {name: n.bincount(minlength=8).tolist() for name, n in both.items()},
@@ -1239,6 +1245,8 @@ masks["random-plane"] = tests_of_lines["a plane at random"]
 masks["y0-query"] = enough_alone["query"][away_only]
 masks["y0-direct"] = enough_alone["direct"][away_only]
 masks["order-of-seed-0"] = torch.tensor([order == ours for order in at_y1])
+
+# %%
 rows = []
 for e in later:
     if e["id"] in masks:
