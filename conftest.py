@@ -34,6 +34,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker("beyond")
 
 
+def pytest_configure(config):
+    """A figure is compared by what it says, not by the pixels of a machine's browser."""
+    config.option.nbval_sanitize_with = str(ROOT / "tests" / "sanitize.cfg")
+
+
 _start = nbval.kernel.start_new_kernel
 
 
@@ -54,8 +59,8 @@ def pytest_runtest_setup(item):
     if not isinstance(item, IPyNbCell):
         return (yield)
     path = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
-    with mock.patch.dict(os.environ, PYTHONPATH=path, REACHED=str(REACHED)):
-        os.environ.pop("PLOTLY_RENDERER", None)
+    env = dict(PYTHONPATH=path, REACHED=str(REACHED), SERIES_PICTURES="no")
+    with mock.patch.dict(os.environ, env):
         return (yield)
 
 

@@ -7,22 +7,47 @@ series: of each one sentence, one bound, and on how many seeds and inputs it was
 
 import base64
 import html
+import io
+import json
 import math
 import operator
+import os
+import re
 import tomllib
+import warnings
 from functools import cache
 from numbers import Real
 from pathlib import Path
 
-from IPython.display import HTML, display
+import plotly.io as pio
+from IPython.display import display
 
-from helpers import plotting
+from helpers.plotting import MIME
 
 HERE = Path(__file__).parent
 CAPTIONS, CLAIMS, DRAWINGS = HERE / "captions.toml", HERE / "claims.toml", HERE / "drawings"
 # A page that is not trusted yet has square corners.
 CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {border-radius:8px; "
 CORNERS += "overflow:hidden}</style>"
+# Where plotly publishes what draws a figure, for pages that do not bring it.
+PLOTLY_JS = "https://cdn.plot.ly/plotly-4.1.1.min.js"
+# Of a picture, in pixels: shown at about 700, it has two for each of them; and on a phone 390 wide
+# letters of size 12 are still 9 high.
+WIDTH, SCALE = 520, 2.6
+# The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
+CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
+CONFIG["modeBarButtonsToRemove"] = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+HINT = (
+    "Here is a figure. To see it, connect to the network, or open the notebook in JupyterLab as "
+    "README says; pip install kaleido makes a run leave a picture of it."
+)
+DRAWN = """<div id="{name}"><div class="still">{still}</div></div>
+<script>(figure => import("{source}").then(() => {{
+  const place = document.getElementById("{name}")
+  place.replaceChildren()
+  figure.layout.width = place.clientWidth || {width}
+  Plotly.newPlot(place, figure)
+}}))({figure})</script>"""
 BOUNDS = {"equals": operator.eq, "at_least": operator.ge, "at_most": operator.le}
 
 
@@ -49,11 +74,57 @@ def show(figure, name: str | None = None, says: str | None = None) -> None:
     They are those of captions.toml under `name`, or `says`. KeyError for a name that is not there.
     """
     says = captions()[name]["says"] if says is None else says
-    words = plotting.in_words(figure, says)
-    bundle = figure._repr_mimebundle_()  # what this page can show; elsewhere that may be HTML
-    bundle |= words if plotting.MIME in bundle else {"text/plain": says}
-    display(bundle, raw=True, metadata={"image/png": {"alt": says}})
+    name = name or "figure-" + "-".join(re.findall(r"[a-z0-9]+", says.lower())[:6])
+    still = {"image/png": {"alt": says, "width": 700}}
+    display(bundle(figure, says, name), raw=True, metadata=still)
     _caption(says)
+
+
+def bundle(figure, says: str, name: str, picture: bool = True) -> dict:
+    """`figure` in each form that some page can show, with `says` inside: {MIME type: content}.
+
+    plotly's own; HTML, in an element called `name`, for pages that draw by a script from the
+    network; and, where kaleido finds a browser, a PNG, which stands in the HTML too, since some
+    pages take scripts away. Where none of them can be shown, the text says what would help.
+    """
+    figure.update_layout(meta=dict(says=says))
+    data = json.loads(figure.to_json()) | {"config": CONFIG}
+    still, pictures = html.escape(HINT), _pictures(data) if picture else {}
+    if pictures:
+        source = f"data:image/webp;base64,{pictures.pop('image/webp')}"
+        style = "width:700px; max-width:100%; border-radius:8px"
+        still = f'<img alt="{html.escape(says)}" style="{style}" src="{source}">'
+    script = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    made = DRAWN.format(name=name, still=still, source=PLOTLY_JS, width=WIDTH, figure=script)
+    return {MIME: data, "text/html": made, "text/plain": HINT, **pictures}
+
+
+def _pictures(figure: dict) -> dict[str, str]:
+    """A plotly figure as PNG and, for pages, as WebP, which is smaller: {MIME type: base64}.
+
+    Empty without kaleido or a browser, and where `SERIES_PICTURES=no` in the environment spares the
+    time: what fails here is no reason for a cell to fail.
+    """
+    if os.environ.get("SERIES_PICTURES") == "no":
+        return {}
+    try:
+        import kaleido
+        from PIL import Image
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kaleido's, of its own settings
+            kaleido.start_sync_server(silence_warnings=True)
+            size = dict(width=WIDTH, scale=SCALE, validate=False)
+            drawn = pio.to_image({k: figure[k] for k in ("data", "layout")}, "png", **size)
+        drawn = Image.open(io.BytesIO(drawn)).convert("RGB")
+    except Exception:
+        return {}
+    few = drawn.quantize(48, Image.Quantize.FASTOCTREE)  # colours: a third as large
+    png, webp = io.BytesIO(), io.BytesIO()
+    few.save(png, "PNG", optimize=True)
+    few.convert("RGB").save(webp, "WEBP", lossless=True, method=4)
+    made = {"image/png": png, "image/webp": webp}
+    return {kind: base64.b64encode(file.getvalue()).decode() for kind, file in made.items()}
 
 
 def drawing(name: str) -> None:
@@ -66,12 +137,13 @@ def drawing(name: str) -> None:
     source = f'src="data:image/svg+xml;base64,{data}" style="{style}"'
     image = f'<img role="img" alt="{html.escape(says)}" {source}>'
     picture = f'<div style="overflow-x:auto" tabindex="0">{image}</div>'
-    display({"text/html": picture, "text/plain": says}, raw=True)
+    display({"text/html": picture, "text/plain": HINT}, raw=True)
     _caption(says)
 
 
 def _caption(says: str) -> None:
-    display(HTML(f"{CORNERS}<p><em>{html.escape(says)}</em></p>"))
+    words = f"{CORNERS}<p><em>{html.escape(says)}</em></p>"
+    display({"text/html": words, "text/plain": says}, raw=True)
 
 
 # ---------------------------------------------------------------- numbers

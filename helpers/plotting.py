@@ -7,7 +7,6 @@ takes the width there is, from a phone's on. Written for plotly 5.24 to 7.
 """
 
 import html
-import json
 import re
 import textwrap
 from itertools import zip_longest
@@ -41,8 +40,7 @@ SEQUENTIAL = [[0, "#ffffff"], [0.25, "#b9d7ea"], [0.6, "#3f8fc4"], [1, "#08306b"
 DIVERGING = [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
 
 LOOK = "series"
-WIDTH = 400  # of a picture in pixels: a phone shows it nearly as it is, so its letters can be read
-TITLE = 42  # letters in a line of a title; more do not fit into a picture
+TITLE = 42  # letters in a line of a title; more do not fit on a phone
 _LINES = dict(showline=True, linecolor="#888", gridcolor="#e6e6e6", zeroline=False)
 _AXIS = dict(**_LINES, automargin=True, title=dict(standoff=10, font_size=13))
 # Legend and colour scale stand at the bottom and make room for themselves, however many their rows.
@@ -54,7 +52,6 @@ pio.templates[LOOK] = go.layout.Template(
         colorway=NEUTRAL,
         paper_bgcolor="#fff",
         plot_bgcolor="#fff",
-        width=WIDTH,  # for kaleido, which makes the pictures; a page goes by its own width
         xaxis=_AXIS,
         yaxis=_AXIS,
         scene={f"{a}axis": dict(title_font_size=13) for a in "xyz"},
@@ -68,9 +65,6 @@ pio.templates[LOOK] = go.layout.Template(
 )
 _STROKES = dict(fillmode="overlay", fgcolor="#fff", fgopacity=1, size=7, solidity=0.25)
 CARD = "background:#fff; color:#222; border-radius:8px"  # of what is light on a dark page too
-# The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
-CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
-CONFIG["modeBarButtonsToRemove"] = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 
 
 def numbers(values, digits: int = 4):
@@ -104,12 +98,6 @@ def sized(figure: go.Figure, height: int) -> go.Figure:
         figure.layout.title.pad = dict(l=10, t=24)  # plotly draws the first of several higher
     titled = dict(title_text="<br>".join(title), margin_t=top)
     return figure.update_layout(template=LOOK, height=height, **titled)
-
-
-def in_words(figure: go.Figure, says: str) -> dict:
-    """The figure for a page that draws it, with `says` inside: {plotly's mime type, text/plain}."""
-    figure.update_layout(meta=dict(says=says))
-    return {MIME: json.loads(figure.to_json()) | {"config": CONFIG}, "text/plain": says}
 
 
 def colour_of(colours, name: str, i: int) -> str:

@@ -12,11 +12,10 @@ import re
 import sys
 
 import ipywidgets
-import plotly.io as pio
 from IPython.display import Javascript, clear_output, display
 from plotly.subplots import make_subplots
 
-from helpers import plotting, task
+from helpers import page, plotting, task
 
 HEIGHT = 420  # of every figure in pixels, so that the page does not jump
 # Colab neither shows what a thread draws nor hears a button while Python runs.
@@ -179,11 +178,11 @@ class Explorer(ipywidgets.VBox):
 
     def show(self, figure, says: str) -> None:
         """Put up a figure and its words, and take the message away; also from a thread."""
-        data = plotting.in_words(figure, says)
-        if COLAB:
+        data = page.bundle(figure, says, f"explorer-{id(self)}", picture=False)
+        if COLAB:  # it shows what is printed into an Output, and draws by HTML
             with self.figure:
                 clear_output(wait=True)
-                display(pio.renderers["colab"].to_mimebundle(figure.to_dict()), raw=True)
+                display({"text/html": data["text/html"]}, raw=True)
         else:
             self.figure.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
         self.caption.value = f"<p role='status'><em>{html.escape(says)}</em></p>"

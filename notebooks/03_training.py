@@ -37,6 +37,7 @@ added = colab.install_missing()
 # %%
 import math
 import sys
+from contextlib import suppress
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -154,7 +155,8 @@ my_last_output = ...  # your answer: one of "y0", "y1" … "y7" (or leave it)
 # %% tags=["nbval-ignore-output"]
 model, optimizer = begin(SEED)  # from the start, each time that this cell is run
 log, perfect_in_a_row = [], 0
-with tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88) as bar:
+bar = tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88)
+with suppress(KeyboardInterrupt), bar:  # the square button stops it
     for step, batch in enumerate(batches(train_set, SEED)):
         loss, right = one_step(model, optimizer, step, batch)
         log.append((loss, right, batch[:, 9:], solves(model, example)))
@@ -165,6 +167,8 @@ with tqdm(total=RECIPE.max_steps, file=sys.stdout, ncols=88) as bar:
     bar.total = bar.n  # done, earlier than the most that was allowed
 
 # %%
+if bar.n < bar.total:
+    raise SystemExit(f"Stopped after {bar.n} steps. Run the cell above again, to its end.")
 losses, rights, answers, solved = zip(*log)  # each with one entry for each step
 rights, answers = torch.stack(rights), torch.stack(answers)  # [step, batch, output]
 n_steps = len(losses)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import plotly.graph_objects as go
+from scipy.stats import binomtest
 
 from helpers import plotting
 from research.census import SPHERE
@@ -67,3 +68,29 @@ def _net(radius) -> np.ndarray:
         wide = (1 - height**2) ** 0.5
         circles.append([wide * out, wide * up, height + 0 * turn])
     return radius * np.concatenate(circles, 1).T
+
+
+def shares(counts: dict, title: str, x_title: str = "share of the models") -> go.Figure:
+    """Shares `{name: (k, n)}` as dots with the 95 % interval of Clopper and Pearson, a row each."""
+    found = [
+        (k / n, binomtest(k, n).proportion_ci(0.95, method="exact")) for k, n in counts.values()
+    ]
+    rows = plotting.numbers([(x, ends.high - x, x - ends.low) for x, ends in found])
+    x, up, down = map(list, zip(*rows))
+    bars = dict(type="data", symmetric=False, array=up, arrayminus=down, color=plotting.NEUTRAL[1])
+    dots = dict(mode="markers", marker=dict(size=10, color=plotting.BLUE))
+    figure = go.Figure().add_scatter(x=x, y=list(counts), error_x=bars, **dots)
+    figure.update_layout(title=title).update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[-0.02, 1.02], title=x_title)
+    return plotting.sized(figure, 130 + 34 * len(counts))
+
+
+def expected(predictions: list[dict], found: dict) -> go.Figure:
+    """`shares` of `found` `{id: (k, n)}` over the ranges of `predictions`, pale bars."""
+    figure = shares({e["id"]: found[e["id"]] for e in predictions}, "Expected and found", "share")
+    wide = dict(width=14, color="#d8c3a5")
+    for e in predictions:
+        x, y = [max(e["low"] - 0.004, 0), min(e["high"] + 0.004, 1)], [e["id"]] * 2
+        figure.add_scatter(x=x, y=y, mode="lines", line=wide, showlegend=False)
+    figure.data = (*figure.data[1:], figure.data[0])  # the dots on top
+    return figure.update_layout(height=140 + 26 * len(predictions), showlegend=False)

@@ -16,9 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from scipy.stats import fisher_exact
 
 from helpers import task
 from helpers.model import Zoo, load_zoo
+from helpers.page import k_of_n
 from helpers.storage import NO_SUM, check_seal, sealed, write_whole
 from research import WEIGHTS
 
@@ -224,3 +226,18 @@ def sorts_of(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     "bent" (none does): bool `[n]`}."""
     n = (values(table, "mlp_constant")[:, 1:] == 1).sum(1)
     return {"bias": n == task.LENGTH - 1, "mixed": (n > 0) & (n < task.LENGTH - 1), "bent": n == 0}
+
+
+def chance(k: int, n: int, k2: int, n2: int) -> float:
+    """How likely so large a difference of two shares is by chance: Fisher's exact test."""
+    return fisher_exact([[k, n - k], [k2, n2 - k2]]).pvalue
+
+
+def compared(predictions: list[dict], found: dict) -> list[list[str]]:
+    """What was expected beside what was `found` `{id: (k, n)}`: sentence, range, k of n, mark."""
+    rows = []
+    for e in (e for e in predictions if e["id"] in found):
+        k, n = found[e["id"]]
+        mark = "✓" if e["low"] <= k / n <= e["high"] else "✗"
+        rows.append([e["says"], f"{e['low']:.0%} to {e['high']:.0%}", k_of_n(k, n), mark])
+    return rows

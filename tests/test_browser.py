@@ -41,7 +41,7 @@ def explorers_of(name):
 
 def words_of_figures(name):
     """What each saved figure of a notebook says in words."""
-    return [output["data"]["text/plain"] for output, _ in build.figures(saved(name))]
+    return [build.says(output) for output, _ in build.figures(saved(name))]
 
 
 # The notebook of each explorer, in the order in which `explorers.ipynb` has them; what they need.

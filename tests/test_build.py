@@ -72,14 +72,14 @@ def test_minutes_and_badges_go_into_the_table_of_readme_and_badges_out_of_it():
 
 
 def test_an_unchanged_figure_keeps_its_picture():
-    def page(*sources, **more):
-        data = [{build.PLOTLY: {"data": [s], "layout": {}}, **more} for s in sources]
+    def page(*sources, picture):
+        data = [{build.PLOTLY: {"data": [s], "layout": {}}, "image/png": picture} for s in sources]
         outputs = [nbformat.v4.new_output("display_data", data=d) for d in data]
         return nbformat.v4.new_notebook(cells=[cell("code", "", "a", outputs=outputs)])
 
-    new = page("same", "other")
-    build.add_pngs(new, page("same", "gone", **{"image/png": "old"}), None)
-    assert [o.data.get("image/png") for o in new.cells[0].outputs] == ["old", None]
+    new = page("same", "other", picture="new")
+    build.keep_pictures(new, page("same", "gone", picture="old"))
+    assert [o.data["image/png"] for o in new.cells[0].outputs] == ["old", "new"]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 import ast
 import html
+from importlib.metadata import version
 from importlib.util import find_spec
 from xml.etree import ElementTree
 
 import numpy as np
-import plotly.io as pio
 import pytest
 import torch
+from plotly.offline import get_plotlyjs_version
 
 from conftest import ALL_NAMES, FOLDER, ROOT, read
 from helpers import colab, page, plotting
@@ -32,7 +33,6 @@ def displayed(monkeypatch):
     """What display() is given: a list of (object, settings)."""
     seen = []
     monkeypatch.setattr(page, "display", lambda x, **settings: seen.append((x, settings)))
-    monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")  # as in JupyterLab
     return seen
 
 
@@ -57,13 +57,32 @@ def test_a_figure_is_shown_with_its_words_for_who_does_not_see_it(displayed):
     figure, says = plotting.bars([1, 2], x="ab", title="", y_title=""), "One <bar> & “another”."
     page.show(figure, says=says)
     (bundle, settings), (caption, _) = displayed
-    assert bundle["text/plain"] == says and settings["metadata"]["image/png"]["alt"] == says
+    assert settings["metadata"]["image/png"]["alt"] == caption["text/plain"] == says
     assert bundle[plotting.MIME]["layout"]["meta"] == {"says": says}
-    assert f"<p><em>{html.escape(says)}</em></p>" in caption.data and "<bar>" not in caption.data
+    assert f"<p><em>{html.escape(says)}</em></p>" in caption["text/html"]
+    assert "<bar>" not in caption["text/html"]
     config = bundle[plotting.MIME]["config"]
     assert not config["displaylogo"] and not config["showSendToCloud"] and not config["scrollZoom"]
     page.show(figure, "plus-one-line")
-    assert displayed[2][0]["text/plain"] == page.captions()["plus-one-line"]["says"]
+    assert displayed[3][0]["text/plain"] == page.captions()["plus-one-line"]["says"]
+
+
+def test_a_figure_without_a_picture_says_what_would_show_it(monkeypatch):
+    """And whoever draws it from the network finds it under its name."""
+    monkeypatch.setenv("SERIES_PICTURES", "no")
+    figure = plotting.bars([1], x=["</script>"], title="", y_title="")
+    made = page.bundle(figure, "One bar.", "one-bar")
+    assert set(made) == {plotting.MIME, "text/html", "text/plain"}
+    assert made["text/plain"] == page.HINT and page.HINT in html.unescape(made["text/html"])
+    assert '<div id="one-bar">' in made["text/html"]
+    assert made["text/html"].count("</script>") == 1 and page.PLOTLY_JS in made["text/html"]
+
+
+def test_plotly_js_is_the_one_that_the_newest_plotly_brings():
+    shipped = version("plotly")
+    if shipped.split(".")[0] != "7":
+        pytest.skip(f"plotly {shipped} brings an older one")
+    assert page.PLOTLY_JS.endswith(f"/plotly-{get_plotlyjs_version()}.min.js")
 
 
 @pytest.mark.parametrize("name", ["architecture", "circuit", "line"])
@@ -71,7 +90,7 @@ def test_a_drawing_is_shown_with_its_words_and_has_some_of_its_own(name, display
     page.drawing(name)
     (bundle, _), (caption, _) = displayed
     says = html.escape(page.captions()[name]["says"])
-    assert f'alt="{says}"' in bundle["text/html"] and says in caption.data
+    assert f'alt="{says}"' in bundle["text/html"] and says in caption["text/html"]
     assert 'role="img"' in bundle["text/html"] and "max-width:100%" in bundle["text/html"]
     root = ElementTree.parse(page.DRAWINGS / f"{name}.svg").getroot()
     assert root.get("role") == "img" and root.findtext("{*}title")

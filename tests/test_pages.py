@@ -1,13 +1,17 @@
 """What is read without a kernel: the links, the saved figures, the one address."""
 
+import base64
 import html
+import io
 import os
 import re
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, contents, copy_at, python, read, saved
+from helpers.page import PLOTLY_JS
 from tools import build
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -41,17 +45,22 @@ def test_the_glossary_explains_what_two_notebooks_of_the_course_explain():
 
 def says_of(book):
     """The words of each figure of a notebook, in order."""
-    return [output.data["text/plain"] for output, _ in build.figures(book)]
+    return [build.says(output) for output, _ in build.figures(book)]
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_saved_figures_are_there_with_and_without_a_script(name):
-    """Each has its data, a PNG, and one text: caption, alternative text and plain text."""
+    """Each has its data, twice; pictures for two screens, twice; one text; and all fit in 1 MiB."""
     book = saved(name)
     for output, _ in build.figures(book):
-        says = output.data[build.PLOTLY]["layout"]["meta"]["says"]
-        assert output.data["image/png"].startswith("iVBOR"), f"no PNG: {says}"
-        assert output.metadata["image/png"]["alt"] == output.data["text/plain"] == says
+        says, drawn = build.says(output), output.data["text/html"]
+        png = base64.b64decode(output.data["image/png"])
+        webp = base64.b64decode(re.search(r"image/webp;base64,([^\"]+)", drawn)[1])
+        widths = [Image.open(io.BytesIO(picture)).width for picture in (png, webp)]
+        assert min(widths) >= 1300, says  # shown at about 700 pixels, on screens with two for one
+        assert output.metadata["image/png"] == {"alt": says, "width": 700}
+        assert f'alt="{html.escape(says)}"' in drawn and PLOTLY_JS in drawn
+    assert build.target(name).stat().st_size < 2**20
     outputs = [o for cell in book.cells for o in cell.get("outputs", [])]
     captions = "".join(o.get("data", {}).get("text/html", "") for o in outputs)
     assert all(len(says) > 20 and html.escape(says) in captions for says in says_of(book))

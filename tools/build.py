@@ -1,8 +1,8 @@
 """Make the notebooks from their sources: `python tools/build.py [NAME ...] [--sources | --check]`.
 
 People edit notebooks/NN_name.py; the .ipynb beside it is made from it and executed, and is what
-people read. One whose cells were edited is not overwritten without `--drop`. Figures are saved as
-plotly data and, where a Chromium is found, as PNG beside it, so that a static page shows them too.
+people read. One whose cells were edited is not overwritten without `--drop`. A figure has a picture
+where kaleido and a Chromium are found, and keeps it while the figure stays as it is.
 A cell keeps its id while it stays, also when it is edited, and `--sources`, which executes nothing,
 leaves the outputs of unchanged cells in place. `--check` writes nothing, says what is not as this
 program would make it, and exits with 1. `--new 07_name` makes a source from tools/notebook.txt, its
@@ -12,21 +12,17 @@ row in README, and its notebook.
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
-import io
 import json
 import os
 import re
 import sys
 import tomllib
-import warnings
 from difflib import SequenceMatcher
 from pathlib import Path
 
 import jupytext
 import nbformat
-import plotly.io as pio
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 
@@ -244,30 +240,6 @@ def tidy(outputs: list) -> list:
     return [output for output in kept if output.get("data") != {}]
 
 
-def painter():
-    """A function plotly figure (as a dict) -> PNG bytes; None, with a message, without a Chromium.
-
-    A palette of 256 colours makes a picture a third as large.
-    """
-    import kaleido
-    from choreographer.browsers import Chromium
-    from PIL import Image
-
-    if not Chromium.find_browser(skip_local=False):
-        print("no Chromium found: a static page will show captions only", file=sys.stderr)
-        return None
-    warnings.filterwarnings("ignore", "The kopts argument")  # said once for every figure
-    kaleido.start_sync_server(silence_warnings=True)
-
-    def draw(figure: dict) -> bytes:
-        png, out = pio.to_image(figure, format="png", validate=False), io.BytesIO()
-        picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256)
-        picture.save(out, "PNG", optimize=True)
-        return out.getvalue()
-
-    return draw
-
-
 def figures(notebook):
     """Every output with a plotly figure, and its data and layout as one text."""
     for cell in notebook.cells:
@@ -276,18 +248,17 @@ def figures(notebook):
                 yield output, json.dumps([figure["data"], figure["layout"]], sort_keys=True)
 
 
-def add_pngs(notebook, old, draw) -> None:
-    """Put a PNG beside the data of every figure, for pages without scripts.
+def says(output) -> str:
+    """What a figure says in words."""
+    return output.data[PLOTLY]["layout"]["meta"]["says"]
 
-    A figure that is as it was keeps its picture, also where there is nothing to draw with.
-    """
-    there = {what: output.data.get("image/png") for output, what in figures(old)}
+
+def keep_pictures(notebook, old) -> None:
+    """Give a figure that is as it was the output that it had: another Chromium paints otherwise."""
+    there = {what: output for output, what in figures(old)}
     for output, what in figures(notebook):
-        if png := there.get(what):
-            output.data["image/png"] = png
-        elif draw is not None:
-            plain = {k: output.data[PLOTLY][k] for k in ("data", "layout")}
-            output.data["image/png"] = base64.b64encode(draw(plain)).decode()
+        if (was := there.get(what)) and "image/png" in was.data:
+            output.data, output.metadata = was.data, was.metadata
 
 
 def drift(name: str) -> list[str]:
@@ -337,15 +308,19 @@ def new(name: str) -> None:
     write(README, readme.replace(last, f"{last}\n{row}"))
 
 
-def make(name: str, run: bool, draw=None) -> None:
+def make(name: str, run: bool) -> None:
     """Stamp a source, and write its notebook, executed if `run`."""
     write(SOURCES[name], stamp(name))
     notebook, old = from_source(name), saved(name)
     if run:
         execute(notebook, SOURCES[name].parent)
-        add_pngs(notebook, old, draw)
+        keep_pictures(notebook, old)
     nbformat.validate(notebook)
-    write(target(name), nbformat.writes(notebook) + "\n")
+    # Numbers that stand in a list share a line: a third of the file would be spaces before them.
+    text = re.sub(
+        r"\[\n\s+(?:[-\d.e+]+,?\s+)+\]", lambda m: "".join(m[0].split()), nbformat.writes(notebook)
+    )
+    write(target(name), text + "\n")
     print(f"{name}: {target(name).stat().st_size // 1024} KiB", flush=True)
 
 
@@ -380,11 +355,8 @@ def main(arguments: list[str] | None = None) -> int:
             "to drop them: the same build with --drop"
         )
     write(README, stamp_readme(readme))
-    # The figures' data only, whatever the caller's settings: what the tests compare.
-    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
-    draw = None if options.sources else painter()
     for name in names:
-        make(name, not options.sources, draw)
+        make(name, not options.sources)
     return 0
 
 
