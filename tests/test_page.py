@@ -3,7 +3,6 @@
 import ast
 import html
 from importlib.metadata import version
-from importlib.util import find_spec
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from plotly.offline import get_plotlyjs_version
 
 from conftest import ALL_NAMES, FOLDER, ROOT, read
-from helpers import colab, page, plotting
+from helpers import page, plotting
 from helpers.model import load_zoo
 from research import survey
 
@@ -181,8 +180,3 @@ def test_readme_says_what_the_claims_say():
         f"over {n_survey:,} more",
     ):
         assert sentence in readme
-
-
-def test_what_a_notebook_installs_is_what_the_requirements_ask_for():
-    assert set(colab.WANTED.values()) <= set(read(ROOT / "requirements.txt").splitlines())
-    assert all(find_spec(module) for module in colab.WANTED)

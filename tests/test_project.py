@@ -10,7 +10,6 @@ import yaml
 from packaging.requirements import Requirement
 
 from conftest import ROOT, contents, copy_of_the_series, python, read
-from helpers import colab
 from tools import build
 
 PROJECT = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
@@ -20,7 +19,7 @@ REQUIREMENTS = [line for line in LINES if line[:1] not in "#"]
 
 def test_every_requirement_has_a_range_that_what_is_installed_lies_in():
     """So each range is one that a version can be had from, of which this one is tested."""
-    for wanted in map(Requirement, [*REQUIREMENTS, *colab.WANTED.values()]):
+    for wanted in map(Requirement, REQUIREMENTS):
         assert wanted.specifier and not wanted.url, wanted
         assert wanted.specifier.contains(version(wanted.name), prereleases=True), wanted
 
@@ -47,8 +46,8 @@ from research import survey
 assert Path(helpers.__file__).is_relative_to(sys.argv[1]), helpers.__file__
 assert len(page.claims()) > 50 and len(load_zoo(list(KINDS)[-1])) and load_trained()
 assert page.captions() and len(survey.exact_models("article")) and len(survey.load_models())
-wanted = set(map(Requirement, distribution("from-zero-to-interpretability").requires))
-assert set(map(Requirement, colab.WANTED.values())) <= wanted
+wanted = {Requirement(r).name for r in distribution("from-zero-to-interpretability").requires}
+assert {"torch", "transformer-lens", "circuitsvis"} <= wanted and colab.set_up() is None
 """
 
 

@@ -27,7 +27,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER, README, TEMPLATE = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools" / "notebook.txt"
+FOLDER, README, TOOLS = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools"
+TEMPLATE, SETUP = TOOLS / "notebook.txt", TOOLS / "setup.txt"
 # The address of the series stands in pyproject.toml, and is stamped into cells and badges. As long
 # as it holds the placeholder there is nothing to fetch: badges and set-up cells say so instead.
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -49,28 +50,12 @@ FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
 def setup(name: str, address: str = ADDRESS) -> str:
-    """The set-up cell of a notebook."""
-    above = '"..", "../.."' if "/" in name else '".."'
-    if PLACEHOLDER not in address:
-        fetch = f"""import importlib.util, subprocess, sys
-
-url = "{address}"
-sys.path[:0] = [{above}, "series"]
-if not importlib.util.find_spec("helpers"):
-    if subprocess.run(["git", "clone", "-q", "--depth=1", url, "series"]).returncode:
-        raise SystemExit(f"Could not fetch {{url}}: check the address and the network.")
-importlib.invalidate_caches()"""
-    else:
-        fetch = f"""import importlib.util, sys
-
-sys.path[:0] = [{above}]
-if not importlib.util.find_spec("helpers"):
-    raise SystemExit("Open this notebook in a copy of the series: README says how.")"""
-    return f"""# Where the series is at hand, as in JupyterLab, this cell does nothing.
-{fetch}
-from helpers import colab
-
-added = colab.install_missing()"""
+    """The set-up cell of a notebook: the lines of tools/setup.txt, but of one way to fetch."""
+    way = "zip" if PLACEHOLDER in address else "git"
+    lines = SETUP.read_text(encoding="utf-8").splitlines()
+    kept = [line[4:] for line in lines if line[:4].strip() in ("", way)]
+    folder = f"notebooks/{name}".rpartition("/")[0]
+    return "\n".join(kept).replace("ADDRESS", address).replace("FOLDER", folder)
 
 
 def badge(name: str, address: str = ADDRESS) -> str:
