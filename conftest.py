@@ -1,7 +1,6 @@
 """What the tests share, and how nbval runs the notebooks: in kernels without a network."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -111,10 +110,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def copy_at(folder: Path, address: str) -> Path:
-    """A copy of the series that is published at `address`, as far as it knows."""
-    pyproject = copy_of_the_series(folder) / "pyproject.toml"
-    text = re.sub(r'^repository = ".*"$', f'repository = "{address}"', read(pyproject), flags=re.M)
-    pyproject.write_text(text, encoding="utf-8")
+    """A copy of the series, as a clone of `address` that has been built."""
+    copy_of_the_series(folder)
+    for command in (["init", "-q"], ["remote", "add", "origin", f"{address}.git"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     done = python(folder, "tools/build.py", "--sources")
     assert done.returncode == 0, done.stderr
     return folder

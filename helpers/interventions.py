@@ -128,11 +128,6 @@ def partners(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(task.whole(seed, "the seed")).permutation(n)
 
 
-def set_pattern(model, pattern) -> Zoo:
-    """The attention pattern replaced by `pattern` `[length, 2 * length]`, from BOS on."""
-    return intervene(model, {"pattern": torch.as_tensor(pattern, dtype=torch.float64)})
-
-
 def ideal_pattern(length: int = task.LENGTH) -> torch.Tensor:
     """y_i looks at its source and nowhere else: `[length, 2 * length]`."""
     pattern = torch.zeros(length, 2 * length, dtype=torch.float64)
@@ -168,19 +163,14 @@ def directions_of(model):
     return usual, directions, sizes.flip(-1) / sizes.sum(-1, keepdim=True)
 
 
-def keep_directions(usual, directions):
-    """The edit of "attn_out" that keeps its mean, and of the rest the part along `directions`
-    `[models, k, d_model]`, the first k that `directions_of` gives, as it gives `usual`."""
-
-    def edit(value, tokens):
-        places = torch.einsum("mbld,mkd->mblk", value - usual, directions)
-        return usual + torch.einsum("mblk,mkd->mbld", places, directions)
-
-    return edit
-
-
 def one_direction(model):
     """Attention's output cut down to its mean and one number, along the first of `directions_of`:
     (edit of "attn_out", the share of that direction `[models]`)."""
     usual, directions, shares = directions_of(model)
-    return keep_directions(usual, directions[:, :1]), shares[:, 0]
+    first = directions[:, 0]
+
+    def edit(value, tokens):
+        place = torch.einsum("mbld,md->mbl", value - usual, first)
+        return usual + place[..., None] * first[:, None, None]
+
+    return edit, shares[:, 0]

@@ -168,7 +168,7 @@ with suppress(KeyboardInterrupt), bar:  # the square button stops it
 
 # %%
 if bar.n < bar.total:
-    raise SystemExit(f"Stopped after {bar.n} steps. Run the cell above again, to its end.")
+    raise SystemExit(f"Stopped at step {bar.n}. Run the cell above again, to its end.")
 losses, rights, answers, solved = zip(*log)  # each with one entry for each step
 rights, answers = torch.stack(rights), torch.stack(answers)  # [step, batch, output]
 n_steps = len(losses)

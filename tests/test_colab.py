@@ -25,7 +25,7 @@ from tools import build
 THERE = ["torch>=2.6,<2.14", "numpy>=2.0,<2.5", "plotly==5.24.1", "ipywidgets==7.7.1", "tqdm",
          "pandas", "joblib", "safetensors", "ipykernel", "nbclient"]  # fmt: skip
 ADDRESS = "https://github.com/some-school/interpretability"
-UNSET = f"https://github.com/{build.PLACEHOLDER}/interpretability"
+UNSET = ""
 SETUPS = {address: build.setup("01_dataset", address) for address in (ADDRESS, UNSET)}
 
 

@@ -99,7 +99,7 @@ def test_the_ideal_pattern_looks_at_the_source_and_is_what_is_read(model):
     pattern = interventions.ideal_pattern()
     names = [task.POSITION_NAMES[row.argmax()] for row in pattern]
     assert names == [f"x{7 - i}" for i in range(8)] and (pattern.sum(1) == 1).all()
-    seen = record(interventions.set_pattern(model, pattern.tolist()), "pattern", SOME)
+    seen = record(intervene(model, {"pattern": pattern}), "pattern", SOME)
     assert torch.equal(seen[0, 5], pattern)
 
 

@@ -5,12 +5,25 @@ import html
 import io
 import os
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
 
-from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, contents, copy_at, python, read, saved
+from conftest import (
+    ALL_NAMES,
+    FOLDER,
+    NAMES,
+    ROOT,
+    contents,
+    copy_at,
+    copy_of_the_series,
+    python,
+    read,
+    saved,
+)
 from helpers.page import PLOTLY_JS
 from tools import build
 
@@ -121,41 +134,40 @@ def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
     assert [source for source, tags in cells if "badge" in tags] == [build.badge(name)]
 
 
-def test_the_address_stands_only_in_pyproject_and_in_what_the_build_stamps():
-    page = build.ADDRESS.removeprefix("https://github.com/")
-    assert read(ROOT / "pyproject.toml").count(page) == 1
-    rooms = [ROOT / room for room in ("helpers", "lessons", "research", "tools", "tests")]
-    for path in [*PAGES, *(path for room in rooms for path in room.rglob("*.py"))]:
-        assert page not in read(ROOT / path).replace(f"/github/{page}/blob/", ""), path
-
-
 def written(copy):
     """README and the notebooks of a copy, with their sources, as they are saved."""
     return {path: read(path) for path in [copy / "README.md", *contents(copy / "notebooks")]}
 
 
-SCHOOL, NOBODY = (f"https://github.com/{who}/series" for who in ("some-school", build.PLACEHOLDER))
+SCHOOL, OTHER = (f"https://github.com/{who}/series" for who in ("some-school", "another"))
 
 
 @pytest.mark.nightly
-def test_an_address_comes_and_goes_with_badges_and_cells_and_forgetting_to_build_fails(tmp_path):
-    copy = copy_at(tmp_path / "series", NOBODY)
+def test_the_address_of_a_clone_goes_into_badges_and_cells_and_no_fork_fails_by_being_one(tmp_path):
+    copy = copy_of_the_series(tmp_path / "series")
     nowhere, pyproject = written(copy), copy / "pyproject.toml"
-    assert not [p for p, text in nowhere.items() if "Open in Colab" in text or NOBODY in text]
-    pyproject.write_text(read(pyproject).replace(NOBODY, SCHOOL), encoding="utf-8")
-    forgotten = python(copy, "tools/build.py", "--check")
-    assert forgotten.returncode == 1 and "README.md: minutes or badges" in forgotten.stdout
-    assert forgotten.stdout.count(": its set-up cell, its badge") == len(ALL_NAMES)
-
-    assert python(copy, "tools/build.py", "--sources").returncode == 0
-    assert python(copy, "tools/build.py", "--check").returncode == 0
+    assert not [p for p, text in nowhere.items() if "Open in Colab" in text or "git clone" in text]
+    copy = copy_at(tmp_path / "clone", SCHOOL)
     there = written(copy)
     for name in ALL_NAMES:
         badge = f"/github/some-school/series/blob/main/notebooks/{name}.ipynb"
         pages = [copy / "notebooks" / f"{name}{suffix}" for suffix in (".py", ".ipynb")]
         assert [there[page].count(badge) for page in [copy / "README.md", *pages]] == [1, 1, 1]
-        assert [there[page].count(SCHOOL) for page in pages] == [1, 1]
+        assert [there[page].count(f'url = "{SCHOOL}"') for page in pages[:1]] == [1]
 
-    pyproject.write_text(read(pyproject).replace(SCHOOL, NOBODY), encoding="utf-8")
+    set_url = ["git", "-C", copy, "remote", "set-url", "origin", "git@github.com:another/series"]
+    subprocess.run(set_url, check=True)
+    assert python(copy, "tools/build.py", "--check").returncode == 0  # a fork, not built yet
+    text, line = read(pyproject), f'urls = {{ repository = "{OTHER}" }}\n'
+    pyproject = copy / "pyproject.toml"
+    pyproject.write_text(text.replace("dynamic = [", line + "dynamic = ["), encoding="utf-8")
+    forgotten = python(copy, "tools/build.py", "--check")
+    assert forgotten.returncode == 1 and "README.md: minutes or badges" in forgotten.stdout
+    assert forgotten.stdout.count(": its set-up cell, its badge") == len(ALL_NAMES)
+
+    pyproject.write_text(text, encoding="utf-8")
     assert python(copy, "tools/build.py", "--sources").returncode == 0
-    assert written(copy) == nowhere
+    assert OTHER in read(copy / "notebooks" / "01_dataset.py")  # of the remote
+    shutil.rmtree(copy / ".git")
+    assert python(copy, "tools/build.py", "--sources").returncode == 0
+    assert [*written(copy).values()] == [*nowhere.values()]

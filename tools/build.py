@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import tomllib
 from difflib import SequenceMatcher
@@ -29,10 +30,9 @@ from nbclient.exceptions import CellTimeoutError
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, README, TOOLS = ROOT / "notebooks", ROOT / "README.md", ROOT / "tools"
 TEMPLATE, SETUP = TOOLS / "notebook.txt", TOOLS / "setup.txt"
-# The address of the series stands in pyproject.toml, and is stamped into cells and badges. As long
-# as it holds the placeholder there is nothing to fetch: badges and set-up cells say so instead.
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ADDRESS, PLACEHOLDER = PROJECT["urls"]["repository"], "YOUR_ACCOUNT"
+# Where the series is published; it is stamped into set-up cells and badges. "" if it is not known.
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ADDRESS = PROJECT.get("urls", {}).get("repository", "")
 FILES = [*sorted(FOLDER.glob("[0-9]*_*.py")), *sorted(FOLDER.glob("beyond/*.py"))]
 # Every notebook by its name, such as 01_dataset or beyond/proof, with its source.
 SOURCES = {p.relative_to(FOLDER).with_suffix("").as_posix(): p for p in FILES}
@@ -49,18 +49,42 @@ MINUTES = dict(word=0.01, cell=0.75, figure=2, prediction=2)
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
-def setup(name: str, address: str = ADDRESS) -> str:
+def remote() -> str:
+    """The address of the GitHub repository that this is a clone of; "" if it is none."""
+    try:
+        command = ["git", "-C", ROOT, "config", "--get", "remote.origin.url"]
+        url = subprocess.run(command, capture_output=True, text=True).stdout
+    except OSError:  # no git
+        return ""
+    found = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?\s*$", url)
+    return f"https://github.com/{found[1]}" if found else ""
+
+
+def stamped() -> str:
+    """The address that an earlier build has stamped. It is taken by who only compares: a fork that
+    has not built its notebooks yet is no fault."""
+    page = re.search(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/", read(FILES[0]))
+    return f"https://github.com/{page[1]}" if page else ""
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def setup(name: str, address: str | None = None) -> str:
     """The set-up cell of a notebook: the lines of tools/setup.txt, but of one way to fetch."""
-    way = "zip" if PLACEHOLDER in address else "git"
-    lines = SETUP.read_text(encoding="utf-8").splitlines()
+    address = ADDRESS if address is None else address
+    way = "git" if address else "zip"
+    lines = read(SETUP).splitlines()
     kept = [line[4:] for line in lines if line[:4].strip() in ("", way)]
     folder = f"notebooks/{name}".rpartition("/")[0]
     return "\n".join(kept).replace("ADDRESS", address).replace("FOLDER", folder)
 
 
-def badge(name: str, address: str = ADDRESS) -> str:
-    """The Colab badge of a notebook, or the sentence that stands in its place."""
-    if PLACEHOLDER in address:
+def badge(name: str, address: str | None = None) -> str:
+    """The Colab badge of a notebook, or the link that stands in its place."""
+    address = ADDRESS if address is None else address
+    if not address:
         return f"[How to open this notebook]({'../' * name.count('/')}../README.md)"
     page = address.removeprefix("https://github.com/")
     return (
@@ -104,20 +128,21 @@ def stamp(name: str) -> str:
     return jupytext.writes(notebook, fmt="py:percent")
 
 
-def stamp_readme(text: str, address: str = ADDRESS) -> str:
+def stamp_readme(text: str, address: str | None = None) -> str:
     """README with minutes and badges as they should be.
 
     Where the row of a table links a notebook and ends with a number and a cell that is empty or
     holds a badge, they are its minutes and its badge; there is none as long as there is no address.
     """
+    known = ADDRESS if address is None else address
     row = r"^(\|.*\]\(notebooks/([\w/]+)\.ipynb\) \|.*\|) \d+ \|(?: *\[!\[Open in Colab\]\S*)? *\|$"
 
-    def stamped(found: re.Match) -> str:
+    def row_of(found: re.Match) -> str:
         needed = minutes(jupytext.read(SOURCES[found[2]]).cells)
-        there = "" if PLACEHOLDER in address else f" {badge(found[2], address)}"
+        there = f" {badge(found[2], address)}" if known else ""
         return f"{found[1]} {needed} |{there} |"
 
-    return re.sub(row, stamped, text, flags=re.M)
+    return re.sub(row, row_of, text, flags=re.M)
 
 
 def target(name: str) -> Path:
@@ -248,7 +273,7 @@ def keep_pictures(notebook, old) -> None:
 
 def drift(name: str) -> list[str]:
     """What is not as the source of this notebook would make it, in sentences."""
-    text, page, there = SOURCES[name].read_text(encoding="utf-8"), saved(name), []
+    text, page, there = read(SOURCES[name]), saved(name), []
     if text != stamp(name):
         there.append("its set-up cell, its badge or its form is not what the build writes")
     if face(page) != face(from_source(name)):
@@ -284,9 +309,9 @@ def new(name: str) -> None:
     if not re.fullmatch(r"(\d\d_|beyond/)[a-z]\w*", name) or name in SOURCES:
         sys.exit(f"got {name!r}; allowed are NN_name and beyond/name, of no notebook that is there")
     number, title = ("+", name[7:]) if "/" in name else (int(name[:2]), name[3:])
-    SOURCES[name], text = FOLDER / f"{name}.py", TEMPLATE.read_text(encoding="utf-8")
+    SOURCES[name], text = FOLDER / f"{name}.py", read(TEMPLATE)
     write(SOURCES[name], text.replace("NUMBER", str(number)).replace("TITLE", title))
-    readme = README.read_text(encoding="utf-8")
+    readme = read(README)
     kind = r"\+" if number == "+" else r"\d"
     last = re.findall(rf"^\| {kind}.*\]\(notebooks/.*", readme, re.M)[-1]
     row = f"| {number} | [{name}](notebooks/{name}.ipynb) | what you do | 30 | |"
@@ -324,7 +349,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.new:
         new(options.new)
         options.names.append(options.new)
-    names, readme = options.names or list(SOURCES), README.read_text(encoding="utf-8")
+    names, readme = options.names or list(SOURCES), read(README)
+    global ADDRESS
+    ADDRESS = ADDRESS or (stamped() if options.check else remote())
     if options.check:
         there = [what for name in names for what in drift(name)]
         if readme != stamp_readme(readme):

@@ -101,7 +101,7 @@ rows = []
 for start, kind in starts.items():
     models = load_zoo(kind)
     models = models.where(models.exact)
-    ideal = interventions.set_pattern(models, interventions.ideal_pattern())
+    ideal = interventions.intervene(models, {"pattern": interventions.ideal_pattern()})
     perfect, n = counting.by_position(ideal) == 1, len(models)
     first, others = perfect[:, 0].sum(), perfect[:, 1:].all(1).sum()
     rows.append([start, k_of_n(n, 32), k_of_n(first, n), k_of_n(others, n)])

@@ -380,7 +380,7 @@ from helpers import interventions
 models = zoo.where(zoo.exact)
 pattern = interventions.mean_of(models, "pattern")[:, 0]  # [model, output, key]
 on_source = torch.stack([pattern[:, i, 8 - i] for i in range(8)], 1).mean(1)
-ideal = interventions.set_pattern(models, interventions.ideal_pattern())
+ideal = interventions.intervene(models, {"pattern": interventions.ideal_pattern()})
 shown = {
     "mean weight on the source": on_source,
     "accuracy with all weight there": counting.by_position(ideal).mean(1),
