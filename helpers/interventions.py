@@ -131,8 +131,7 @@ def partners(n: int, seed: int = 0) -> np.ndarray:
 def ideal_pattern(length: int = task.LENGTH) -> torch.Tensor:
     """y_i looks at its source and nowhere else: `[length, 2 * length]`."""
     pattern = torch.zeros(length, 2 * length, dtype=torch.float64)
-    for i in range(length):
-        pattern[i, length - i] = 1  # x_{n-1-i} stands at position n - i, behind BOS
+    pattern[range(length), range(length, 0, -1)] = 1  # x_{n-1-i} stands at n - i, behind BOS
     return pattern
 
 

@@ -56,22 +56,22 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A model variant: what differs from `CONFIG`, how it starts, its task, its number of digits,
-    and the recipe by which it is trained.
+    """A model variant: what differs from `CONFIG`, how it starts, its task (as `task.targets` takes
+    it), its number of digits, and the recipe by which it is trained.
 
     `init_std` is the standard deviation of every initial matrix; None takes the library's default
     (0.8 / sqrt(d_model), and 1/sqrt(2) of that for W_O and W_out). ValueError for a setting that
-    `forward` does not compute.
+    `forward` does not compute, and for a task that is none.
     """
 
     config: dict = dataclasses.field(default_factory=dict)
     init_std: float | None = 0.05
-    task: str = "reverse_plus_one"
+    task: object = "reverse_plus_one"  # a name of `task.TASKS`, or a rule of your own
     length: int = LENGTH
     recipe: Recipe = Recipe()
 
     def __post_init__(self):
-        task.one_of(self.task, task.TASKS, "task")
+        task.targets(torch.arange(self.length) % task.DIGITS, self.task)  # or it says why not
         full = {**CONFIG, "n_ctx": 2 * self.length + 1, **self.config}
         for name, value in full.items():
             task.one_of(name, [*CONFIG, "attn_only"], "setting of a model")
@@ -173,8 +173,7 @@ def check_shapes(weights: dict, kind: str | Kind, where) -> None:
         what = "is missing" if name in expected else "is not a parameter of this kind"
         raise ValueError(f"{where}: {name} {what} ({kind!r})")
     for name, shape in expected.items():
-        if tuple(weights[name].shape) != shape:
-            given = tuple(weights[name].shape)
+        if (given := tuple(weights[name].shape)) != shape:
             raise ValueError(f"{where}: {name} has shape {given}, expected {shape}")
 
 

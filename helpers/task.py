@@ -36,12 +36,6 @@ TASKS = {
     "sum_pairs": lambda x: (x.flip(-1) + x.roll(1, -1).flip(-1)) % DIGITS,
 }
 
-# The places of the inputs that decide y_i, for n digits; the definition above says the same.
-SOURCES = {
-    "reverse_plus_one": lambda i, n: (n - 1 - i,),
-    "sum_pairs": lambda i, n: (n - 1 - i, (n - 2 - i) % n),
-}
-
 
 def one_of(given, names, what: str):
     """`given`, which has to be one of `names`; ValueError, with the names there are, if it is not.
@@ -80,9 +74,18 @@ def read_tokens(tokens, length: int = LENGTH) -> list[int]:
     return [int(token) for token in listed]
 
 
-def targets(x, task: str = "reverse_plus_one") -> torch.Tensor:
-    """The right outputs for inputs `x`, both `[..., length]`. ValueError for an unknown task."""
-    return TASKS[one_of(task, TASKS, "task")](torch.as_tensor(x))
+def targets(x, task="reverse_plus_one") -> torch.Tensor:
+    """The right outputs for inputs `x`, both `[..., length]`, by a name of `TASKS` or by a rule of
+    your own: a function of digits `[n, length]`. ValueError for an unknown name, and for a rule
+    that does not make as many digits of each input, the same whatever stands beside it."""
+    rule, x = task if callable(task) else TASKS[one_of(task, TASKS, "task")], torch.as_tensor(x)
+    rows = x.reshape(-1, x.shape[-1])
+    y, alone = rule(rows.clone()), rule(rows[-1:].clone())  # copies: a rule may write into them
+    right = isinstance(y, torch.Tensor) and y.shape == rows.shape and not y.is_floating_point()
+    if not right or not torch.equal(y[-1:], alone) or ((y < 0) | (y >= DIGITS)).any():
+        made = f"{alone!r} of {rows[-1].tolist()} alone, and {y!r} of {len(rows)} inputs"
+        raise ValueError(f"the rule makes {made}; allowed: as many digits 0 to 3, always the same")
+    return y.reshape(x.shape)
 
 
 def all_inputs(length: int = LENGTH) -> torch.Tensor:
@@ -99,7 +102,7 @@ def number(x: torch.Tensor) -> torch.Tensor:
     return (x * DIGITS ** torch.arange(x.shape[-1] - 1, -1, -1, device=x.device)).sum(-1)
 
 
-def full_sequences(x=None, task: str = "reverse_plus_one", length: int = LENGTH) -> torch.Tensor:
+def full_sequences(x=None, task="reverse_plus_one", length: int = LENGTH) -> torch.Tensor:
     """`[BOS, x, y]` for the inputs `x` (one or several; default: all of `length` digits): int64
     `[n, 2 * length + 1]`."""
     x = all_inputs(length) if x is None else torch.atleast_2d(torch.as_tensor(x))

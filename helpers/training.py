@@ -102,9 +102,8 @@ class _Run:
         self.accuracy = self.loss[..., None].repeat(1, 1, kind.length)
 
     def adam(self):
-        how = dict(lr=self.recipe.lr, betas=self.recipe.betas)
-        how["weight_decay"] = self.recipe.weight_decay
-        return torch.optim.AdamW(self.weights.values(), **how)
+        r = self.recipe
+        return torch.optim.AdamW(self.weights.values(), r.lr, r.betas, weight_decay=r.weight_decay)
 
     def step(self, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One step on `batch` `[alive, batch, tokens]`: (loss `[alive]`, accuracy

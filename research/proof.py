@@ -36,6 +36,11 @@ DEPTH = 6  # how often the strengths of a story are halved in one case
 SLACK = 2.0**-40  # what is added to a bound that floats have guessed, relative to 1 + its size
 FORMAT = {"format": "proof by balls", "version": 2}
 UNITS = {64: 2.0**-53, 32: 2.0**-24}  # of floats with so many bits: see `research.rounding`
+# The places of the inputs that decide y_i, for n digits, in tasks that may be too long to list.
+SOURCES = {
+    "reverse_plus_one": lambda i, n: (n - 1 - i,),
+    "sum_pairs": lambda i, n: (n - 1 - i, (n - 2 - i) % n),
+}
 
 
 @dataclasses.dataclass
@@ -164,6 +169,16 @@ def _row(position, token) -> int:
     return 1 + task.DIGITS * (position - 1) + token
 
 
+def sources(rule, length: int) -> list:
+    """For each output the places of the inputs that decide it, in a task as `task.targets` takes
+    it; those of a function are found on every input."""
+    if rule in SOURCES:
+        return [SOURCES[rule](i, length) for i in range(length)]
+    y = task.targets(task.all_inputs(length), rule).view(*[task.DIGITS] * length, length)
+    decides = [(y != y.roll(1, k)).flatten(0, -2).any(0).tolist() for k in range(length)]
+    return [tuple(k for k in range(length) if decides[k][i]) for i in range(length)]
+
+
 class _Model:
     """One model on balls: its matrices, what each key adds to (N, D), and what the task asks."""
 
@@ -175,13 +190,13 @@ class _Model:
         self.embed, self.place = (self.w[f"{e}.weight"].table() for e in ("embed", "pos_embed"))
         mean = np.full((self.d, self.d), float(self.norms))
         self.centre = _balls(np.eye(self.d)) - _balls(mean) * (1 / arb(self.d))
-        self.sources = [task.SOURCES[task_name](i, length) for i in range(length)]
+        self.sources = sources(task_name, length)
         self.answers = []  # for each output, the token for each choice of those at its sources
         for i, places in enumerate(self.sources):
             choices = list(product(range(task.DIGITS), repeat=len(places)))
             x = torch.zeros(len(choices), length, dtype=torch.long)
             x[:, list(places)] = torch.tensor(choices)
-            self.answers.append(dict(zip(choices, task.TASKS[task_name](x)[:, i].tolist())))
+            self.answers.append(dict(zip(choices, task.targets(x, task_name)[:, i].tolist())))
         keys = [(0, task.BOS), *product(range(1, 2 * length), range(task.DIGITS))]
         reads = [self.normed(*key) for key in keys]
         self.keys = arb_mat([self.linear("attn.k", x).entries() for x in reads])

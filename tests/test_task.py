@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
-from helpers import task
+from helpers import task, training
+from helpers.evaluation import n_right
+from helpers.model import Kind
 
 
 def test_a_worked_example():
@@ -27,18 +28,35 @@ def test_targets_follow_the_formula_one_token_at_a_time(name):
         assert task.targets(x, name).tolist() == wanted
 
 
-@pytest.mark.parametrize("length", [3, 8, 16])
-@pytest.mark.parametrize("name", task.TASKS)
-def test_the_sources_are_what_decides_an_output(name, length):
-    x = torch.from_numpy(np.random.default_rng(length).integers(0, 4, length))
-    for i in range(length):
-        decided = set()
-        for place in range(length):
-            other = x.clone()
-            other[place] = (x[place] + 1) % 4
-            if task.TASKS[name](other)[i] != task.TASKS[name](x)[i]:
-                decided.add(place)
-        assert decided == set(task.SOURCES[name](i, length))
+RULES = {
+    "a list": lambda x: x.tolist(),
+    "nothing": lambda x: None,
+    "seven digits": lambda x: x[:, 1:],
+    "halves": lambda x: x / 2,
+    "a 4": lambda x: x + 1,
+    "below 0": lambda x: x - 1,
+    "by chance": lambda x: torch.randint(4, x.shape),
+    "others": lambda x: (x + x.sum(0)) % 4,
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_is_no_rule_is_refused_before_anything_is_trained(name):
+    with pytest.raises(ValueError, match="(?s)the rule makes .* allowed: as many digits"):
+        training.train(Kind(task=RULES[name]), [0], max_steps=0)
+
+
+def test_a_rule_of_your_own_is_a_task_and_leaves_its_inputs_as_they_are():
+    def rule(x):
+        x += 2  # what it is given is its own
+        return x[:, range(8)] % 4
+
+    assert task.targets([3, 2, 2, 2, 1, 2, 0, 0], rule).tolist() == [1, 0, 0, 0, 3, 0, 2, 2]
+    sequences = task.full_sequences(task=rule)
+    assert torch.equal(sequences[:, 1:9], task.all_inputs())
+    assert torch.equal(sequences[:, 9:], (task.all_inputs() + 2) % 4)
+    zoo, _ = training.train(Kind(task=rule), [0], max_steps=1)
+    assert torch.equal(n_right(zoo), n_right(zoo, sequences)) and zoo.task is rule
 
 
 def test_all_sequences_are_there_once_and_numbered_in_order():

@@ -82,6 +82,28 @@ def test_the_stored_model_is_proved_in_few_cases():
         assert all(n.output == output and n.verdict == "right" and len(n.box) == 3 for n in leaves)
 
 
+@pytest.mark.parametrize("length", [3, 8, 16])
+@pytest.mark.parametrize("name", task.TASKS)
+def test_the_sources_are_what_decides_an_output(name, length):
+    x = torch.from_numpy(np.random.default_rng(length).integers(0, 4, length))
+    for i, places in enumerate(proof.sources(name, length)):
+        decided = set()
+        for place in range(length):
+            other = x.clone()
+            other[place] = (x[place] + 1) % 4
+            if task.targets(other, name)[i] != task.targets(x, name)[i]:
+                decided.add(place)
+        assert decided == set(places)
+
+
+def test_the_sources_of_a_rule_of_your_own_are_found():
+    for name, known in proof.SOURCES.items():
+        found = proof.sources(task.TASKS[name], 4)
+        assert [set(places) for places in found] == [set(known(i, 4)) for i in range(4)]
+    rare = proof.sources(lambda x: torch.where((x == 3).all(1, keepdim=True), 0, x), 3)
+    assert rare == [(0, 1, 2)] * 3  # one input of 64 shows it
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind, i", TRAINED.items())
 def test_trained_models_are_wrong_as_often_as_is_counted(kind, i):
