@@ -63,7 +63,7 @@ def test_a_run_shows_its_figures_and_explorers_where_the_server_has_no_plotly(
     env = {f"JUPYTER_{name}_DIR": str(folder.parent / name) for name in ("CONFIG", "DATA")}
     env["SERIES_PICTURES"] = "no"
     log = folder.parent / f"{module}.log"
-    with open(log, "w") as out:
+    with open(log, "w", encoding="utf-8") as out:
         where = dict(cwd=folder, env=os.environ | env, stdout=out, stderr=out)
         started = subprocess.Popen([sys.executable, "-m", module, *LAB_FLAGS[:4]], **where)
     script = read(Path(plotly.__file__).parent / "package_data" / "plotly.min.js")

@@ -62,9 +62,7 @@ def test_an_interrupted_training_says_so_and_can_be_run_again():
     loop = next(i for i, cell in enumerate(codes) if "begin(SEED)" in cell.source)
     stop = "import _thread, threading; threading.Timer(2, _thread.interrupt_main).start()"
     stopped = [*codes[:loop], nbformat.v4.new_code_cell(stop), codes[loop]]
-    with pytest.raises(
-        CellExecutionError, match=r"Stopped at step \d+. Run the cell above again"
-    ):
+    with pytest.raises(CellExecutionError, match=r"Stopped at step \d+. Run the cell above again"):
         run_in_one_kernel("03_training", [*stopped, codes[loop + 1]])
     run_in_one_kernel("03_training", [*stopped, *codes[loop:]])
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import pypdf
 import pytest
 from PIL import Image
 
@@ -125,6 +126,25 @@ def test_html_export_shows_the_figures_in_pictures_and_words(template, tmp_path)
     assert len(alts) >= len(said) and all(html.escape(words) in page for words in said)
     if template == "page":
         assert all(alts) and [a for a in alts if a in said] == said
+
+
+@pytest.mark.nightly
+def test_the_six_can_be_printed_with_their_figures_and_the_solutions_at_the_end(tmp_path):
+    done = python(ROOT, "site/printable.py", tmp_path / "series.pdf")
+    assert done.returncode == 0, done.stderr
+    pages = pypdf.PdfReader(tmp_path / "series.pdf").pages
+    texts = [" ".join(page.extract_text().split()) for page in pages]
+    starts = [
+        i for name in NAMES for i, text in enumerate(texts) if text.startswith(f"{name[1]} · ")
+    ]
+    assert len(starts) == 6 and starts == sorted(starts)
+    (end,) = [i for i, text in enumerate(texts) if text.startswith("Solutions")]
+    sources = "".join(cell.source for name in NAMES for cell in saved(name).cells)
+    n = sources.count("<summary>Solution</summary>")
+    assert sum("Exercise:" in text for text in texts[end:]) and end > starts[-1]
+    assert " ".join(texts[end:]).count("Exercise:") == n
+    pictures = sum(len(page.images) for page in pages)
+    assert pictures >= sum(len(says_of(saved(name))) for name in NAMES)
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
