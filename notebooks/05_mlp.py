@@ -56,7 +56,9 @@ torch.set_num_threads(1)  # quicker for tensors as small as ours
 model, sequences = load_trained(), task.full_sequences()
 tokens, answers = sequences[:, :16], sequences[:, 9:]
 sources = sequences[:, 1:9].flip(1)  # [sequence, output]
-logits, cache = model.run_with_cache(tokens)
+parts = ("attn_out", "mlp_out", "resid_mid", "resid_post")
+kept = [f"blocks.0.hook_{part}" for part in parts]
+logits, cache = model.run_with_cache(tokens, names_filter=kept)  # all 52 take memory
 before, after = (cache[name, 0][:, 8:] for name in ("resid_mid", "resid_post"))
 assert (accuracy(logits, sequences) == 1).all()  # exact, as 03 has found
 

@@ -115,14 +115,9 @@ def series(folder, asked=ASKED, python=">=3.11"):
 @pytest.mark.parametrize(
     "address, env, mode, says",
     [
-        (
-            ADDRESS,
-            {},
-            0o755,
-            f"from {ADDRESS}: check the network, or start in the folder notebooks",
-        ),
-        (ADDRESS, {"PATH": "/nowhere"}, 0o755, f"from {ADDRESS}: install git, or start in the"),
-        (ADDRESS, {}, 0o555, f"from {ADDRESS}: start where you can write, or start in the"),
+        (ADDRESS, {}, 0o755, f"nor can {ADDRESS} be fetched: check the network, or"),
+        (ADDRESS, {"PATH": "/nowhere"}, 0o755, "be fetched: install git, or start in the folder"),
+        (ADDRESS, {}, 0o555, "be fetched: start where you can write, or start in the folder"),
         (UNSET, {}, 0o755, "start in its folder notebooks (papermill: --cwd), or on Colab choose"),
     ],
 )
@@ -166,6 +161,7 @@ def test_on_colab_it_asks_for_the_zip_file_and_goes_on(tmp_path):
     assert done == [(1, asks), (0, asks + goes_on), (0, goes_on)]
 
 
+@pytest.mark.reader
 def test_an_old_library_or_another_python_is_named(tmp_path):
     command = f"pip install -q --no-deps --target {tmp_path} transformer-lens==2.16.1".split()
     if run(sys.executable, "-m", *command).returncode:
