@@ -27,10 +27,10 @@ REACHED = Path(tempfile.gettempdir()) / f"reached-{os.getpid()}"
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """Mark the cells of `beyond/`."""
+    """Mark the cells of `beyond/`; those of one need a language model."""
     for item in items:
         if isinstance(item, IPyNbCell) and item.path.parent.name == "beyond":
-            item.add_marker("beyond")
+            item.add_marker("model" if item.path.stem == "language_model" else "beyond")
 
 
 def pytest_configure(config):

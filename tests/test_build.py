@@ -153,6 +153,14 @@ def test_an_edit_of_a_notebook_is_kept_until_it_is_taken_over_or_dropped(there, 
     page.write_text(built, encoding="utf-8")
 
 
+def test_a_notebook_whose_package_is_not_here_is_not_run(there, monkeypatch, capsys):
+    monkeypatch.setitem(there.NEEDS, "beyond/tiny", "no_such_package")
+    before = read(there.target("beyond/tiny"))
+    there.make("beyond/tiny", run=True)
+    assert "there is no no_such_package here" in capsys.readouterr().err
+    assert read(there.target("beyond/tiny")) == before
+
+
 def test_a_cell_that_fails_leaves_the_notebook_as_it_was(there):
     source, page = there.SOURCES["beyond/tiny"], there.target("beyond/tiny")
     text, before = read(source), read(page)

