@@ -183,7 +183,7 @@ claim("language-heads-look-back", (score > 0.5).sum())
 
 # %%
 figure = plotting.heatmap(
-    score, title="Induction score of every head", top=1, unit="score",
+    score.round(decimals=2), title="Induction score of every head", top=1, unit="score",
     x=range(n_heads), x_title="head", y=layers, y_title="layer",
 )
 show(figure, "language-scores")
@@ -265,7 +265,7 @@ for seed in SEEDS:
     effects.append([without(tokens, some, cache) for some in tried])
 
 # %%
-effects = torch.tensor(effects)  # [seed, ablation, half]
+effects = torch.tensor(effects).round(decimals=2)  # [seed, ablation, half]
 compare(my_loss, effects[:, 1, 1].mean())
 figure = plotting.bars(
     {f"tokens of seed {seed}": some for seed, some in zip(SEEDS, effects[:, :, 1])},
@@ -288,8 +288,8 @@ claim("language-fresh-half-stays", rises[:, :, 0].abs().max())
 #
 # But look how far it still is to the dashed line.
 # Without the four the model still copies, if badly, so somebody else must do it too.
-# There were more heads in the table, paler ones; that it is they, we have not tested.
-# These four matter. That they are *the* mechanism, ablation has not shown.
+# There were paler heads in the table, and perhaps it is they; we have not tested it.
+# So these four matter, and they are not all of the mechanism.
 #
 # ## Where does an answer live?
 #
