@@ -1,0 +1,399 @@
+/** The page: what the reader does, and what is shown then. */
+
+import { DIGITS, INPUTS, LENGTH, Model, input, sequenceOf } from "./model.mjs";
+import { placeOf, rightDots } from "./measuring.mjs";
+import { drawInputs, drawLines, drawLoss, drawShares } from "./picture.mjs";
+import { mark, nameOf, strengthInWords } from "./picture.mjs";
+import { Gradient } from "./training.mjs";
+
+const $ = (selector) => document.querySelector(selector);
+const $$ = (selector) => [...document.querySelectorAll(selector)];
+const times = (n, made) => Array.from({ length: n }, (_, i) => made(i));
+const number = (value) => value.toLocaleString("en");
+const EXAMPLE = "32221200";
+const LARGEST_SEED = 999_999;
+const STORED = JSON.parse($("#weights").textContent);
+const STORED_NAME = "the model of the notebooks";
+
+const state = {
+  model: new Model(STORED),
+  measured: null, // what the picture is made of, once it is measured
+  x: [...EXAMPLE].map(Number),
+  output: 1, // the row that is looked into
+  said: null, // its own answers so far, while the model writes alone
+};
+
+// ------------------------------------------------ what takes long, in a worker
+
+// A worker gets the text of this page's modules, so that no file is asked for.
+const SERVE = `onmessage = ({ data }) => {
+  const jobs = { count, measure, train };
+  for (const part of jobs[data.job](...data.args)) postMessage(part);
+  postMessage(null);
+};`;
+const TEXT = [$("#engine").textContent, SERVE];
+const ADDRESS = URL.createObjectURL(
+  new Blob(TEXT, { type: "text/javascript" }),
+);
+
+/** Run a generator there; `done` is its last part, or the last before `stop`. */
+function inWorker(job, args, onPart = () => {}) {
+  const worker = new Worker(ADDRESS);
+  let last, stop;
+  const done = new Promise((resolve, reject) => {
+    stop = () => (worker.terminate(), resolve(last));
+    worker.onmessage = ({ data }) => (data ? onPart((last = data)) : stop());
+    worker.onerror = ({ message }) => reject(new Error(message));
+  });
+  worker.postMessage({ job, args });
+  return { done, stop };
+}
+
+// ------------------------------------------------ what a reader gives and hears
+
+/** Eight digits as people type them; an Error in words for readers. */
+function readTokens(typed) {
+  const letters = [...String(typed).replace(/[\s,]/g, "")];
+  const wrong = letters.slice(0, LENGTH).findIndex((one) => !/[0-3]/.test(one));
+  if (wrong < 0 && letters.length === LENGTH) return letters.map(Number);
+  const many = letters.length < LENGTH ? "so far" : "are too many";
+  const length = `${letters.length} digits ${many}`;
+  const what = wrong < 0 ? length : `x${wrong} is “${letters[wrong]}”`;
+  throw new Error(`${what}: type eight digits from 0 to 3, as in ${EXAMPLE}.`);
+}
+
+function readSeed(typed) {
+  const seed = /^\s*\d+\s*$/.test(typed) ? Number(typed) : -1;
+  if (seed >= 0 && seed <= LARGEST_SEED) return seed;
+  const allowed = `a whole number from 0 to ${number(LARGEST_SEED)}, as in 7`;
+  throw new Error(`The seed is “${typed}”: type ${allowed}.`);
+}
+
+/** Say what changed, also to who cannot see it. */
+function say(words) {
+  $("#alert").textContent = "";
+  $("#status").textContent = words;
+}
+
+/** Do what may fail by what a reader gave: then that is said, and nothing changes. */
+async function trying(action) {
+  try {
+    await action();
+  } catch (error) {
+    $("#alert").textContent = error.message;
+  }
+}
+
+// ------------------------------------------------ looking
+
+/** What the switches say, as `Model.answer` takes it. */
+function edits() {
+  const set = Object.fromEntries(new FormData($("#switches")));
+  const { written, pushed } = state.measured ?? {};
+  return {
+    ideal: set.attention === "ideal",
+    written: set.attention === "mean" ? written : null,
+    pushed: { zero: new Float64Array(32), mean: pushed }[set.mlp],
+    route: set.route,
+    x7: Number(set.x7),
+  };
+}
+
+const target = (output) => (state.x[LENGTH - 1 - output] + 1) % DIGITS;
+
+/** Each answer with its pattern and place; while it writes alone, those so far. */
+function answers() {
+  const { model, measured, said } = state;
+  const tokens = sequenceOf(state.x);
+  return times(said?.length ?? LENGTH, (i) => {
+    if (said && i > 0) tokens[LENGTH + i] = said[i - 1];
+    const token = model.answer(tokens, i, edits());
+    const place = measured && placeOf(measured, i, model.run.written);
+    const pattern = [...model.run.pattern];
+    const says = `${nameOf(token)} ${mark(token === target(i))}`;
+    return { token, place, pattern, says, isRight: token === target(i) };
+  });
+}
+
+/** All answers in words. */
+function inWords(found) {
+  const wrong = found.flatMap(({ isRight }, i) => (isRight ? [] : `y${i}`));
+  const tokens = found.map(({ token }) => nameOf(token)).join("");
+  const verdict = wrong.length ? `wrong at ${wrong.join(", ")}` : "all right";
+  return `The model says ${tokens}: ${verdict}.`;
+}
+
+/** Draw all that can have changed, and say it. */
+function draw(what) {
+  const { x, said } = state;
+  const found = answers();
+  $("#typed").value = x.join("");
+  $("#target").textContent = times(LENGTH, target).join("");
+  $$("#heads button").forEach((head, j) => {
+    head.textContent = x[j];
+    head.className = `fill${x[j]} on${x[j]}`;
+    head.setAttribute("aria-label", `x${j} is ${x[j]}`);
+  });
+  $$("#pattern thead b").forEach((digit, j) => (digit.textContent = x[j]));
+  $$("#pattern tbody tr").forEach((row, i) => drawRow(row, i, found[i]));
+  const next = said ? `Write y${said.length}` : "Let it write, step by step";
+  $("#write").textContent = said?.length === LENGTH ? "Show all again" : next;
+  drawPicture(found[state.output]);
+  if (what) say(`${what} ${said ? "" : inWords(found)}`);
+}
+
+function drawRow(row, i, found) {
+  row.classList.toggle("chosen", i === state.output);
+  row.querySelector("button").setAttribute("aria-pressed", i === state.output);
+  const weights = found?.pattern.slice(0, LENGTH + 1) ?? [];
+  weights[LENGTH + 1] = found?.pattern
+    .slice(LENGTH + 1)
+    .reduce((a, b) => a + b);
+  row.querySelectorAll(".weight").forEach((cell, p) => {
+    const shown = weights[p] >= 0.05 ? weights[p].toFixed(2) : "";
+    cell.style.setProperty("--weight", weights[p] ?? 0);
+    cell.textContent = shown.replace("0.", ".");
+  });
+  const [answer, verdict] = row.querySelectorAll(".answer, .verdict");
+  const chip = (token) =>
+    `<b class="fill${token} on${token}">${nameOf(token)}</b>`;
+  answer.innerHTML = found ? chip(found.token) : "";
+  verdict.textContent = found ? mark(found.isRight) : "";
+}
+
+function drawPicture(found) {
+  const { model, measured, output, x } = state;
+  const mlp = Number($("#mlp").value);
+  $("#mlp").setAttribute("aria-valuetext", strengthInWords(mlp));
+  $("#mlp-value").textContent = mlp.toFixed(2);
+  $("#picture-title").textContent =
+    `y${output}: the highest line is the answer`;
+  if (!measured || !found) return;
+  const words = drawLines(
+    $("#lines"),
+    model,
+    measured,
+    output,
+    mlp,
+    found.place,
+  );
+  $("#lines").setAttribute("aria-label", words);
+  $("#lines-says").textContent = words;
+  const source = `source x${LENGTH - 1 - output} = ${x[LENGTH - 1 - output]}`;
+  const place = `its place is ${found.place.toFixed(1)} (▼)`;
+  $("#place").textContent =
+    `Your input: ${source}, ${place}, and the model says ${found.says}`;
+}
+
+function setInput(x, what) {
+  [state.x, state.said] = [x, null];
+  draw(what);
+}
+
+function setDigit(j, digit) {
+  const x = state.x.with(j, (digit + DIGITS) % DIGITS);
+  setInput(x, `x${j} is now ${x[j]}.`);
+}
+
+/** Another row, or another strength of the MLP's mean in the picture. */
+function look(output) {
+  state.output = output;
+  draw();
+  say($("#lines-says").textContent);
+}
+
+function writeNext() {
+  if (state.said?.length === LENGTH) {
+    state.said = null;
+    return draw("All answers.");
+  }
+  state.said = [...(state.said ?? []), null];
+  state.output = state.said.length - 1;
+  const { token, says } = answers().at(-1);
+  state.said[state.output] = token;
+  draw(`y${state.output}: it writes ${says} and reads on from there.`);
+}
+
+// ------------------------------------------------ counting
+
+let counting = { stop() {} };
+
+/** Count all answers of the model as it is now, in front of the reader. */
+async function recount() {
+  counting.stop();
+  const show = ({ done, right, whole, each }) => {
+    const hits = right.reduce((a, b) => a + b);
+    const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
+    const all = number(done * LENGTH);
+    $("progress").value = done;
+    $("#answers").textContent =
+      `${number(hits)} of ${all} answers right (${share} %)`;
+    $("#inputs").textContent =
+      `${number(whole)} of ${number(done)} inputs wholly right`;
+    drawShares(
+      $("#broken"),
+      right.map((n) => n / done),
+    );
+    drawInputs($("#map"), each, done);
+  };
+  const mine = inWorker("count", [state.model.weights, edits()], show);
+  counting = mine;
+  const { whole, right } = await mine.done;
+  const [first, second] = ["#answers", "#inputs"].map(
+    (id) => $(id).textContent,
+  );
+  if (mine === counting) say(`Counted: ${first}; ${second}.`);
+  return { whole, right };
+}
+
+function switched({ target: { name, value } }) {
+  if (/route|x7/.test(name)) state.output = 0; // x7 is the source of y0
+  if (name === "mlp") $("#mlp").value = value === "zero" ? 0 : 1; // the picture follows
+  state.said = null;
+  draw();
+  recount();
+}
+
+// ------------------------------------------------ training
+
+let training = null;
+
+async function trainOrStop() {
+  if (training) return training.stop();
+  const seed = readSeed($("#seed").value);
+  const losses = [];
+  let latest = null;
+  const show = () => {
+    const { step, loss, right } = latest;
+    $("#progress").textContent =
+      `Step ${number(step)}, loss ${loss.toFixed(4)}`;
+    drawLoss($("#loss"), losses);
+    drawShares($("#learning"), right);
+    latest = null;
+  };
+  training = inWorker("train", [seed], (part) => {
+    losses.push(part.loss);
+    if (!latest) requestAnimationFrame(show);
+    latest = part;
+  });
+  $("#train button").textContent = "Stop";
+  say(`Training seed ${seed}.`);
+  const end = await training.done;
+  training = null;
+  $("#train button").textContent = "Train";
+  if (end)
+    await adopt(end.weights, `seed ${seed} after ${number(end.step)} steps`);
+}
+
+/** Put a model into the place of the one that is shown. */
+async function adopt(weights, name) {
+  counting.stop();
+  const model = new Model(weights);
+  Object.assign(state, { model, measured: null, said: null });
+  $("#switches").reset();
+  $("#mlp").value = 1;
+  $("#whose").textContent = `Shown is ${name}: being measured …`;
+  $("#back").hidden = weights === STORED;
+  draw();
+  const measured = await inWorker("measure", [weights]).done;
+  if (model !== state.model) return; // another one has come meanwhile
+  state.measured = measured;
+  $("#whose").textContent = `Shown is ${name}.`;
+  draw(`Shown is ${name}.`);
+  if (weights === STORED) return;
+  const { whole, right } = await recount();
+  if (model !== state.model) return;
+  const missing = right.flatMap((n, i) => (n < INPUTS ? [`y${i}`] : []));
+  const verdict = missing[0] ? `not exact (${missing.join(", ")})` : "exact";
+  const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
+  const inputs = `${number(whole)} of ${number(INPUTS)} inputs wholly right`;
+  $("#whose").textContent = `Shown is ${name}: ${verdict}, ${inputs}, ${dots}.`;
+  say($("#whose").textContent);
+}
+
+// ------------------------------------------------ hands and keys
+
+function onKey(event, j) {
+  const { key } = event;
+  const heads = $$("#heads button");
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  const turn = { ArrowUp: 1, ArrowDown: -1 }[key];
+  const isLetter = key.length === 1 && key !== " ";
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (step) heads[j + step]?.focus();
+  else if (turn) setDigit(j, state.x[j] + turn);
+  else if (isLetter) {
+    trying(() => {
+      setDigit(j, readTokens(state.x.with(j, key).join(""))[j]);
+      heads[j + 1]?.focus();
+    });
+  } else return;
+  event.preventDefault();
+}
+
+/** The heads of the columns and the rows, empty. */
+function build() {
+  const join = (n, made) => times(n, made).join("");
+  const column = (name) => `<th scope="col">${name}</th>`;
+  $("#heads").innerHTML = join(LENGTH, () => `<button type="button"></button>`);
+  const names = ["BOS", ...times(LENGTH, (j) => `x${j} <b></b>`), "y…", "says"];
+  $("#pattern thead tr").innerHTML =
+    `<td></td>${names.map(column).join("")}<td></td>`;
+  const cells = join(LENGTH + 2, () => `<td class="weight"></td>`);
+  const ends = `<td class="answer"></td><td class="verdict"></td>`;
+  const row = (i) =>
+    `<tr><th scope="row"><button>y${i}</button></th>${cells}${ends}</tr>`;
+  $("#pattern tbody").innerHTML = join(LENGTH, row);
+}
+
+function start() {
+  build();
+  const on = (element, name, action) => element.addEventListener(name, action);
+  $$("#pattern tbody tr").forEach((row, i) => on(row, "click", () => look(i)));
+  $$("#heads button").forEach((head, j) => {
+    on(head, "click", () => setDigit(j, state.x[j] + 1));
+    on(head, "keydown", (event) => onKey(event, j));
+  });
+  const typed = () => setInput(readTokens($("#typed").value), "A new input.");
+  on($("#typed"), "input", () => trying(typed));
+  on($("#write"), "click", writeNext);
+  on($("#mlp"), "input", () => look(state.output));
+  on($("#switches"), "change", switched);
+  on($("#check"), "click", () => recount());
+  on($("#back"), "click", () => adopt(STORED, STORED_NAME));
+  on($("#train"), "submit", (event) => {
+    event.preventDefault();
+    trying(trainOrStop);
+  });
+  new ResizeObserver(() => draw()).observe($("#lines"));
+  adopt(STORED, STORED_NAME);
+}
+
+/** For the curious, and for tests. */
+window.series = {
+  /** [output][token] for eight digits, as text or as a list. */
+  logits(tokens) {
+    const sequence = sequenceOf(readTokens([...tokens].join("")));
+    const { model } = state;
+    return times(
+      LENGTH,
+      (i) => (model.answer(sequence, i), [...model.run.logits]),
+    );
+  },
+  /** How many inputs are answered wholly right, by the model shown or by 360 weights. */
+  async countExact(weights = state.model.weights) {
+    return (await inWorker("count", [weights]).done).whole;
+  },
+  /** The last step of a seed's training: { step, loss, right, stopped, weights }. */
+  async train(seed, onStep) {
+    return inWorker("train", [readSeed(String(seed))], onStep).done;
+  },
+  /** { loss, flat } of weights, on inputs given by their numbers in the sorted list. */
+  gradient(weights, numbers) {
+    const sequences = numbers.map((n) => sequenceOf(input(n)));
+    const { loss, flat } = new Gradient(new Model(weights)).of(sequences);
+    return { loss, flat: [...flat] };
+  },
+};
+
+start();
