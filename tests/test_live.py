@@ -1,8 +1,4 @@
-"""The page that lives: `site/live/index.html`, opened from its file in a real browser.
-
-Its JavaScript computes, counts, differentiates and trains what torch does, and every reader can
-use it: by mouse, by keyboard, on a phone, in a dark room, without seeing it.
-"""
+"""The page that lives, in a real browser: it computes what torch does, and all can use it."""
 
 import json
 import re
@@ -14,6 +10,7 @@ import axe
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.testing import assert_allclose
 from playwright.sync_api import expect
 from test_browser import browser  # noqa: F401 (the one browser of the tests)
 
@@ -23,35 +20,31 @@ from helpers import model as M
 from helpers.evaluation import n_right, right
 from helpers.training import train
 
-LIVE = ROOT / "site" / "live"
-SECONDS = 1000  # playwright counts in milliseconds
-COUNTED = 30 * SECONDS
-
-
-def flat(weights):
-    """The 360 numbers in the order of the page."""
-    return torch.cat([weights[name].flatten() for name in M.shapes("article")])
-
-
-def zoo_of(numbers):
-    """A zoo of one model that has these 360 numbers."""
-    sizes = {name: torch.Size(shape) for name, shape in M.shapes("article").items()}
-    parts = torch.tensor(numbers, dtype=torch.float64).split([s.numel() for s in sizes.values()])
-    weights = {n: p.view(1, *s) for (n, s), p in zip(sizes.items(), parts)}
-    return M.Zoo("article", weights, [0])
+pytestmark = pytest.mark.reader
+LIVE, PAGE = ROOT / "site/live", (ROOT / "site/live/index.html").as_uri()
+TOKENS, WAIT = task.full_sequences(), dict(timeout=60_000)  # milliseconds
+SOME = torch.randint(0, task.N_SEQUENCES, (1000,), generator=torch.Generator().manual_seed(0))
+CHANGED = (
+    "[...document.querySelectorAll('#target, #pattern, #whose, #lines-says')].map(e => e.innerHTML)"
+)
 
 
 @pytest.fixture
 def live(browser):  # noqa: F811
-    """The page, measured; at the end nothing has been asked for and nothing has failed."""
-    page, wrong = browser.new_page(viewport={"width": 1200, "height": 800}), []
+    """The page, once it is measured. At the end nothing was asked for, and nothing has failed."""
+    page, wrong = browser.new_page(viewport=dict(width=1200, height=800)), []
     page.on("request", lambda request: wrong.append(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((LIVE / "index.html").as_uri())
-    expect(page.locator("#lines-says")).to_contain_text("0 ✓, 1 ✓, 2 ✓, 3 ✓", timeout=COUNTED)
+    page.on("pageerror", lambda error: wrong.append(error))
+    page.goto(PAGE)
+    expect(page.locator("#lines-says")).to_contain_text("0 ✓, 1 ✓, 2 ✓, 3 ✓.", **WAIT)
     yield page
     page.close()
-    assert not [what for what in wrong if what != (LIVE / "index.html").as_uri() and "blob:" not in what]
+    assert not [what for what in wrong if not str(what).startswith((PAGE, "blob:"))]
+
+
+def flat(weights):
+    """The 360 numbers in the order of the page."""
+    return torch.cat([weights[name].flatten() for name in M.shapes("article")]).tolist()
 
 
 def test_the_committed_page_is_what_its_sources_give_and_small():
@@ -59,34 +52,119 @@ def test_the_committed_page_is_what_its_sources_give_and_small():
     assert read(LIVE / "index.html") == made and len(made.encode()) < 100_000
 
 
-@pytest.mark.reader
-def test_logits_and_counts_are_torchs(live):
-    x = torch.randint(0, 4, (1000, 8), generator=torch.Generator().manual_seed(0))
-    ours = live.evaluate("inputs => inputs.map(x => series.logits(x))", x.tolist())
-    theirs = M.as_zoo(M.load_trained())(task.full_sequences(x))[0]
-    assert (torch.tensor(ours, dtype=torch.float64) - theirs).abs().max() < 1e-10
-    assert live.evaluate("series.countExact()") == task.N_SEQUENCES
-    failed = M.load_zoo("article")
-    failed = failed.where(~failed.exact)[0]
-    weights = flat({name: value[0] for name, value in failed.weights.items()}).tolist()
-    assert live.evaluate("w => series.countExact(w)", weights) == n_right(failed).item()
-
-
-@pytest.mark.reader
-def test_the_gradient_is_autograds(live):
-    """At the start, on the way, and at the end."""
-    numbers = torch.randint(0, 65536, (64,), generator=torch.Generator().manual_seed(1))
-    batch = task.full_sequences()[numbers]
-    start = {k: v[None] for k, v in M.initial_weights(seed=3).items()}
-    way = train("article", [3], max_steps=150)[0].weights
-    for weights in (start, way, M.as_zoo(M.load_trained()).weights):
-        weights = {k: v.clone().requires_grad_() for k, v in weights.items()}
+def test_logits_gradients_and_counts_are_those_of_torch(live):
+    ours = live.evaluate("inputs => inputs.map(x => series.logits(x))", TOKENS[SOME, 1:9].tolist())
+    assert_allclose(ours, M.as_zoo(M.load_trained())(TOKENS[SOME])[0], rtol=0, atol=1e-10)
+    zoos, batch = [train("article", [3], max_steps=n)[0] for n in (0, 150)], SOME[:64]
+    for zoo in (*zoos, M.as_zoo(M.load_trained())):  # at the start, on the way, and at the end
+        weights = {k: v.clone().requires_grad_() for k, v in zoo.weights.items()}
         with torch.enable_grad():
-            loss = F.cross_entropy(M.forward(weights, batch).flatten(0, 2), batch[:, 9:].flatten())
-            loss.backward()
-        numbers_only = [flat(weights).tolist(), numbers.tolist()]
-        found = live.evaluate("([w, n]) => series.gradient(w, n)", numbers_only)
-        theirs = flat({k: v.grad for k, v in weights.items()})
-        assert abs(found["loss"] - loss.item()) < 1e-12
-        assert (torch.tensor(found["flat"], dtype=torch.float64) - theirs).abs().max() < 1e-12
-        assert theirs.abs().max() > 1e-5, "nothing to compare"
+            logits = M.forward(weights, TOKENS[batch]).flatten(0, 2)
+            F.cross_entropy(logits, TOKENS[batch, 9:].flatten()).backward()
+        given = [flat(weights), batch.tolist()]
+        found = live.evaluate("([weights, inputs]) => series.gradient(weights, inputs).flat", given)
+        assert_allclose(found, flat({k: v.grad for k, v in weights.items()}), rtol=0, atol=1e-12)
+        count = live.evaluate("weights => series.countExact(weights)", flat(weights))
+        assert count == n_right(zoo).item()
+    assert count == task.N_SEQUENCES
+
+
+NODE = """const { train } = await import(process.argv[1]);
+let end;
+for (end of train(Number(process.argv[2])));
+console.log(JSON.stringify([end.step, ...end.weights]));"""
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_a_seed_gives_the_same_exact_model_in_another_engine(live, seed):
+    node, module = shutil.which("node"), (LIVE / "src/training.mjs").as_uri()
+    command = [node or missing("no node"), "--input-type=module", "-e", NODE, module, str(seed)]
+    there = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    here = live.evaluate("seed => series.train(seed).then(e => [e.step, ...e.weights])", seed)
+    assert here == there
+    assert live.evaluate("w => series.countExact(w)", here[1:]) == task.N_SEQUENCES
+
+
+def test_each_switch_counts_what_the_helpers_count(live, monkeypatch):
+    zoo = M.as_zoo(M.load_trained())
+    zoos = {("attention", "mean"): interventions.ablate(zoo, "attention", "mean")}
+    zoos["attention", "ideal"] = interventions.set_pattern(zoo, interventions.ideal_pattern())
+    zoos |= {("mlp", how): interventions.ablate(zoo, "mlp", how) for how in ("zero", "mean")}
+    hits = {switch: right(edited)[0] for switch, edited in zoos.items()}
+    tables = [*M.attention_reads(zoo.weights), M.stream_table(zoo.weights)]
+    for i, route in enumerate(("query", "key", "value", "direct")):
+        new = [table.clone() for table in tables]
+        new[i][:, 8] = new[i][:, 8, 3:4]  # whatever x7 is, this route carries a 3
+        monkeypatch.setattr(M, "attention_reads", lambda _, new=new: new[:3])
+        monkeypatch.setattr(M, "stream_table", lambda _, new=new: new[3])
+        hits["route", route] = right(zoo)[0]
+    for (name, value), hit in hits.items():
+        live.locator(f"[name={name}][value={value}]").check()
+        counts = f"{hit.sum():,} of 524,288.*; {hit.all(-1).sum():,} of 65,536"
+        expect(live.get_by_role("status")).to_have_text(re.compile(counts), **WAIT)
+        live.locator(f"[name={name}][value='']").check()
+
+
+KEYS = [  # a control, keys, and where which words must stand then
+    ("#heads button >> nth=0", "ArrowUp", "#target", "11323331"),
+    ("#heads button >> nth=1", "0", "#target", "11323311"),
+    ("#pattern button >> nth=3", "Enter", "#picture-title", "y3: the highest line"),
+    ("#typed", "End Backspace 3", "#status", "A new input. The model says 01323311: all right."),
+    ("#write", "Enter", "#status", "y0: it writes 0 ✓"),
+    ("summary >> nth=0", "Enter", "details[open]", "Attention fetches"),
+    ("#mlp", "Home", "#lines-says", "y0, without the MLP"),
+    ("[name=attention] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
+    ("[name=mlp] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
+    ("[name=x7]", "ArrowUp", "#status", "Counted"),
+    ("[name=route] >> nth=0", "ArrowRight", "#status", "Counted"),
+    ("#check", "Enter", "#inputs", "of 65,536"),
+    ("#seed", "Enter", "#progress", "Step"),
+    ("#train button", "Enter", "#whose", "of 32 dots right"),
+    ("#back", "Enter", "#whose", "the model of the notebooks."),
+]
+
+
+def test_every_control_is_used_by_keyboard_and_axe_finds_nothing_in_both_themes(live):
+    for control, keys, where, words in KEYS:
+        while not live.locator(control).evaluate("e => e === document.activeElement"):
+            live.keyboard.press("Tab")
+        for key in keys.split():
+            live.keyboard.press(key)
+        expect(live.locator(where).first).to_contain_text(words, **WAIT)
+    for theme in ("light", "dark"):
+        live.emulate_media(color_scheme=theme)
+        axe.nothing_is_ours(live)
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_it_fits_a_phone_with_room_for_fingers_and_one_screen(live, width):
+    live.set_viewport_size(dict(width=width, height=800))
+    assert live.evaluate("document.documentElement.scrollWidth") == width
+    if width == 1200:
+        assert live.evaluate("document.documentElement.scrollHeight") <= 800
+        return
+    targets = live.locator("button:visible, select, summary, #typed, #seed, #mlp, fieldset label")
+    sizes = targets.evaluate_all("all => all.map(e => e.getBoundingClientRect().toJSON())")
+    assert min(min(size["width"], size["height"]) for size in sizes) >= 40
+
+
+@pytest.mark.parametrize(
+    "control, given, says",
+    [
+        (
+            "#heads button >> nth=2",
+            "a",
+            "x2 is “a”: type eight digits from 0 to 3, as in 32221200.",
+        ),
+        ("#typed", "322212003", "9 digits are too many: type eight digits from 0 to 3"),
+        ("#seed", "-1", "The seed is “-1”: type a whole number from 0 to 999,999"),
+    ],
+)
+def test_bad_input_gets_a_sentence_and_changes_nothing(live, control, given, says):
+    before = live.evaluate(CHANGED)
+    live.locator(control).press("Control+a")
+    live.keyboard.type(given)
+    if control == "#seed":
+        live.keyboard.press("Enter")
+    expect(live.get_by_role("alert")).to_contain_text(says)
+    assert live.evaluate(CHANGED) == before
