@@ -1,175 +1,144 @@
 /** Measuring a model on every input: what is right, what its parts write, and its four lines. */
 
-import { D, DIGITS, INPUTS, LENGTH, Model } from "./model.mjs";
-import { highest, input, rowOf, sequenceOf, successor } from "./model.mjs";
+import {
+  D,
+  DIGITS,
+  INPUTS,
+  LENGTH,
+  Model,
+  add,
+  dot,
+  highest,
+  input,
+} from "./model.mjs";
+import { sequenceOf, successor, times, vector } from "./model.mjs";
 
 const AT_ONCE = 2048; // inputs between two reports
 
-/** Count the right answers to all inputs. Yields [output] counts, inputs wholly right, each input's. */
-export function* count(weights, edits) {
-  const model = new Model(weights);
-  const [right, each] = [new Array(LENGTH).fill(0), new Uint8Array(INPUTS)];
-  let whole = 0;
+/** Let a model answer all inputs: `visit(n, output, isRight, source)` each time. Yields how many. */
+function* answerAll(model, edits, visit) {
   for (let n = 0; n < INPUTS; n++) {
     const tokens = sequenceOf(input(n));
     for (let i = 0; i < LENGTH; i++) {
-      const hit = model.answer(tokens, i, edits) === tokens[LENGTH + 1 + i];
-      right[i] += hit;
-      each[n] += hit;
+      const isRight = model.answer(tokens, i, edits) === tokens[LENGTH + 1 + i];
+      visit(n, i, isRight, tokens[LENGTH - i]);
     }
+    if ((n + 1) % AT_ONCE === 0) yield n + 1;
+  }
+}
+
+/** Count the right answers: `right` at each output, `each` of an input's, `whole` inputs. */
+export function* count(weights, edits) {
+  const [right, each] = [vector(LENGTH), new Uint8Array(INPUTS)];
+  let whole = 0;
+  const visit = (n, i, isRight) => {
+    right[i] += isRight;
+    each[n] += isRight;
     whole += each[n] === LENGTH;
-    const done = n + 1;
-    if (done % AT_ONCE === 0) yield { done, right, whole, each };
+  };
+  for (const done of answerAll(new Model(weights), edits, visit)) {
+    yield { done, right, whole, each };
   }
 }
 
 /**
- * What the picture of the lines is made of, as `Lines` in lessons/line.py. [output, D]: `written`
+ * What the picture of the lines is made of, as `Lines` in lessons/line.py. [output][D]: `written`
  * and `pushed`, the means of what attention and MLP write; `own`, of what stands there itself.
- * `direction` is where attention's output varies most; `dots` [output][source] are mean places along
- * it, `ends` [output] the first and the last place.
+ * `direction` is where attention's output varies most; `dots` [output][source] are mean places
+ * along it. `right` and `whole` are as of `count`.
  */
 export function* measure(weights) {
   const model = new Model(weights);
-  const all = new Float64Array(INPUTS * LENGTH * D); // what attention writes, each time
-  const [written, pushed, own] = [0, 0, 0].map(
-    () => new Float64Array(LENGTH * D),
-  );
-  for (let n = 0; n < INPUTS; n++) {
-    const tokens = sequenceOf(input(n));
-    for (let i = 0; i < LENGTH; i++) {
-      model.answer(tokens, i);
-      all.set(model.run.written, (n * LENGTH + i) * D);
-      for (let d = 0; d < D; d++) {
-        written[i * D + d] += model.run.written[d] / INPUTS;
-        pushed[i * D + d] += model.run.pushed[d] / INPUTS;
-      }
-    }
-    if ((n + 1) % AT_ONCE === 0) yield { done: n + 1 };
-  }
-  for (let i = 0; i < LENGTH; i++) {
-    for (let token = 0; token < DIGITS; token++) {
-      const row = rowOf(LENGTH + i, token);
-      for (let d = 0; d < D; d++)
-        own[i * D + d] += model.stream[row + d] / DIGITS;
-    }
-  }
-  const direction = longest(all, written);
-  const places = placesAlong(direction, all, written);
-  if (
-    places.dots.flatMap((dots) => dots[2] - dots[1]).reduce((a, b) => a + b) < 0
-  ) {
-    direction.forEach((value, d) => (direction[d] = -value)); // source 1 lies left of source 2
-  }
-  yield {
-    written,
-    pushed,
-    own,
-    direction,
-    ...placesAlong(direction, all, written),
+  const [written, pushed, own] = times(3, () => times(LENGTH, () => vector()));
+  const bySource = times(LENGTH, () => times(DIGITS, () => vector()));
+  const squares = times(D, () => vector());
+  let [right, whole, hits] = [vector(LENGTH), 0, 0];
+  const visit = (n, i, isRight, source) => {
+    right[i] += isRight;
+    hits = i ? hits + isRight : +isRight;
+    whole += hits === LENGTH;
+    add(written[i], 1 / INPUTS, model.run.written);
+    add(pushed[i], 1 / INPUTS, model.run.pushed);
+    add(bySource[i][source], DIGITS / INPUTS, model.run.written);
+    squares.forEach((row, d) =>
+      add(row, model.run.written[d] / INPUTS, model.run.written),
+    );
   };
-}
-
-/** The direction in which attention's output varies most, less what the layer norm takes away. */
-function longest(all, written) {
-  let squares = Array.from({ length: D }, () => new Array(D).fill(0));
-  const varying = new Float64Array(D);
-  for (let start = 0; start < all.length; start += D) {
-    let mean = 0;
-    for (let d = 0; d < D; d++) {
-      varying[d] = all[start + d] - written[(start + d) % written.length];
-      mean += varying[d] / D;
-    }
-    for (let a = 0; a < D; a++) {
-      for (let b = 0; b < D; b++)
-        squares[a][b] += (varying[a] - mean) * (varying[b] - mean);
-    }
+  for (const done of answerAll(model, {}, visit)) yield { done };
+  const turn = vector();
+  for (let i = 0; i < LENGTH; i++) {
+    for (const row of model.rows[LENGTH + i].slice(0, DIGITS))
+      add(own[i], 1 / DIGITS, row.stream);
+    squares.forEach((row, d) => add(row, -written[i][d], written[i]));
+    add(turn, 1, bySource[i][2]);
+    add(turn, -1, bySource[i][1]);
   }
-  // Squared again and again, a symmetric matrix turns everything into its longest direction.
-  for (let times = 0; times < 30; times++) {
-    const size = squares.reduce((sum, row, d) => sum + row[d], 0);
-    const scaled = squares.map((row) => row.map((value) => value / size));
-    squares = scaled.map((row) => scaled.map((other) => dot(row, other)));
-  }
-  const column = squares[highest(squares.map((row, d) => row[d]))];
-  return Float64Array.from(
-    column,
-    (value) => value / Math.sqrt(dot(column, column)),
+  let direction = longest(squares); // it points from source 1 to source 2
+  if (dot(direction, turn) < 0) direction = direction.map((value) => -value);
+  const dots = bySource.map((each, i) =>
+    each.map((v) => placeOf({ direction, written }, i, v)),
   );
+  yield { right, whole, written, pushed, own, direction, dots };
 }
 
-/** The mean place of each source at each output, and the ends of all places there. */
-function placesAlong(direction, all, written) {
-  const dots = Array.from({ length: LENGTH }, () => new Array(DIGITS).fill(0));
-  const ends = dots.map(() => [Infinity, -Infinity]);
-  for (let n = 0; n < INPUTS; n++) {
-    const sources = input(n).reverse();
-    for (let i = 0; i < LENGTH; i++) {
-      const start = (n * LENGTH + i) * D;
-      const place = placeOf(
-        { direction, written },
-        i,
-        all.subarray(start, start + D),
-      );
-      dots[i][sources[i]] += (place * DIGITS) / INPUTS;
-      ends[i] = [Math.min(ends[i][0], place), Math.max(ends[i][1], place)];
-    }
+/** The direction of most of the `squares`, less the mean, which the layer norm takes away. */
+function longest(squares) {
+  let matrix = squares.map((row) => row.map((value) => value - meanOf(row)));
+  const column = (d) => matrix.map((row) => row[d]);
+  matrix = matrix.map((row) =>
+    row.map((value, d) => value - meanOf(column(d))),
+  );
+  // Squared again and again, a symmetric matrix turns everything into its longest direction.
+  for (let again = 0; again < 30; again++) {
+    const size = matrix.reduce((sum, row, d) => sum + row[d], 0);
+    matrix = matrix.map((row) =>
+      matrix.map((other) => dot(row, other) / size ** 2),
+    );
   }
-  return { dots, ends };
+  const found = matrix[highest(matrix.map((row, d) => row[d]))];
+  return found.map((value) => value / Math.sqrt(dot(found, found)));
 }
-
-const dot = (a, b) => a.reduce((sum, value, d) => sum + value * b[d], 0);
-const meanOf = (values) => values.reduce((a, b) => a + b) / values.length;
-const relative = (values) =>
-  values.map((value) => value - meanOf(values.slice(0, DIGITS)));
 
 /** How far along the direction attention writes from its mean. */
-export function placeOf({ direction, written }, output, vector) {
-  let place = 0;
-  for (let d = 0; d < D; d++)
-    place += (vector[d] - written[output * D + d]) * direction[d];
-  return place;
-}
+export const placeOf = ({ direction, written }, output, vector) =>
+  dot(direction, vector) - dot(direction, written[output]);
 
-/** The lines of one output, the MLP's mean at strength `mlp`: heights, slopes, what they answer. */
+const meanOf = (values) => values.reduce((a, b) => a + b) / values.length;
+const relative = (values) =>
+  values.map((v) => v - meanOf(values.slice(0, DIGITS)));
+
+/** The lines of one output, the MLP's mean at strength `mlp`: `logits` of a place, undivided;
+ * what the model `says` there after its last layer norm; which of the dots are right. */
 export function linesOf(model, measured, output, mlp) {
-  const { w } = model;
-  const { written, pushed, own, direction } = measured;
-  const reader = [0, 1, 2, 3, 4].map((token) => {
-    const row = Array.from(
-      w.normFinal,
-      (scale, d) => scale * w.unembed[token * D + d],
+  const { normFinal, unembed } = model.layers;
+  const { direction } = measured;
+  const start = measured.own[output].slice();
+  add(start, 1, measured.written[output]);
+  add(start, mlp, measured.pushed[output]);
+  const reader = times(DIGITS + 1, (token) => {
+    const row = normFinal.weight.map(
+      (scale, d) => scale * unembed.weight[token * D + d],
     );
     return row.map((value) => value - meanOf(row));
   });
-  const start = Array.from(direction, (_, d) => {
-    const at = output * D + d;
-    return own[at] + written[at] + mlp * pushed[at];
-  });
-  const slopes = relative(reader.map((row) => dot(row, direction)));
-  const heights = relative(reader.map((row) => dot(row, start)));
+  const [slopes, heights] = [direction, start].map((along) =>
+    relative(reader.map((row) => dot(row, along))),
+  );
+  const dots = measured.dots[output];
   const logits = (place) =>
     heights.map((height, token) => height + place * slopes[token]);
-  /** The answer at a place as the model's last layer norm leaves it: divided, its bias added. */
   const says = (place) =>
     highest(model.unembed(start.map((v, d) => v + place * direction[d])));
-  const isRight = measured.dots[output].map(
-    (at, source) => says(at) === successor(source),
+  const isRight = dots.map(
+    (place, source) => says(place) === successor(source),
   );
-  return {
-    slopes,
-    heights,
-    logits,
-    says,
-    isRight,
-    dots: measured.dots[output],
-  };
+  return { logits, says, isRight, dots };
 }
 
 /** The parts of a range on which `which(place)` is one token: [from, to, token]. */
 export function pieces([low, high], which, steps = 1000) {
   const found = [];
-  for (let step = 0; step <= steps; step++) {
+  for (const step of times(steps + 1, Number)) {
     const place = low + ((high - low) * step) / steps;
     const token = which(place);
     if (found.at(-1)?.[2] !== token)
@@ -181,9 +150,9 @@ export function pieces([low, high], which, steps = 1000) {
 
 /** How many of the 32 dots lie under the line of their successor. */
 export function rightDots(model, measured) {
-  const outputs = Array.from({ length: LENGTH }, (_, output) => output);
-  const marks = outputs.flatMap(
+  const marks = times(
+    LENGTH,
     (output) => linesOf(model, measured, output, 1).isRight,
   );
-  return marks.filter(Boolean).length;
+  return marks.flat().filter(Boolean).length;
 }

@@ -1,6 +1,7 @@
 /** The page: what the reader does, and what is shown then. */
 
 import { DIGITS, INPUTS, LENGTH, Model, input, sequenceOf } from "./model.mjs";
+import { successor, times, vector } from "./model.mjs";
 import { placeOf, rightDots } from "./measuring.mjs";
 import { drawInputs, drawLines, drawLoss, drawShares } from "./picture.mjs";
 import { mark, nameOf, strengthInWords } from "./picture.mjs";
@@ -8,7 +9,6 @@ import { Gradient } from "./training.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const $$ = (selector) => [...document.querySelectorAll(selector)];
-const times = (n, made) => Array.from({ length: n }, (_, i) => made(i));
 const number = (value) => value.toLocaleString("en");
 const EXAMPLE = "32221200";
 const LARGEST_SEED = 999_999;
@@ -93,13 +93,13 @@ function edits() {
   return {
     ideal: set.attention === "ideal",
     written: set.attention === "mean" ? written : null,
-    pushed: { zero: new Float64Array(32), mean: pushed }[set.mlp],
+    pushed: { zero: times(LENGTH, () => vector()), mean: pushed }[set.mlp],
     route: set.route,
     x7: Number(set.x7),
   };
 }
 
-const target = (output) => (state.x[LENGTH - 1 - output] + 1) % DIGITS;
+const target = (output) => successor(state.x[LENGTH - 1 - output]);
 
 /** Each answer with its pattern and place; while it writes alone, those so far. */
 function answers() {
@@ -238,12 +238,9 @@ async function recount() {
   };
   const mine = inWorker("count", [state.model.weights, edits()], show);
   counting = mine;
-  const { whole, right } = await mine.done;
-  const [first, second] = ["#answers", "#inputs"].map(
-    (id) => $(id).textContent,
-  );
-  if (mine === counting) say(`Counted: ${first}; ${second}.`);
-  return { whole, right };
+  await mine.done;
+  const words = ["#answers", "#inputs"].map((id) => $(id).textContent);
+  if (mine === counting) say(`Counted: ${words.join("; ")}.`);
 }
 
 function switched({ target: { name, value } }) {
@@ -298,17 +295,16 @@ async function adopt(weights, name) {
   const measured = await inWorker("measure", [weights]).done;
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
-  $("#whose").textContent = `Shown is ${name}.`;
-  draw(`Shown is ${name}.`);
-  if (weights === STORED) return;
-  const { whole, right } = await recount();
-  if (model !== state.model) return;
-  const missing = right.flatMap((n, i) => (n < INPUTS ? [`y${i}`] : []));
-  const verdict = missing[0] ? `not exact (${missing.join(", ")})` : "exact";
+  const missing = times(LENGTH, (i) => `y${i}`).filter(
+    (_, i) => measured.right[i] < INPUTS,
+  );
+  const verdict = missing[0] ? `it fails at ${missing.join(", ")}` : "exact";
+  const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs wholly right`;
   const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
-  const inputs = `${number(whole)} of ${number(INPUTS)} inputs wholly right`;
-  $("#whose").textContent = `Shown is ${name}: ${verdict}, ${inputs}, ${dots}.`;
-  say($("#whose").textContent);
+  const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
+  $("#whose").textContent = `Shown is ${name}${details}.`;
+  draw($("#whose").textContent);
+  if (weights !== STORED) await recount();
 }
 
 // ------------------------------------------------ hands and keys

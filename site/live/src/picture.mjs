@@ -23,8 +23,8 @@ function tag(name, attributes, inside = "") {
 /** The picture of one output; `place` is that of one input. Returns it in words. */
 export function drawLines(svg, model, measured, output, mlp, place) {
   const lines = linesOf(model, measured, output, mlp);
-  const [first, last] = measured.ends[output];
-  const margin = 0.15 * (last - first) || 1;
+  const [first, last] = [Math.min(...lines.dots), Math.max(...lines.dots)];
+  const margin = 0.16 * (last - first) || 1;
   const ends = [first - margin, last + margin];
   // The same at every strength, so that lines are seen to move.
   const both = [0, 1].map((mlp) => linesOf(model, measured, output, mlp));

@@ -1,31 +1,23 @@
 /** Training: the recipe of helpers.training, with gradients worked out by hand. */
 
-import { D, INPUTS, KEYS, LENGTH, Model, SIZE } from "./model.mjs";
+import { D, INPUTS, LENGTH, Model, SIZE, add, dot, input } from "./model.mjs";
 import {
-  highest,
-  input,
-  isMatrix,
-  isScale,
-  named,
-  rowOf,
+  layersOf,
+  makeRows,
   sequenceOf,
+  softmax,
+  times,
+  vector,
 } from "./model.mjs";
 
-const RECIPE = {
-  rate: 5e-2,
-  beta1: 0.9,
-  beta2: 0.98,
-  batch: 128,
-  epochs: 7,
-  clip: 1,
-};
+const [RATE, BETAS, BATCH, EPOCHS, CLIP] = [5e-2, [0.9, 0.98], 128, 7, 1];
 const PATIENCE = 50; // stop after so many batches in a row without one wrong answer
 const TRAIN = 60_000; // inputs to train on; the others are held out
-const MAX_STEPS = RECIPE.epochs * Math.floor(TRAIN / RECIPE.batch);
+const MAX_STEPS = EPOCHS * Math.floor(TRAIN / BATCH);
 
 /**
  * Engines may differ in the last digit of exp, log and cos. What is rounded to a grid before it
- * enters the weights is equal everywhere, so a seed gives the same model in every browser.
+ * enters the weights is the same everywhere, so a seed gives one model in all browsers.
  */
 const toGrid = (value, bits = 20) => Math.round(value * 2 ** bits) / 2 ** bits;
 
@@ -49,189 +41,149 @@ function shuffle(numbers, next) {
   return numbers;
 }
 
-/** Normal matrices of deviation 0.05, zero biases, layer norms at 1. */
+/** Normal matrices of deviation 0.05 (by Box and Muller), zero biases, layer norms at 1. */
 function initialWeights(next) {
-  const flat = new Float64Array(SIZE);
-  for (const [name, values] of Object.entries(named(flat))) {
-    if (isScale(name)) values.fill(1);
-    if (!isMatrix(name)) continue;
-    for (let i = 0; i < values.length; i++) {
-      const size = Math.sqrt(-2 * Math.log(1 - next())); // Box and Muller
-      values[i] = toGrid(0.05 * size * Math.cos(2 * Math.PI * next()));
+  const flat = vector(SIZE);
+  for (const [name, { weight }] of Object.entries(layersOf(flat))) {
+    for (let i = 0; i < weight.length; i++) {
+      const [size, angle] = [
+        Math.sqrt(-2 * Math.log(1 - next())),
+        2 * Math.PI * next(),
+      ];
+      weight[i] = name.startsWith("norm")
+        ? 1
+        : toGrid(0.05 * size * Math.cos(angle));
     }
   }
   return flat;
 }
 
-/** Through y = matrix x + bias: adds to the gradients of matrix, bias and x, given that of y. */
-function linearBack(gMatrix, gBias, gx, matrix, x, gy) {
-  const columns = x.length;
-  for (let r = 0; r < gy.length; r++) {
-    if (gBias) gBias[r] += gy[r];
-    for (let c = 0; c < columns; c++) {
-      gMatrix[r * columns + c] += gy[r] * x[c];
-      gx[c] += matrix[r * columns + c] * gy[r];
+/** Back through `linear`: adds to the gradients of its layer and of x, given that of what it gave. */
+function linearBack(g, gx, { weight }, x, gOut) {
+  for (let r = 0, at = 0; r < gOut.length; r++) {
+    if (g.bias.length) g.bias[r] += gOut[r];
+    for (let c = 0; c < x.length; c++, at++) {
+      g.weight[at] += gOut[r] * x[c];
+      gx[c] += gOut[r] * weight[at];
     }
   }
 }
 
-/** Through a layer norm: adds to the gradients of scale, bias and x, given that of its output. */
-function normBack(gScale, gBias, gx, scale, hat, inverse, gy) {
+/** Back through `layerNorm`, in the same way. */
+function normBack(g, gx, { weight }, { hat, inverse }, gOut) {
   let [mean, along] = [0, 0];
   for (let d = 0; d < D; d++) {
-    gScale[d] += gy[d] * hat[d];
-    gBias[d] += gy[d];
-    mean += (gy[d] * scale[d]) / D;
-    along += (gy[d] * scale[d] * hat[d]) / D;
+    g.weight[d] += gOut[d] * hat[d];
+    g.bias[d] += gOut[d];
+    mean += (gOut[d] * weight[d]) / D;
+    along += (gOut[d] * weight[d] * hat[d]) / D;
   }
   for (let d = 0; d < D; d++)
-    gx[d] += inverse * (gy[d] * scale[d] - mean - hat[d] * along);
+    gx[d] += inverse * (gOut[d] * weight[d] - mean - along * hat[d]);
 }
 
 /** The loss of a model (nats per answer) on sequences, its gradient, and the right answers. */
 export class Gradient {
   constructor(model) {
     this.model = model;
-    this.flat = new Float64Array(SIZE);
-    this.g = named(this.flat);
-    for (const table of ["stream", "q", "k", "v"]) {
-      this[table] = new Float64Array(model[table].length);
-    }
-    this.gPattern = new Float64Array(KEYS);
-    this.gLogits = new Float64Array(model.run.logits.length);
-    this.gHidden = new Float64Array(model.run.hidden.length);
-    for (const value of ["gx", "gMiddle", "gz"])
-      this[value] = new Float64Array(D);
+    this.flat = vector(SIZE);
+    this.layers = layersOf(this.flat);
+    this.scratch = [D, D, model.run.hidden.length, D, D].map(vector);
   }
 
   of(sequences) {
-    for (const sums of [this.flat, this.stream, this.q, this.k, this.v])
-      sums.fill(0);
-    this.model.fillTables();
-    this.right = new Array(LENGTH).fill(0);
-    this.loss = 0;
+    const share = 1 / (sequences.length * LENGTH);
+    Object.assign(this, { loss: 0, right: vector(LENGTH), rows: makeRows() });
+    this.flat.fill(0);
+    this.model.fillRows();
     for (const tokens of sequences) {
       for (let i = 0; i < LENGTH; i++) {
         const wanted = tokens[LENGTH + 1 + i];
         this.right[i] +=
           (this.model.answer(tokens, i) === wanted) / sequences.length;
-        this.back(tokens, i, wanted, 1 / (sequences.length * LENGTH));
+        this.backFromAnswer(tokens, i, wanted, share);
       }
     }
-    this.throughTables();
+    this.backFromRows();
     return this;
   }
 
-  /** From one answer, which the model has just given, back to the tables. */
-  back(tokens, i, wanted, share) {
-    const { g, gLogits, gHidden, gx, gMiddle, gz, gPattern } = this;
-    const { w, run, q, k, v } = this.model;
-    const top = run.logits[highest(run.logits)];
-    let total = 0;
-    for (let t = 0; t < gLogits.length; t++)
-      total += gLogits[t] = Math.exp(run.logits[t] - top);
-    this.loss += share * (Math.log(total) + top - run.logits[wanted]);
-    for (let t = 0; t < gLogits.length; t++) {
-      gLogits[t] = share * (gLogits[t] / total - (t === wanted));
-    }
-    for (const values of [gx, gMiddle, gHidden, gz]) values.fill(0);
-    linearBack(g.unembed, null, gx, w.unembed, run.normed, gLogits);
-    const final = [w.normFinal, run.hatFinal, run.inverseFinal];
-    normBack(g.normFinal, g.normFinalBias, gMiddle, ...final, gx);
-    linearBack(g.out, g.outBias, gHidden, w.out, run.hidden, gMiddle);
-    for (let h = 0; h < gHidden.length; h++)
-      if (run.hidden[h] <= 0) gHidden[h] = 0; // ReLU
-    linearBack(g.in, g.inBias, gx.fill(0), w.in, run.read2, gHidden);
-    normBack(
-      g.norm2,
-      g.norm2Bias,
-      gMiddle,
-      w.norm2,
-      run.hat2,
-      run.inverse2,
-      gx,
-    );
-    linearBack(g.o, g.oBias, gz, w.o, run.z, gMiddle);
+  /** From one answer, which the model has just given, back to the rows. */
+  backFromAnswer(tokens, i, wanted, share) {
+    const { layers: g, rows: gRows } = this;
+    const { layers, run, rows } = this.model;
     const here = LENGTH + i;
-    const query = rowOf(here, tokens[here]);
-    let mean = 0;
+    const gLogits = run.logits.slice();
+    this.loss +=
+      share * (softmax(gLogits, gLogits.length) - run.logits[wanted]);
+    gLogits[wanted] -= 1;
+    for (let t = 0; t < gLogits.length; t++) gLogits[t] *= share;
+    const [gFinal, gOut, gHidden, gNorm2, gz] = this.scratch.map((g) =>
+      g.fill(0),
+    );
+    const gStream = gRows[here][tokens[here]].stream;
+    linearBack(g.unembed, gFinal, layers.unembed, run.final.out, gLogits);
+    normBack(g.normFinal, gOut, layers.normFinal, run.final, gFinal);
+    linearBack(g.out, gHidden, layers.out, run.hidden, gOut);
+    for (let h = 0; h < gHidden.length; h++) gHidden[h] *= run.hidden[h] > 0; // ReLU
+    linearBack(g.in, gNorm2, layers.in, run.norm2.out, gHidden);
+    normBack(g.norm2, gOut, layers.norm2, run.norm2, gNorm2);
+    add(gStream, 1, gOut);
+    linearBack(g.o, gz, layers.o, run.z, gOut);
+    const mean = dot(gz, run.z);
+    const [{ q }, { q: gq }] = [rows, gRows].map(
+      (all) => all[here][tokens[here]],
+    );
     for (let p = 0; p <= here; p++) {
-      const row = rowOf(p, tokens[p]);
-      gPattern[p] = 0;
-      for (let d = 0; d < D; d++) {
-        gPattern[p] += gz[d] * v[row + d];
-        this.v[row + d] += run.pattern[p] * gz[d];
-      }
-      mean += run.pattern[p] * gPattern[p];
+      const [{ k, v }, to] = [rows[p][tokens[p]], gRows[p][tokens[p]]];
+      const gScore = (run.pattern[p] * (dot(gz, v) - mean)) / Math.sqrt(D);
+      add(to.v, run.pattern[p], gz);
+      add(to.k, gScore, q);
+      add(gq, gScore, k);
     }
-    for (let p = 0; p <= here; p++) {
-      const row = rowOf(p, tokens[p]);
-      const gScore = (run.pattern[p] * (gPattern[p] - mean)) / Math.sqrt(D);
-      for (let d = 0; d < D; d++) {
-        this.q[query + d] += gScore * k[row + d];
-        this.k[row + d] += gScore * q[query + d];
-      }
-    }
-    for (let d = 0; d < D; d++) this.stream[query + d] += gMiddle[d];
   }
 
-  /** From the tables back to the weights that they were made of. */
-  throughTables() {
-    const { g, gx, model } = this;
-    const { w } = model;
-    for (let row = 0; row < model.stream.length; row += D) {
-      const at = (table) => table.subarray(row, row + D);
-      const [read, gStream] = [at(model.read), at(this.stream)];
-      gx.fill(0);
-      linearBack(g.q, g.qBias, gx, w.q, read, at(this.q));
-      linearBack(g.k, g.kBias, gx, w.k, read, at(this.k));
-      linearBack(g.v, g.vBias, gx, w.v, read, at(this.v));
-      const norm = [w.norm1, at(model.hat), model.inverse[row / D]];
-      normBack(g.norm1, g.norm1Bias, gStream, ...norm, gx);
-      const tokens = model.inverse.length / KEYS;
-      const [position, token] = [
-        Math.floor(row / D / tokens),
-        (row / D) % tokens,
-      ];
-      for (let d = 0; d < D; d++) {
-        g.embed[token * D + d] += gStream[d];
-        g.position[position * D + d] += gStream[d];
+  /** From the rows back to the weights that they were made of. */
+  backFromRows() {
+    const { layers: g, model } = this;
+    const { norm1, ...reads } = model.layers;
+    for (const [p, row] of this.rows.entries()) {
+      for (const [token, gRow] of row.entries()) {
+        const [{ norm }, gRead] = [model.rows[p][token], vector()];
+        for (const part of ["q", "k", "v"]) {
+          linearBack(g[part], gRead, reads[part], norm.out, gRow[part]);
+        }
+        normBack(g.norm1, gRow.stream, norm1, norm, gRead);
+        add(g.embed.weight.subarray(token * D, token * D + D), 1, gRow.stream);
+        add(g.position.weight.subarray(p * D, p * D + D), 1, gRow.stream);
       }
     }
   }
 }
 
-/** AdamW of torch, without weight decay; it is given gradients and moves the weights. */
-class Adam {
-  moments = [new Float64Array(SIZE), new Float64Array(SIZE)];
-  powers = [1, 1]; // of the two betas; multiplied, as engines may differ in `**`
-
-  step(weights, gradient, rate) {
-    const { beta1, beta2 } = RECIPE;
-    const [mean, square] = this.moments;
-    this.powers = [this.powers[0] * beta1, this.powers[1] * beta2];
-    const [size, root] = [
-      rate / (1 - this.powers[0]),
-      Math.sqrt(1 - this.powers[1]),
-    ];
+/** A function (weights, gradient, rate) that takes a step as torch's AdamW, without weight decay. */
+function adam() {
+  const [mean, square, powers] = [vector(SIZE), vector(SIZE), [1, 1]];
+  return (weights, gradient, rate) => {
+    // Multiplied step by step, as engines may differ in `**`.
+    BETAS.forEach((beta, i) => (powers[i] *= beta));
+    const [size, root] = [rate / (1 - powers[0]), Math.sqrt(1 - powers[1])];
     for (let i = 0; i < SIZE; i++) {
-      mean[i] += (1 - beta1) * (gradient[i] - mean[i]);
-      square[i] = beta2 * square[i] + (1 - beta2) * gradient[i] * gradient[i];
+      mean[i] += (1 - BETAS[0]) * (gradient[i] - mean[i]);
+      square[i] =
+        BETAS[1] * square[i] + (1 - BETAS[1]) * gradient[i] * gradient[i];
       weights[i] -= (size * mean[i]) / (Math.sqrt(square[i]) / root + 1e-8);
     }
-  }
+  };
 }
 
 /** Batches of sequences, epoch after epoch, each in a new order. */
 function* batches(next) {
-  const numbers = Array.from({ length: INPUTS }, (_, n) => n);
-  const train = shuffle(numbers, random(0)).slice(0, TRAIN); // the same for every seed
-  for (let epoch = 0; epoch < RECIPE.epochs; epoch++) {
+  const train = shuffle(times(INPUTS, Number), random(0)).slice(0, TRAIN); // for every seed
+  for (let epoch = 0; epoch < EPOCHS; epoch++) {
     shuffle(train, next);
-    for (let start = 0; start + RECIPE.batch <= TRAIN; start += RECIPE.batch) {
-      yield train
-        .slice(start, start + RECIPE.batch)
-        .map((n) => sequenceOf(input(n)));
+    for (let start = 0; start + BATCH <= TRAIN; start += BATCH) {
+      yield train.slice(start, start + BATCH).map((n) => sequenceOf(input(n)));
     }
   }
 }
@@ -239,18 +191,16 @@ function* batches(next) {
 /** Train the model of a seed; yields after each step what it is by then. */
 export function* train(seed) {
   const model = new Model(initialWeights(random(2 * seed + 1)));
-  const [gradient, adam] = [new Gradient(model), new Adam()];
+  const [gradient, move] = [new Gradient(model), adam()];
   let [step, streak] = [0, 0];
   for (const batch of batches(random(2 * seed + 2))) {
     const { flat, loss, right } = gradient.of(batch);
-    const norm = Math.sqrt(flat.reduce((sum, value) => sum + value * value, 0));
-    const scale = Math.min(1, RECIPE.clip / (norm + 1e-6));
+    const scale = Math.min(1, CLIP / (Math.sqrt(dot(flat, flat)) + 1e-6));
+    const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * step) / MAX_STEPS));
     const rounded = flat.map((value) => toGrid(scale * value));
-    const rate =
-      0.5 * RECIPE.rate * (1 + Math.cos((Math.PI * step) / MAX_STEPS));
-    adam.step(model.weights, rounded, toGrid(rate, 40));
+    move(model.weights, rounded, toGrid(rate, 40));
     streak = right.every((share) => share === 1) ? streak + 1 : 0;
-    const stopped = streak >= PATIENCE;
+    const stopped = streak === PATIENCE;
     yield {
       step: ++step,
       loss,
