@@ -24,9 +24,28 @@ pytestmark = pytest.mark.reader
 LIVE, PAGE = ROOT / "site/live", (ROOT / "site/live/index.html").as_uri()
 TOKENS, WAIT = task.full_sequences(), dict(timeout=60_000)  # milliseconds
 SOME = torch.randint(0, task.N_SEQUENCES, (1000,), generator=torch.Generator().manual_seed(0))
-CHANGED = (
-    "[...document.querySelectorAll('#target, #pattern, #whose, #lines-says')].map(e => e.innerHTML)"
-)
+NODE = """const { train } = await import(process.argv[1]); let end
+    for (end of train(Number(process.argv[2])));
+    console.log(JSON.stringify([end.step, ...end.weights]))"""
+KEYS = [  # a control, keys, and where which words must stand then
+    ("#heads button >> nth=0", "ArrowUp", "#target", "11323331"),
+    ("#heads button >> nth=1", "0", "#target", "11323311"),
+    ("#pattern button >> nth=3", "Enter", "#picture-title", "y3: the highest line"),
+    ("#typed", "End Backspace 3", "#status", "A new input. The model says 01323311: all right."),
+    ("#write", "Enter", "#status", "y0: it writes 0 ✓"),
+    ("#mlp", "Home", "#lines-says", "y0, without the MLP"),
+    ("[name=attention] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
+    ("[name=x7]", "ArrowUp", "#status", "Counted"),
+    ("#check", "Enter", "#inputs", "of 65,536"),
+    ("#seed", "Enter", "#progress", "Step"),
+    ("#train button", "Enter", "#whose", "of 32 dots right"),
+    ("#back", "Enter", "#whose", "the model of the notebooks."),
+]
+BAD = [
+    ("#heads button >> nth=2", "a", "x2 is “a”: type eight digits from 0 to 3, as in 32221200"),
+    ("#typed", "322212003", "9 digits are too many: type eight digits from 0 to 3"),
+    ("#seed", "-1\n", "The seed is “-1”: type a whole number from 0 to 999,999"),
+]
 
 
 @pytest.fixture
@@ -58,9 +77,8 @@ def test_logits_gradients_and_counts_are_those_of_torch(live):
     zoos, batch = [train("article", [3], max_steps=n)[0] for n in (0, 150)], SOME[:64]
     for zoo in (*zoos, M.as_zoo(M.load_trained())):  # at the start, on the way, and at the end
         weights = {k: v.clone().requires_grad_() for k, v in zoo.weights.items()}
-        with torch.enable_grad():
-            logits = M.forward(weights, TOKENS[batch]).flatten(0, 2)
-            F.cross_entropy(logits, TOKENS[batch, 9:].flatten()).backward()
+        logits = M.forward(weights, TOKENS[batch]).flatten(0, 2)
+        F.cross_entropy(logits, TOKENS[batch, 9:].flatten()).backward()
         given = [flat(weights), batch.tolist()]
         found = live.evaluate("([weights, inputs]) => series.gradient(weights, inputs).flat", given)
         assert_allclose(found, flat({k: v.grad for k, v in weights.items()}), rtol=0, atol=1e-12)
@@ -69,16 +87,10 @@ def test_logits_gradients_and_counts_are_those_of_torch(live):
     assert count == task.N_SEQUENCES
 
 
-NODE = """const { train } = await import(process.argv[1]);
-let end;
-for (end of train(Number(process.argv[2])));
-console.log(JSON.stringify([end.step, ...end.weights]));"""
-
-
-@pytest.mark.parametrize("seed", [0, 2, 3])
+@pytest.mark.parametrize("seed", [0, 1, 3])
 def test_a_seed_gives_the_same_exact_model_in_another_engine(live, seed):
-    node, module = shutil.which("node"), (LIVE / "src/training.mjs").as_uri()
-    command = [node or missing("no node"), "--input-type=module", "-e", NODE, module, str(seed)]
+    node, module = shutil.which("node") or missing("no node"), LIVE / "src/training.mjs"
+    command = [node, "--input-type=module", "-e", NODE, module.as_uri(), str(seed)]
     there = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     here = live.evaluate("seed => series.train(seed).then(e => [e.step, ...e.weights])", seed)
     assert here == there
@@ -87,9 +99,9 @@ def test_a_seed_gives_the_same_exact_model_in_another_engine(live, seed):
 
 def test_each_switch_counts_what_the_helpers_count(live, monkeypatch):
     zoo = M.as_zoo(M.load_trained())
-    zoos = {("attention", "mean"): interventions.ablate(zoo, "attention", "mean")}
+    zoos = {("mlp", how): interventions.ablate(zoo, "mlp", how) for how in ("zero", "mean")}
+    zoos["attention", "mean"] = interventions.ablate(zoo, "attention", "mean")
     zoos["attention", "ideal"] = interventions.set_pattern(zoo, interventions.ideal_pattern())
-    zoos |= {("mlp", how): interventions.ablate(zoo, "mlp", how) for how in ("zero", "mean")}
     hits = {switch: right(edited)[0] for switch, edited in zoos.items()}
     tables = [*M.attention_reads(zoo.weights), M.stream_table(zoo.weights)]
     for i, route in enumerate(("query", "key", "value", "direct")):
@@ -105,66 +117,33 @@ def test_each_switch_counts_what_the_helpers_count(live, monkeypatch):
         live.locator(f"[name={name}][value='']").check()
 
 
-KEYS = [  # a control, keys, and where which words must stand then
-    ("#heads button >> nth=0", "ArrowUp", "#target", "11323331"),
-    ("#heads button >> nth=1", "0", "#target", "11323311"),
-    ("#pattern button >> nth=3", "Enter", "#picture-title", "y3: the highest line"),
-    ("#typed", "End Backspace 3", "#status", "A new input. The model says 01323311: all right."),
-    ("#write", "Enter", "#status", "y0: it writes 0 ✓"),
-    ("summary >> nth=0", "Enter", "details[open]", "Attention fetches"),
-    ("#mlp", "Home", "#lines-says", "y0, without the MLP"),
-    ("[name=attention] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
-    ("[name=mlp] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
-    ("[name=x7]", "ArrowUp", "#status", "Counted"),
-    ("[name=route] >> nth=0", "ArrowRight", "#status", "Counted"),
-    ("#check", "Enter", "#inputs", "of 65,536"),
-    ("#seed", "Enter", "#progress", "Step"),
-    ("#train button", "Enter", "#whose", "of 32 dots right"),
-    ("#back", "Enter", "#whose", "the model of the notebooks."),
-]
-
-
-def test_every_control_is_used_by_keyboard_and_axe_finds_nothing_in_both_themes(live):
+def test_all_works_by_keyboard_and_axe_finds_nothing_in_either_theme(live):
     for control, keys, where, words in KEYS:
         while not live.locator(control).evaluate("e => e === document.activeElement"):
             live.keyboard.press("Tab")
         for key in keys.split():
             live.keyboard.press(key)
-        expect(live.locator(where).first).to_contain_text(words, **WAIT)
+        expect(live.locator(where)).to_contain_text(words, **WAIT)
     for theme in ("light", "dark"):
         live.emulate_media(color_scheme=theme)
         axe.nothing_is_ours(live)
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_it_fits_a_phone_with_room_for_fingers_and_one_screen(live, width):
-    live.set_viewport_size(dict(width=width, height=800))
-    assert live.evaluate("document.documentElement.scrollWidth") == width
-    if width == 1200:
-        assert live.evaluate("document.documentElement.scrollHeight") <= 800
-        return
+def test_it_fits_one_screen_and_a_phone_with_room_for_fingers(live):
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert live.evaluate(size) == [1200, 800]
+    live.set_viewport_size(dict(width=390, height=844))
+    assert live.evaluate(size)[0] == 390
     targets = live.locator("button:visible, select, summary, #typed, #seed, #mlp, fieldset label")
-    sizes = targets.evaluate_all("all => all.map(e => e.getBoundingClientRect().toJSON())")
-    assert min(min(size["width"], size["height"]) for size in sizes) >= 40
+    boxes = targets.evaluate_all("all => all.map(e => e.getBoundingClientRect().toJSON())")
+    assert len(boxes) > 30 and min(min(box["width"], box["height"]) for box in boxes) >= 40
 
 
-@pytest.mark.parametrize(
-    "control, given, says",
-    [
-        (
-            "#heads button >> nth=2",
-            "a",
-            "x2 is “a”: type eight digits from 0 to 3, as in 32221200.",
-        ),
-        ("#typed", "322212003", "9 digits are too many: type eight digits from 0 to 3"),
-        ("#seed", "-1", "The seed is “-1”: type a whole number from 0 to 999,999"),
-    ],
-)
+@pytest.mark.parametrize("control, given, says", BAD)
 def test_bad_input_gets_a_sentence_and_changes_nothing(live, control, given, says):
-    before = live.evaluate(CHANGED)
+    shown = live.locator("#target, #pattern, #whose, #lines-says")
+    before = shown.all_inner_texts()
     live.locator(control).press("Control+a")
     live.keyboard.type(given)
-    if control == "#seed":
-        live.keyboard.press("Enter")
     expect(live.get_by_role("alert")).to_contain_text(says)
-    assert live.evaluate(CHANGED) == before
+    assert shown.all_inner_texts() == before

@@ -169,14 +169,8 @@ function drawPicture(found) {
   $("#picture-title").textContent =
     `y${output}: the highest line is the answer`;
   if (!measured || !found) return;
-  const words = drawLines(
-    $("#lines"),
-    model,
-    measured,
-    output,
-    mlp,
-    found.place,
-  );
+  const which = { output, mlp, place: found.place };
+  const words = drawLines($("#lines"), model, measured, which);
   $("#lines").setAttribute("aria-label", words);
   $("#lines-says").textContent = words;
   const source = `source x${LENGTH - 1 - output} = ${x[LENGTH - 1 - output]}`;
@@ -275,11 +269,12 @@ async function trainOrStop() {
   });
   $("#train button").textContent = "Stop";
   say(`Training seed ${seed}.`);
-  const end = await training.done;
-  training = null;
-  $("#train button").textContent = "Train";
-  if (end)
-    await adopt(end.weights, `seed ${seed} after ${number(end.step)} steps`);
+  const end = await training.done.finally(() => {
+    training = null;
+    $("#train button").textContent = "Train";
+  });
+  const name = `seed ${seed} after ${number(end?.step ?? 0)} steps`;
+  if (end) await adopt(end.weights, name);
 }
 
 /** Put a model into the place of the one that is shown. */
@@ -291,10 +286,12 @@ async function adopt(weights, name) {
   $("#mlp").value = 1;
   $("#whose").textContent = `Shown is ${name}: being measured …`;
   $("#back").hidden = weights === STORED;
+  $("#switches").inert = true; // there are no means yet
   draw();
   const measured = await inWorker("measure", [weights]).done;
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
+  $("#switches").inert = false;
   const missing = times(LENGTH, (i) => `y${i}`).filter(
     (_, i) => measured.right[i] < INPUTS,
   );
@@ -362,7 +359,7 @@ function start() {
     trying(trainOrStop);
   });
   new ResizeObserver(() => draw()).observe($("#lines"));
-  adopt(STORED, STORED_NAME);
+  trying(() => adopt(STORED, STORED_NAME));
 }
 
 /** For the curious, and for tests. */

@@ -21,7 +21,7 @@ function tag(name, attributes, inside = "") {
 }
 
 /** The picture of one output; `place` is that of one input. Returns it in words. */
-export function drawLines(svg, model, measured, output, mlp, place) {
+export function drawLines(svg, model, measured, { output, mlp, place }) {
   const lines = linesOf(model, measured, output, mlp);
   const [first, last] = [Math.min(...lines.dots), Math.max(...lines.dots)];
   const margin = 0.16 * (last - first) || 1;
