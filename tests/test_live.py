@@ -36,8 +36,8 @@ KEYS = [  # a control, keys, and where which words must stand then
     ("#mlp", "Home", "#lines-says", "y0, without the MLP"),
     ("[name=attention] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
     ("[name=x7]", "ArrowUp", "#status", "Counted"),
-    ("#check", "Enter", "#inputs", "of 65,536"),
-    ("#seed", "Enter", "#progress", "Step"),
+    ("#check", "Enter", "#broken", "y7"),
+    ("#seed", "Enter", "#learning", "y7"),
     ("#train button", "Enter", "#whose", "of 32 dots right"),
     ("#back", "Enter", "#whose", "the model of the notebooks."),
 ]

@@ -33,7 +33,7 @@ def weights() -> list[float]:
 
 
 def made() -> str:
-    """The page, whole."""
+    """The whole page."""
     parts = dict(
         style=source("style.css"),
         weights=json.dumps(weights()),

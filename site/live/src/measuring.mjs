@@ -104,35 +104,33 @@ export const placeOf = ({ direction, written }, output, vector) =>
   dot(direction, vector) - dot(direction, written[output]);
 
 const meanOf = (values) => values.reduce((a, b) => a + b) / values.length;
-const relative = (values) =>
-  values.map((v) => v - meanOf(values.slice(0, DIGITS)));
 
-/** The lines of one output, the MLP's mean at strength `mlp`: `logits` of a place, undivided;
- * what the model `says` there after its last layer norm; which of the dots are right. */
+/**
+ * The lines of one output, the MLP's mean at strength `mlp`. `heights` of the five tokens at a
+ * place are the logits before the last layer norm divides, less the mean of the digits'. They are
+ * straight but for the norm's bias, which is in, so the highest is what the model would say.
+ */
 export function linesOf(model, measured, output, mlp) {
-  const { normFinal, unembed } = model.layers;
-  const { direction } = measured;
   const start = measured.own[output].slice();
   add(start, 1, measured.written[output]);
   add(start, mlp, measured.pushed[output]);
-  const reader = times(DIGITS + 1, (token) => {
-    const row = normFinal.weight.map(
-      (scale, d) => scale * unembed.weight[token * D + d],
+  const heights = (place) => {
+    const stream = start.map(
+      (value, d) => value + place * measured.direction[d],
     );
-    return row.map((value) => value - meanOf(row));
-  });
-  const [slopes, heights] = [direction, start].map((along) =>
-    relative(reader.map((row) => dot(row, along))),
-  );
+    const logits = model.unembed(stream);
+    const mean = meanOf(logits.slice(0, DIGITS));
+    return Array.from(
+      logits,
+      (logit) => (logit - mean) / model.run.final.inverse,
+    );
+  };
+  const says = (place) => highest(heights(place));
   const dots = measured.dots[output];
-  const logits = (place) =>
-    heights.map((height, token) => height + place * slopes[token]);
-  const says = (place) =>
-    highest(model.unembed(start.map((v, d) => v + place * direction[d])));
   const isRight = dots.map(
     (place, source) => says(place) === successor(source),
   );
-  return { logits, says, isRight, dots };
+  return { heights, says, dots, isRight };
 }
 
 /** The parts of a range on which `which(place)` is one token: [from, to, token]. */

@@ -292,11 +292,11 @@ async function adopt(weights, name) {
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
   $("#switches").inert = false;
-  const missing = times(LENGTH, (i) => `y${i}`).filter(
+  const failing = times(LENGTH, (i) => `y${i}`).filter(
     (_, i) => measured.right[i] < INPUTS,
   );
-  const verdict = missing[0] ? `it fails at ${missing.join(", ")}` : "exact";
-  const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs wholly right`;
+  const verdict = failing[0] ? `mistakes at ${failing.join(" ")}` : "exact";
+  const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
   const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
   const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
   $("#whose").textContent = `Shown is ${name}${details}.`;
@@ -329,7 +329,12 @@ function build() {
   const join = (n, made) => times(n, made).join("");
   const column = (name) => `<th scope="col">${name}</th>`;
   $("#heads").innerHTML = join(LENGTH, () => `<button type="button"></button>`);
-  const names = ["BOS", ...times(LENGTH, (j) => `x${j} <b></b>`), "y…", "says"];
+  const names = [
+    "BOS",
+    ...times(LENGTH, (j) => `x${j} <b></b>`),
+    `<abbr title="earlier outputs">y…</abbr>`,
+    "says",
+  ];
   $("#pattern thead tr").innerHTML =
     `<td></td>${names.map(column).join("")}<td></td>`;
   const cells = join(LENGTH + 2, () => `<td class="weight"></td>`);

@@ -1,6 +1,6 @@
 /** Drawing: the four lines, and what was counted. */
 
-import { LENGTH, highest, successor } from "./model.mjs";
+import { LENGTH, successor, times } from "./model.mjs";
 import { linesOf, pieces } from "./measuring.mjs";
 
 export const nameOf = (token) => ["0", "1", "2", "3", "BOS"][token];
@@ -28,15 +28,19 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const ends = [first - margin, last + margin];
   // The same at every strength, so that lines are seen to move.
   const both = [0, 1].map((mlp) => linesOf(model, measured, output, mlp));
-  const top = Math.max(...both.flatMap(({ logits }) => ends.flatMap(logits)));
+  const top = Math.max(...both.flatMap(({ heights }) => ends.flatMap(heights)));
   const width = svg.clientWidth || 560;
   const x = (at) => (width * (at - ends[0])) / (ends[1] - ends[0]);
-  const y = (logit) => 28 + ((STRIP - 34) * (1.1 * top - logit)) / (1.6 * top);
+  const y = (height) =>
+    28 + ((STRIP - 34) * (1.1 * top - height)) / (1.6 * top);
   const text = (x, y, words, kind) => tag("text", { x, y, class: kind }, words);
   const line = ([from, to, token], thickness) => {
-    const [y1, y2] = [from, to].map((at) => y(lines.logits(at)[token]));
-    const kind = `${thickness} line${token}`;
-    return tag("line", { x1: x(from), x2: x(to), y1, y2, class: kind });
+    const places = times(41, (step) => from + ((to - from) * step) / 40);
+    const points = places.map((at) => [x(at), y(lines.heights(at)[token])]);
+    return tag("polyline", {
+      points: points.join(" "),
+      class: `${thickness} line${token}`,
+    });
   };
   const strip = ([from, to, token]) => {
     const room = x(to) - x(from);
@@ -50,7 +54,7 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const order = [0, 1, 2, 3].sort((a, b) => lines.dots[a] - lines.dots[b]);
   const dots = order.map((source) => {
     const cx = x(lines.dots[source]);
-    const height = y(lines.logits(lines.dots[source])[successor(source)]);
+    const height = y(lines.heights(lines.dots[source])[successor(source)]);
     const cy = Math.min(height, STRIP - 8); // what lies below is seen at the edge
     room = Math.max(room + 16, cx);
     return [
@@ -60,14 +64,12 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
       text(room, HEIGHT - 6, mark(lines.isRight[source]), "mark"),
     ];
   });
-  const straight = [0, 1, 2, 3, 4].map((token) =>
-    line([...ends, token], "thin"),
-  );
-  const envelope = pieces(ends, (at) => highest(lines.logits(at)));
-  straight.push(...envelope.map((piece) => line(piece, "thick")));
+  const envelope = pieces(ends, lines.says);
+  const thin = times(5, (token) => line([...ends, token], "thin"));
+  const thick = envelope.map((piece) => line(piece, "thick"));
   svg.innerHTML = [
-    tag("svg", { height: STRIP }, straight.join("")), // cuts off what lies below
-    ...pieces(ends, lines.says).map(strip),
+    tag("svg", { height: STRIP }, [...thin, ...thick].join("")), // cuts off what lies below
+    ...envelope.map(strip),
     ...dots.flat(),
     text(Math.min(width - 8, Math.max(8, x(place))), 20, "▼", "mark"),
   ].join("");
@@ -80,12 +82,14 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
 /** Eight bars, the share of right answers at each output. */
 export function drawShares(box, shares) {
   const bar = (share, i) => `<i style="--share: ${share}"><b>y${i}</b></i>`;
-  const words = shares.map((share, i) => `y${i} ${(100 * share).toFixed(0)} %`);
-  box.innerHTML = shares.map(bar).join("");
+  const words = [...shares].map(
+    (share, i) => `y${i} ${(100 * share).toFixed(0)} %`,
+  );
+  box.innerHTML = [...shares].map(bar).join("");
   box.setAttribute("aria-label", `right answers: ${words.join(", ")}`);
 }
 
-/** A dot for each input, 256 in a row: pale if all its answers are right, else darker. */
+/** A dot for each input, 256 in a row: faint if all its answers are right, else stronger. */
 export function drawInputs(canvas, each, done) {
   const image = new ImageData(256, 256);
   const [r, g, b] = getComputedStyle(canvas).color.match(/\d+/g);
