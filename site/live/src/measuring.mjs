@@ -1,17 +1,8 @@
 /** Measuring a model on every input: what is right, what its parts write, and its four lines. */
 
-import {
-  D,
-  DIGITS,
-  INPUTS,
-  LENGTH,
-  Model,
-  add,
-  dot,
-  highest,
-  input,
-} from "./model.mjs";
-import { sequenceOf, successor, times, vector } from "./model.mjs";
+import { D, DIGITS, INPUTS, LENGTH, Model, add, dot } from "./model.mjs";
+import { highest, input, sequenceOf, successor } from "./model.mjs";
+import { sum, times, vector } from "./model.mjs";
 
 const AT_ONCE = 2048; // inputs between two reports
 
@@ -57,27 +48,25 @@ export function* measure(weights) {
     right[i] += isRight;
     hits = i ? hits + isRight : +isRight;
     whole += hits === LENGTH;
-    add(written[i], 1 / INPUTS, model.run.written);
+    const now = model.run.written;
+    add(written[i], 1 / INPUTS, now);
     add(pushed[i], 1 / INPUTS, model.run.pushed);
-    add(bySource[i][source], DIGITS / INPUTS, model.run.written);
-    squares.forEach((row, d) =>
-      add(row, model.run.written[d] / INPUTS, model.run.written),
-    );
+    add(bySource[i][source], DIGITS / INPUTS, now);
+    squares.forEach((row, d) => add(row, now[d] / INPUTS, now));
   };
   for (const done of answerAll(model, {}, visit)) yield { done };
   const turn = vector();
   for (let i = 0; i < LENGTH; i++) {
-    for (const row of model.rows[LENGTH + i].slice(0, DIGITS))
-      add(own[i], 1 / DIGITS, row.stream);
+    const tokens = model.rows[LENGTH + i].slice(0, DIGITS);
+    tokens.forEach(({ stream }) => add(own[i], 1 / DIGITS, stream));
     squares.forEach((row, d) => add(row, -written[i][d], written[i]));
     add(turn, 1, bySource[i][2]);
     add(turn, -1, bySource[i][1]);
   }
   let direction = longest(squares); // it points from source 1 to source 2
   if (dot(direction, turn) < 0) direction = direction.map((value) => -value);
-  const dots = bySource.map((each, i) =>
-    each.map((v) => placeOf({ direction, written }, i, v)),
-  );
+  const place = (i) => (mean) => placeOf({ direction, written }, i, mean);
+  const dots = bySource.map((means, i) => means.map(place(i)));
   yield { right, whole, written, pushed, own, direction, dots };
 }
 
@@ -85,15 +74,11 @@ export function* measure(weights) {
 function longest(squares) {
   let matrix = squares.map((row) => row.map((value) => value - meanOf(row)));
   const column = (d) => matrix.map((row) => row[d]);
-  matrix = matrix.map((row) =>
-    row.map((value, d) => value - meanOf(column(d))),
-  );
+  matrix = matrix.map((row) => row.map((v, d) => v - meanOf(column(d))));
   // Squared again and again, a symmetric matrix turns everything into its longest direction.
   for (let again = 0; again < 30; again++) {
-    const size = matrix.reduce((sum, row, d) => sum + row[d], 0);
-    matrix = matrix.map((row) =>
-      matrix.map((other) => dot(row, other) / size ** 2),
-    );
+    const size = sum(matrix.map((row, d) => row[d])) ** 2;
+    matrix = matrix.map((a) => matrix.map((b) => dot(a, b) / size));
   }
   const found = matrix[highest(matrix.map((row, d) => row[d]))];
   return found.map((value) => value / Math.sqrt(dot(found, found)));
@@ -103,7 +88,7 @@ function longest(squares) {
 export const placeOf = ({ direction, written }, output, vector) =>
   dot(direction, vector) - dot(direction, written[output]);
 
-const meanOf = (values) => values.reduce((a, b) => a + b) / values.length;
+const meanOf = (values) => sum(values) / values.length;
 
 /**
  * The lines of one output, the MLP's mean at strength `mlp`. `heights` of the five tokens at a
@@ -115,21 +100,15 @@ export function linesOf(model, measured, output, mlp) {
   add(start, 1, measured.written[output]);
   add(start, mlp, measured.pushed[output]);
   const heights = (place) => {
-    const stream = start.map(
-      (value, d) => value + place * measured.direction[d],
-    );
-    const logits = model.unembed(stream);
+    const stream = start.slice();
+    add(stream, place, measured.direction);
+    const logits = [...model.unembed(stream)];
     const mean = meanOf(logits.slice(0, DIGITS));
-    return Array.from(
-      logits,
-      (logit) => (logit - mean) / model.run.final.inverse,
-    );
+    return logits.map((logit) => (logit - mean) / model.run.final.inverse);
   };
   const says = (place) => highest(heights(place));
   const dots = measured.dots[output];
-  const isRight = dots.map(
-    (place, source) => says(place) === successor(source),
-  );
+  const isRight = dots.map((at, source) => says(at) === successor(source));
   return { heights, says, dots, isRight };
 }
 
@@ -139,8 +118,8 @@ export function pieces([low, high], which, steps = 1000) {
   for (const step of times(steps + 1, Number)) {
     const place = low + ((high - low) * step) / steps;
     const token = which(place);
-    if (found.at(-1)?.[2] !== token)
-      found.push([found.at(-1)?.[1] ?? low, place, token]);
+    const from = found.at(-1)?.[1] ?? low;
+    if (found.at(-1)?.[2] !== token) found.push([from, place, token]);
     found.at(-1)[1] = place;
   }
   return found;
@@ -148,9 +127,6 @@ export function pieces([low, high], which, steps = 1000) {
 
 /** How many of the 32 dots lie under the line of their successor. */
 export function rightDots(model, measured) {
-  const marks = times(
-    LENGTH,
-    (output) => linesOf(model, measured, output, 1).isRight,
-  );
-  return marks.flat().filter(Boolean).length;
+  const marks = (output) => linesOf(model, measured, output, 1).isRight;
+  return times(LENGTH, marks).flat().filter(Boolean).length;
 }

@@ -10,6 +10,9 @@ const KEYS = 2 * LENGTH; // positions that can be looked at
 
 export const times = (n, made) => Array.from({ length: n }, (_, i) => made(i));
 export const vector = (n = D) => new Float64Array(n);
+export const sum = (values) => values.reduce((a, b) => a + b);
+const vectors = (names, n = D) =>
+  Object.fromEntries(names.map((name) => [name, vector(n)]));
 
 /** Numbers in the weight and in the bias of each layer, in the order of helpers.model.shapes. */
 const LAYERS = {
@@ -18,9 +21,7 @@ const LAYERS = {
   ...{ norm2: [D, D], in: [HIDDEN * D, HIDDEN], out: [D * HIDDEN, D] },
   ...{ normFinal: [D, D], unembed: [VOCAB * D, 0] },
 };
-export const SIZE = Object.values(LAYERS)
-  .flat()
-  .reduce((a, b) => a + b); // 360
+export const SIZE = sum(Object.values(LAYERS).flat()); // 360
 
 /** The layers { weight, bias } in a flat array of 360 numbers: views, not copies. */
 export function layersOf(flat) {
@@ -34,15 +35,9 @@ export function layersOf(flat) {
 
 /** What is computed of each token at each position: rows[position][token]. */
 export function makeRows() {
-  const row = () => ({
-    stream: vector(),
-    q: vector(),
-    k: vector(),
-    v: vector(),
-  });
-  return times(KEYS, () =>
-    times(VOCAB, () => ({ ...row(), norm: makeNorm() })),
-  );
+  const names = ["stream", "q", "k", "v"];
+  const row = () => ({ ...vectors(names), norm: makeNorm() });
+  return times(KEYS, () => times(VOCAB, row));
 }
 
 const makeNorm = () => ({ hat: vector(), out: vector(), inverse: 0 });
@@ -95,19 +90,19 @@ export function highest(values) {
   return best;
 }
 
+/** What a table of vectors has for a token, or for a position. */
+export const part = ({ weight }, i) => weight.subarray(i * D, i * D + D);
+
 export class Model {
   constructor(weights) {
     this.weights = Float64Array.from(weights);
     this.layers = layersOf(this.weights);
     this.rows = makeRows();
     // What the last call of `answer` came by, for whoever wants to look.
-    const sizes = { pattern: KEYS, hidden: HIDDEN, logits: VOCAB };
-    Object.assign(sizes, { z: D, written: D, stream: D, pushed: D });
-    const values = Object.entries(sizes).map(([name, n]) => [name, vector(n)]);
     this.run = {
-      ...Object.fromEntries(values),
-      norm2: makeNorm(),
-      final: makeNorm(),
+      ...vectors(["z", "written", "stream", "pushed"]),
+      ...{ pattern: vector(KEYS), hidden: vector(HIDDEN) },
+      ...{ logits: vector(VOCAB), norm2: makeNorm(), final: makeNorm() },
     };
     this.fillRows();
   }
@@ -117,10 +112,8 @@ export class Model {
     const { embed, position, norm1, q, k, v } = this.layers;
     for (const [p, row] of this.rows.entries()) {
       for (const [token, here] of row.entries()) {
-        for (let d = 0; d < D; d++) {
-          here.stream[d] =
-            embed.weight[token * D + d] + position.weight[p * D + d];
-        }
+        here.stream.set(part(embed, token));
+        add(here.stream, 1, part(position, p));
         layerNorm(here.norm, norm1, here.stream);
         linear(here.q, q, here.norm.out);
         linear(here.k, k, here.norm.out);

@@ -1,14 +1,8 @@
 /** Training: the recipe of helpers.training, with gradients worked out by hand. */
 
 import { D, INPUTS, LENGTH, Model, SIZE, add, dot, input } from "./model.mjs";
-import {
-  layersOf,
-  makeRows,
-  sequenceOf,
-  softmax,
-  times,
-  vector,
-} from "./model.mjs";
+import { layersOf, makeRows, part, sequenceOf, softmax } from "./model.mjs";
+import { times, vector } from "./model.mjs";
 
 const [RATE, BETAS, BATCH, EPOCHS, CLIP] = [5e-2, [0.9, 0.98], 128, 7, 1];
 const PATIENCE = 50; // stop after so many batches in a row without one wrong answer
@@ -46,13 +40,9 @@ function initialWeights(next) {
   const flat = vector(SIZE);
   for (const [name, { weight }] of Object.entries(layersOf(flat))) {
     for (let i = 0; i < weight.length; i++) {
-      const [size, angle] = [
-        Math.sqrt(-2 * Math.log(1 - next())),
-        2 * Math.PI * next(),
-      ];
-      weight[i] = name.startsWith("norm")
-        ? 1
-        : toGrid(0.05 * size * Math.cos(angle));
+      const size = Math.sqrt(-2 * Math.log(1 - next()));
+      const value = 0.05 * size * Math.cos(2 * Math.PI * next());
+      weight[i] = name.startsWith("norm") ? 1 : toGrid(value);
     }
   }
   return flat;
@@ -113,15 +103,15 @@ export class Gradient {
     const { layers: g, rows: gRows } = this;
     const { layers, run, rows } = this.model;
     const here = LENGTH + i;
+    const row = (all, p) => all[p][tokens[p]];
     const gLogits = run.logits.slice();
-    this.loss +=
-      share * (softmax(gLogits, gLogits.length) - run.logits[wanted]);
+    const total = softmax(gLogits, gLogits.length);
+    this.loss += share * (total - run.logits[wanted]);
     gLogits[wanted] -= 1;
     for (let t = 0; t < gLogits.length; t++) gLogits[t] *= share;
-    const [gFinal, gOut, gHidden, gNorm2, gz] = this.scratch.map((g) =>
-      g.fill(0),
-    );
-    const gStream = gRows[here][tokens[here]].stream;
+    this.scratch.forEach((values) => values.fill(0));
+    const [gFinal, gOut, gHidden, gNorm2, gz] = this.scratch;
+    const gStream = row(gRows, here).stream;
     linearBack(g.unembed, gFinal, layers.unembed, run.final.out, gLogits);
     normBack(g.normFinal, gOut, layers.normFinal, run.final, gFinal);
     linearBack(g.out, gHidden, layers.out, run.hidden, gOut);
@@ -131,11 +121,9 @@ export class Gradient {
     add(gStream, 1, gOut);
     linearBack(g.o, gz, layers.o, run.z, gOut);
     const mean = dot(gz, run.z);
-    const [{ q }, { q: gq }] = [rows, gRows].map(
-      (all) => all[here][tokens[here]],
-    );
+    const [{ q }, { q: gq }] = [row(rows, here), row(gRows, here)];
     for (let p = 0; p <= here; p++) {
-      const [{ k, v }, to] = [rows[p][tokens[p]], gRows[p][tokens[p]]];
+      const [{ k, v }, to] = [row(rows, p), row(gRows, p)];
       const gScore = (run.pattern[p] * (dot(gz, v) - mean)) / Math.sqrt(D);
       add(to.v, run.pattern[p], gz);
       add(to.k, gScore, q);
@@ -150,12 +138,12 @@ export class Gradient {
     for (const [p, row] of this.rows.entries()) {
       for (const [token, gRow] of row.entries()) {
         const [{ norm }, gRead] = [model.rows[p][token], vector()];
-        for (const part of ["q", "k", "v"]) {
-          linearBack(g[part], gRead, reads[part], norm.out, gRow[part]);
+        for (const name of ["q", "k", "v"]) {
+          linearBack(g[name], gRead, reads[name], norm.out, gRow[name]);
         }
         normBack(g.norm1, gRow.stream, norm1, norm, gRead);
-        add(g.embed.weight.subarray(token * D, token * D + D), 1, gRow.stream);
-        add(g.position.weight.subarray(p * D, p * D + D), 1, gRow.stream);
+        add(part(g.embed, token), 1, gRow.stream);
+        add(part(g.position, p), 1, gRow.stream);
       }
     }
   }
@@ -201,13 +189,8 @@ export function* train(seed) {
     move(model.weights, rounded, toGrid(rate, 40));
     streak = right.every((share) => share === 1) ? streak + 1 : 0;
     const stopped = streak === PATIENCE;
-    yield {
-      step: ++step,
-      loss,
-      right,
-      stopped,
-      weights: model.weights.slice(),
-    };
+    const weights = model.weights.slice();
+    yield { step: ++step, loss, right, stopped, weights };
     if (stopped) return;
   }
 }
