@@ -139,11 +139,11 @@ def test_it_fits_one_screen_and_a_phone_with_room_for_fingers(live):
     assert len(boxes) > 30 and min(min(box["width"], box["height"]) for box in boxes) >= 40
 
 
-@pytest.mark.parametrize("control, given, says", BAD)
-def test_bad_input_gets_a_sentence_and_changes_nothing(live, control, given, says):
+def test_bad_input_gets_a_sentence_and_changes_nothing(live):
     shown = live.locator("#target, #pattern, #whose, #lines-says")
     before = shown.all_inner_texts()
-    live.locator(control).press("Control+a")
-    live.keyboard.type(given)
-    expect(live.get_by_role("alert")).to_contain_text(says)
-    assert shown.all_inner_texts() == before
+    for control, given, says in BAD:
+        live.locator(control).press("Control+a")
+        live.keyboard.type(given)
+        expect(live.get_by_role("alert")).to_contain_text(says)
+        assert shown.all_inner_texts() == before

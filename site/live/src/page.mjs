@@ -9,6 +9,7 @@ import { Gradient } from "./training.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const $$ = (selector) => [...document.querySelectorAll(selector)];
+const put = (selector, words) => ($(selector).textContent = words);
 const number = (value) => value.toLocaleString("en");
 const EXAMPLE = "32221200";
 const LARGEST_SEED = 999_999;
@@ -32,9 +33,8 @@ const SERVE = `onmessage = ({ data }) => {
   postMessage(null);
 };`;
 const TEXT = [$("#engine").textContent, SERVE];
-const ADDRESS = URL.createObjectURL(
-  new Blob(TEXT, { type: "text/javascript" }),
-);
+const SCRIPT = new Blob(TEXT, { type: "text/javascript" });
+const ADDRESS = URL.createObjectURL(SCRIPT);
 
 /** Run a generator there; `done` is its last part, or the last before `stop`. */
 function inWorker(job, args, onPart = () => {}) {
@@ -71,8 +71,8 @@ function readSeed(typed) {
 
 /** Say what changed, also to who cannot see it. */
 function say(words) {
-  $("#alert").textContent = "";
-  $("#status").textContent = words;
+  put("#alert", "");
+  put("#status", words);
 }
 
 /** Do what may fail by what a reader gave: then that is said, and nothing changes. */
@@ -80,7 +80,7 @@ async function trying(action) {
   try {
     await action();
   } catch (error) {
-    $("#alert").textContent = error.message;
+    put("#alert", error.message);
   }
 }
 
@@ -128,7 +128,7 @@ function draw(what) {
   const { x, said } = state;
   const found = answers();
   $("#typed").value = x.join("");
-  $("#target").textContent = times(LENGTH, target).join("");
+  put("#target", times(LENGTH, target).join(""));
   $$("#heads button").forEach((head, j) => {
     head.textContent = x[j];
     head.className = `fill${x[j]} on${x[j]}`;
@@ -137,7 +137,7 @@ function draw(what) {
   $$("#pattern thead b").forEach((digit, j) => (digit.textContent = x[j]));
   $$("#pattern tbody tr").forEach((row, i) => drawRow(row, i, found[i]));
   const next = said ? `Write y${said.length}` : "Let it write, step by step";
-  $("#write").textContent = said?.length === LENGTH ? "Show all again" : next;
+  put("#write", said?.length === LENGTH ? "Show all again" : next);
   drawPicture(found[state.output]);
   if (what) say(`${what} ${said ? "" : inWords(found)}`);
 }
@@ -165,18 +165,19 @@ function drawPicture(found) {
   const { model, measured, output, x } = state;
   const mlp = Number($("#mlp").value);
   $("#mlp").setAttribute("aria-valuetext", strengthInWords(mlp));
-  $("#mlp-value").textContent = mlp.toFixed(2);
-  $("#picture-title").textContent =
-    `y${output}: the highest line is the answer`;
+  put("#mlp-value", mlp.toFixed(2));
+  put("#picture-title", `y${output}: the highest line is the answer`);
   if (!measured || !found) return;
   const which = { output, mlp, place: found.place };
   const words = drawLines($("#lines"), model, measured, which);
   $("#lines").setAttribute("aria-label", words);
-  $("#lines-says").textContent = words;
+  put("#lines-says", words);
   const source = `source x${LENGTH - 1 - output} = ${x[LENGTH - 1 - output]}`;
   const place = `its place is ${found.place.toFixed(1)} (▼)`;
-  $("#place").textContent =
-    `Your input: ${source}, ${place}, and the model says ${found.says}`;
+  put(
+    "#place",
+    `Your input: ${source}, ${place}, and the model says ${found.says}`,
+  );
 }
 
 function setInput(x, what) {
@@ -220,10 +221,8 @@ async function recount() {
     const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
     const all = number(done * LENGTH);
     $("progress").value = done;
-    $("#answers").textContent =
-      `${number(hits)} of ${all} answers right (${share} %)`;
-    $("#inputs").textContent =
-      `${number(whole)} of ${number(done)} inputs wholly right`;
+    put("#answers", `${number(hits)} of ${all} answers right (${share} %)`);
+    put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
     drawShares(
       $("#broken"),
       right.map((n) => n / done),
@@ -242,7 +241,7 @@ function switched({ target: { name, value } }) {
   if (name === "mlp") $("#mlp").value = value === "zero" ? 0 : 1; // the picture follows
   state.said = null;
   draw();
-  recount();
+  return recount();
 }
 
 // ------------------------------------------------ training
@@ -256,8 +255,7 @@ async function trainOrStop() {
   let latest = null;
   const show = () => {
     const { step, loss, right } = latest;
-    $("#progress").textContent =
-      `Step ${number(step)}, loss ${loss.toFixed(4)}`;
+    put("#progress", `Step ${number(step)}, loss ${loss.toFixed(4)}`);
     drawLoss($("#loss"), losses);
     drawShares($("#learning"), right);
     latest = null;
@@ -267,11 +265,11 @@ async function trainOrStop() {
     if (!latest) requestAnimationFrame(show);
     latest = part;
   });
-  $("#train button").textContent = "Stop";
+  put("#train button", "Stop");
   say(`Training seed ${seed}.`);
   const end = await training.done.finally(() => {
     training = null;
-    $("#train button").textContent = "Train";
+    put("#train button", "Train");
   });
   const name = `seed ${seed} after ${number(end?.step ?? 0)} steps`;
   if (end) await adopt(end.weights, name);
@@ -284,7 +282,7 @@ async function adopt(weights, name) {
   Object.assign(state, { model, measured: null, said: null });
   $("#switches").reset();
   $("#mlp").value = 1;
-  $("#whose").textContent = `Shown is ${name}: being measured …`;
+  put("#whose", `Shown is ${name}: being measured …`);
   $("#back").hidden = weights === STORED;
   $("#switches").inert = true; // there are no means yet
   draw();
@@ -299,7 +297,7 @@ async function adopt(weights, name) {
   const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
   const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
   const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
-  $("#whose").textContent = `Shown is ${name}${details}.`;
+  put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
   if (weights !== STORED) await recount();
 }
@@ -345,6 +343,7 @@ function build() {
 }
 
 function start() {
+  const stored = () => adopt(STORED, STORED_NAME);
   build();
   const on = (element, name, action) => element.addEventListener(name, action);
   $$("#pattern tbody tr").forEach((row, i) => on(row, "click", () => look(i)));
@@ -356,15 +355,15 @@ function start() {
   on($("#typed"), "input", () => trying(typed));
   on($("#write"), "click", writeNext);
   on($("#mlp"), "input", () => look(state.output));
-  on($("#switches"), "change", switched);
-  on($("#check"), "click", () => recount());
-  on($("#back"), "click", () => adopt(STORED, STORED_NAME));
+  on($("#switches"), "change", (event) => trying(() => switched(event)));
+  on($("#check"), "click", () => trying(recount));
+  on($("#back"), "click", () => trying(stored));
   on($("#train"), "submit", (event) => {
     event.preventDefault();
     trying(trainOrStop);
   });
   new ResizeObserver(() => draw()).observe($("#lines"));
-  trying(() => adopt(STORED, STORED_NAME));
+  trying(stored);
 }
 
 /** For the curious, and for tests. */
