@@ -167,17 +167,16 @@ function drawPicture(found) {
   $("#mlp").setAttribute("aria-valuetext", strengthInWords(mlp));
   put("#mlp-value", mlp.toFixed(2));
   put("#picture-title", `y${output}: the highest line is the answer`);
+  const [source, digit] = [`x${7 - output}`, x[7 - output]];
+  put("#source", source);
   if (!measured || !found) return;
   const which = { output, mlp, place: found.place };
   const words = drawLines($("#lines"), model, measured, which);
   $("#lines").setAttribute("aria-label", words);
   put("#lines-says", words);
-  const source = `source x${LENGTH - 1 - output} = ${x[LENGTH - 1 - output]}`;
   const place = `its place is ${found.place.toFixed(1)} (▼)`;
-  put(
-    "#place",
-    `Your input: ${source}, ${place}, and the model says ${found.says}`,
-  );
+  const answer = `and the model says ${found.says}`;
+  put("#place", `Your input: source ${source} = ${digit}, ${place}, ${answer}`);
 }
 
 function setInput(x, what) {
