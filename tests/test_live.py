@@ -106,11 +106,13 @@ def test_each_switch_counts_what_the_helpers_count(live, monkeypatch):
     tables = [*M.attention_reads(zoo.weights), M.stream_table(zoo.weights)]
     for i, route in enumerate(("query", "key", "value", "direct")):
         new = [table.clone() for table in tables]
-        new[i][:, 8] = new[i][:, 8, 3:4]  # whatever x7 is, this route carries a 3
+        new[i][:, 8] = new[i][:, 8, 2:3]  # whatever x7 is, this route carries a 2
         monkeypatch.setattr(M, "attention_reads", lambda _, new=new: new[:3])
         monkeypatch.setattr(M, "stream_table", lambda _, new=new: new[3])
         hits["route", route] = right(zoo)[0]
+    live.locator("[name=x7]").select_option("2")  # a 3 on the direct route changes no answer
     for (name, value), hit in hits.items():
+        assert not hit.all(), "a switch that did nothing would pass"
         live.locator(f"[name={name}][value={value}]").check()
         counts = f"{hit.sum():,} of 524,288.*; {hit.all(-1).sum():,} of 65,536"
         expect(live.get_by_role("status")).to_have_text(re.compile(counts), **WAIT)
