@@ -1,7 +1,7 @@
 /** The page: what the reader does, and what is shown then. */
 
 import { DIGITS, INPUTS, LENGTH, Model, input, sequenceOf } from "./model.mjs";
-import { successor, times, vector } from "./model.mjs";
+import { successor, sum, times, vector } from "./model.mjs";
 import { placeOf, rightDots } from "./measuring.mjs";
 import { drawInputs, drawLines, drawLoss, drawShares } from "./picture.mjs";
 import { mark, nameOf, strengthInWords } from "./picture.mjs";
@@ -146,9 +146,7 @@ function drawRow(row, i, found) {
   row.classList.toggle("chosen", i === state.output);
   row.querySelector("button").setAttribute("aria-pressed", i === state.output);
   const weights = found?.pattern.slice(0, LENGTH + 1) ?? [];
-  weights[LENGTH + 1] = found?.pattern
-    .slice(LENGTH + 1)
-    .reduce((a, b) => a + b);
+  weights[LENGTH + 1] = found && sum(found.pattern.slice(LENGTH + 1));
   row.querySelectorAll(".weight").forEach((cell, p) => {
     const shown = weights[p] >= 0.05 ? weights[p].toFixed(2) : "";
     cell.style.setProperty("--weight", weights[p] ?? 0);
@@ -216,16 +214,14 @@ let counting = { stop() {} };
 async function recount() {
   counting.stop();
   const show = ({ done, right, whole, each }) => {
-    const hits = right.reduce((a, b) => a + b);
+    const hits = sum(right);
     const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
     const all = number(done * LENGTH);
     $("progress").value = done;
     put("#answers", `${number(hits)} of ${all} answers right (${share} %)`);
     put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
-    drawShares(
-      $("#broken"),
-      right.map((n) => n / done),
-    );
+    const shares = right.map((n) => n / done);
+    drawShares($("#broken"), shares);
     drawInputs($("#map"), each, done);
   };
   const mine = inWorker("count", [state.model.weights, edits()], show);
@@ -289,9 +285,8 @@ async function adopt(weights, name) {
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
   $("#switches").inert = false;
-  const failing = times(LENGTH, (i) => `y${i}`).filter(
-    (_, i) => measured.right[i] < INPUTS,
-  );
+  const fails = (_, i) => measured.right[i] < INPUTS;
+  const failing = times(LENGTH, (i) => `y${i}`).filter(fails);
   const verdict = failing[0] ? `mistakes at ${failing.join(" ")}` : "exact";
   const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
   const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
@@ -356,7 +351,7 @@ function start() {
   on($("#mlp"), "input", () => look(state.output));
   on($("#switches"), "change", (event) => trying(() => switched(event)));
   on($("#check"), "click", () => trying(recount));
-  on($("#back"), "click", () => trying(stored));
+  on($("#back"), "click", () => trying(() => stored().then(recount)));
   on($("#train"), "submit", (event) => {
     event.preventDefault();
     trying(trainOrStop);
