@@ -78,6 +78,20 @@ def missing(what: str):
     (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """The Chromium of this machine, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        missing("no chromium and no google-chrome on this machine")
+    with sync_playwright() as p:
+        started = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 # pytest for a notebook that stands elsewhere, and the same as in this project, whatever its tier.
 PYTEST = ("-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "-p", "conftest")
 NBVAL = (*PYTEST, "-c", str(ROOT / "pyproject.toml"), "-m", "")

@@ -20,7 +20,7 @@ NOT_OURS = [
     ("role-img-alt", "<canvas",
      "CircuitsVis: chart.js makes an image of its canvas; the same numbers stand in a map above"),
 ]  # fmt: skip
-FEW = {"resultTypes": ["violations"]}
+FEW = {"resultTypes": ["violations"], "preload": False}  # from a file nothing can be preloaded
 # A page has thousands of pieces of code in a dozen colours: one of each is enough for the contrast.
 THINNED = """() => { const seen = new Set()
     for (const e of document.querySelectorAll('.highlight pre > span')) {

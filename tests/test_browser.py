@@ -21,7 +21,7 @@ import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, ROOT, copy_of_the_series, missing, python, read, saved
+from conftest import ALL_NAMES, ROOT, copy_of_the_series, python, read, saved
 from tools import build
 
 pytestmark = pytest.mark.reader
@@ -110,19 +110,6 @@ def address_in(log):
             return found[0]
         time.sleep(0.5)
     pytest.fail(f"JupyterLab did not answer: {read(log)}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        missing("no chromium and no google-chrome on this machine")
-    with sync_playwright() as p:
-        started = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def cdn_script():
