@@ -1,4 +1,4 @@
-"""The notebooks as a reader meets them: in JupyterLab, in a real browser, and as exported pages.
+"""The notebooks as a reader meets them: in JupyterLab, in a real browser.
 
 One JupyterLab on loopback and one Chromium serve all. Nothing from outside is let through: the
 script of CircuitsVis, which a reader's browser takes from a CDN, comes from the installed package.
@@ -21,7 +21,7 @@ import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, ROOT, copy_of_the_series, python, read, saved
+from conftest import ALL_NAMES, ROOT, copy_of_the_series, read, saved
 from tools import build
 
 pytestmark = pytest.mark.reader
@@ -376,33 +376,3 @@ def test_explorers_fit_a_window_and_axe_finds_nothing(explorers):
     page, _ = explorers
     axe.nothing_is_cut(page)
     axe_finds_nothing_in_either_theme(page)
-
-
-# ---------------------------------------------------------------- the exported page, on a phone
-
-# What is too wide, but for drawings: these scroll in a box of ours. (A cell's own box scrolls too.)
-WIDE = """() => [...document.querySelectorAll('main :is(p, h1, h2, h3, h4, li, summary, img)')]
-    .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-    .filter(e => !e.closest('[style*="overflow-x"]')).map(e => e.textContent || e.alt)"""
-SHOWN = """() => [...document.querySelectorAll('main img[src^="data:image/png"]')].map(
-    i => i.clientWidth / i.naturalWidth)"""
-
-
-@pytest.mark.parametrize("name", ALL_NAMES)
-def test_an_exported_page_fits_a_phone_and_axe_finds_nothing(name, browser, tmp_path):
-    """Nothing but code and tables scrolls sideways, and the letters of figures can be read."""
-    template = ["--template", "page", "--TemplateExporter.extra_template_basedirs=tools"]
-    export = ["nbconvert", "--to", "html", *template, "--output-dir", tmp_path]
-    done = python(ROOT, "-m", *export, f"notebooks/{name}.ipynb")
-    assert done.returncode == 0, done.stderr
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.route("http*://**/*", lambda route: route.abort())
-    page.goto(f"file://{tmp_path / Path(name).name}.html")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not page.evaluate(WIDE)
-    shares = page.evaluate(SHOWN)
-    assert len(shares) == len(words_of_figures(name))
-    assert min(shares) * 12 >= 9, "12 pixels are the smallest letters of helpers.plotting"
-    page.set_viewport_size({"width": 1280, "height": 844})
-    axe.nothing_is_ours(page)
-    page.close()
