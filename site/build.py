@@ -18,6 +18,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import circuitsvis
@@ -124,8 +125,7 @@ TEXTS = {"README": with_menu, "GLOSSARY": glossary, "CONTRIBUTING": str, "CHANGE
 
 
 def make(folder: Path) -> Path:
-    """The folder with the pages, made anew in `folder`. SystemExit for whatever sphinx warns of,
-    such as a link that leads nowhere."""
+    """The pages in `folder`/html, made anew. SystemExit where sphinx warns, as of a dead link."""
     source, out = folder / "source", folder / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(out, ignore_errors=True)
@@ -158,10 +158,11 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help="show it on this machine, port 8000")
     options = parser.parse_args()
     out = make(options.to.resolve())
-    print(out / "index.html")
+    print(out / "index.html", flush=True)
     if options.serve:
         command = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(out)]
-        subprocess.run(command, check=True)
+        with suppress(KeyboardInterrupt):
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

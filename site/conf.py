@@ -8,8 +8,7 @@ language, root_doc, exclude_patterns = "en", "index", ["research"]
 extensions = ["myst_nb"]
 myst_enable_extensions, myst_heading_anchors = ["dollarmath", "colon_fence"], 3
 nb_execution_mode = "off"
-nb_code_prompt_show = "Show the set-up cell"  # no other is folded
-nb_code_prompt_hide = "Hide the set-up cell"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the set-up cell", "Hide the set-up cell"
 
 html_theme, html_context = "sphinx_book_theme", {"default_mode": "auto"}  # as the reader's system
 html_theme_options = {"home_page_in_toc": True, "search_bar_text": "Search the series"}
