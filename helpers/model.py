@@ -71,7 +71,7 @@ class Kind:
     recipe: Recipe = Recipe()
 
     def __post_init__(self):
-        task.targets(torch.arange(self.length) % task.DIGITS, self.task)  # or it says why not
+        task.targets(torch.arange(2 * self.length).view(2, -1) % task.DIGITS, self.task)
         full = {**CONFIG, "n_ctx": 2 * self.length + 1, **self.config}
         for name, value in full.items():
             task.one_of(name, [*CONFIG, "attn_only"], "setting of a model")

@@ -83,7 +83,7 @@ def targets(x, task="reverse_plus_one") -> torch.Tensor:
     y, alone = rule(rows.clone()), rule(rows[-1:].clone())  # copies: a rule may write into them
     right = isinstance(y, torch.Tensor) and y.shape == rows.shape and not y.is_floating_point()
     if not right or not torch.equal(y[-1:], alone) or ((y < 0) | (y >= DIGITS)).any():
-        made = f"{alone!r} of {rows[-1].tolist()} alone, and {y!r} of {len(rows)} inputs"
+        made = f"{alone!r} of {rows[-1].tolist()}, and of all {len(rows)} at once {y!r}"
         raise ValueError(f"the rule makes {made}; allowed: as many digits 0 to 3, always the same")
     return y.reshape(x.shape)
 

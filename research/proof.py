@@ -467,7 +467,10 @@ def _largest_sum(values, groups) -> arb:
 
 
 def save(path, proof: Proof) -> None:
-    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them."""
+    """Write a proof as JSON: the branching and the bounds, floats as `float.hex` writes them.
+    ValueError where the task is a function, which no checker could read."""
+    if callable(proof.task):
+        raise ValueError(f"got a proof of the rule {proof.task!r}; allowed are tasks with a name")
 
     def plain(value):
         if isinstance(value, np.ndarray):

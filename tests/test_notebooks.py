@@ -236,3 +236,15 @@ def test_a_zeroed_matrix_is_noticed_by_the_notebooks_own_claims(name, matrix, tm
     failed = [c for c in claims().values() if f"does not hold: {c['says']!r}" in done.stderr]
     assert done.returncode == 1 and len(failed) == 1, done.stderr
     assert failed[0]["notebook"] == name and not failed[0]["id"].startswith("exact-")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("rule", ["not turned, +1", "sorted", "neighbours added"])
+def test_another_rule_runs_through_the_same_cells(rule, tmp_path):
+    """Learnt, nearly learnt, not learnt: without an error, up to the second part of onward."""
+    text, ours = read(FOLDER / "beyond" / "onward.py"), 'RULE = "turned round, +2"'
+    assert text.count(ours) == 1
+    changed = text.split("# ## A second layer")[0].replace(ours, f'RULE = "{rule}"')
+    (tmp_path / "onward.py").write_text(changed, encoding="utf-8")
+    done = python(tmp_path, "onward.py", PYTHONPATH=str(ROOT))
+    assert done.returncode == 0 and f"{rule}: " in done.stdout, done.stderr

@@ -96,12 +96,15 @@ def test_the_sources_are_what_decides_an_output(name, length):
         assert decided == set(places)
 
 
-def test_the_sources_of_a_rule_of_your_own_are_found():
-    for name, known in proof.SOURCES.items():
-        found = proof.sources(task.TASKS[name], 4)
-        assert [set(places) for places in found] == [set(known(i, 4)) for i in range(4)]
-    rare = proof.sources(lambda x: torch.where((x == 3).all(1, keepdim=True), 0, x), 3)
-    assert rare == [(0, 1, 2)] * 3  # one input of 64 shows it
+def test_a_rule_of_your_own_is_proved_by_what_decides_it_and_no_file_takes_the_proof(tmp_path):
+    def rare(x):
+        return torch.where((x == 3).all(1, keepdim=True), 0, x)  # one input of 64 shows it
+
+    assert proof.sources(rare, 3) == [(0, 1, 2)] * 3
+    found = proof.prove(zoo := fresh(Kind(dict(attn_only=True), None, rare, length=3)))
+    assert found.wrong == counted(zoo) and not found.proved
+    with pytest.raises(ValueError, match="allowed are tasks with a name"):
+        proof.save(tmp_path / "proof.json", found)
 
 
 @pytest.mark.nightly
