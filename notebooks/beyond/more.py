@@ -424,19 +424,6 @@ claim("pairs-need-the-mlp", alone.max())
 # </details>
 
 # %% [markdown]
-# ## If you come from an older tutorial
-#
-# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
-#
-# older | here
-# ---|---
-# `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)`
-# `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)`
-# `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy
-# edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern`
-# edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it
-
-# %% [markdown]
 # ## What you have
 #
 # - You have seen how good an answer is that never looks, and what the start decides.

@@ -1,0 +1,822 @@
+# %% [markdown]
+# # Beyond: onward
+#
+# Six notebooks long somebody else has chosen the puzzle, the model and the questions.
+# Now you choose.
+#
+# **Question:** Could I do this on another model?
+#
+# **You will**
+# - write a rule of your own, train a model on it, and ask it the questions of the six notebooks;
+# - build a model with two layers for a puzzle that one layer does not learn;
+# - patch, and then ablate, one head of eight;
+# - take home one page: how to begin with any model, and three problems to begin with.
+#
+# **Time:** about 105 minutes.
+# **You should know:** hooks, patching and the three ablations ([04_attention](../04_attention.ipynb), [06_ablation](../06_ablation.ipynb)).
+# **Before this:** [06_ablation](../06_ablation.ipynb).
+#
+# Run the cells from the top.
+
+# %% [markdown] tags=["badge"]
+# [How to open this notebook](../../README.md)
+
+# %% tags=["setup"]
+# Where the series is at hand, as in JupyterLab, this cell does nothing.
+import importlib.util, sys
+
+sys.path[:0] = ["..", "../.."]
+if not importlib.util.find_spec("helpers"):
+    raise SystemExit("Open this notebook in a copy of the series: README says how.")
+from helpers import colab
+
+added = colab.install_missing()
+
+# %%
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformer_lens import TransformerBridge, TransformerBridgeConfig
+from helpers import interventions, plotting, task
+from helpers.evaluation import by_position, n_right
+from helpers.model import HOOKS, Kind
+from helpers.page import claim, compare, show
+from helpers.training import to_grid, train
+from lessons import line as four_lines
+from research import proof
+
+# %%
+torch.set_grad_enabled(False)
+torch.set_num_threads(1)  # quicker for models as small as these
+
+# %% [markdown]
+# ## Your own rule
+#
+# A rule takes eight digits and makes eight digits of them.
+# Here `x` holds many inputs at once, one in each row, and a rule works on all rows alike.
+# Four rules to begin with; add your own.
+
+# %%
+RULES = {
+    "turned round, +2": lambda x: (x.flip(1) + 2) % 4,
+    "not turned, +1": lambda x: (x + 1) % 4,
+    "sorted": lambda x: x.sort(1).values,
+    "neighbours added": lambda x: (x + x.roll(-1, 1)) % 4,
+}
+
+ours = torch.tensor([task.read_tokens(task.EXAMPLE)])
+for name, rule in RULES.items():
+    print(f"{name:17}", *ours[0].tolist(), "→", *task.targets(ours, rule)[0].tolist())
+
+# %% [markdown]
+# What is no rule is refused before anything is trained.
+# This one forgets that after 3 comes 0:
+
+# %%
+try:
+    Kind(task=lambda x: x + 2)
+except ValueError as reason:
+    print(reason)
+
+# %% [markdown]
+# ## What does a rule look at?
+#
+# Before we ask where a *model* looks, we ask what the *rule* needs.
+# Change one digit, on every input, and see which answers change.
+
+# %%
+every = task.all_inputs()
+
+
+def matters(rule):
+    """How often another digit at x_k changes y_i: shares [output, input]."""
+    shares = []
+    for k in range(8):
+        other = every.clone()
+        other[:, k] = (other[:, k] + 1) % 4
+        changed = task.targets(other, rule) != task.targets(every, rule)
+        shares.append(changed.double().mean(0))
+    return torch.stack(shares, 1)
+
+
+# %%
+needs = {name: matters(rule) for name, rule in RULES.items()}
+many = [f"{name}, {(n > 0).sum(1).double().mean():.3g}" for name, n in needs.items()]
+title = "Which digit matters to which answer"
+figure = plotting.gallery(needs.values(), needs, title=title, columns=2)
+says = "For each rule, rows y0 to y7, columns x0 to x7: dark where the answer changes."
+show(figure, says=f"{says} Digits that matter to an answer: {'; '.join(many)}.")
+
+# %% [markdown]
+# Now we train the model of the series on each rule: 360 numbers, the same recipe, seed 0, at most 1,000 steps.
+#
+# **Predict:** which of the four rules does it learn, without one mistake on 65,536 inputs?
+
+# %%
+my_learnt = ...  # such as "turned round, +2; sorted" (or leave it)
+
+# %%
+zoos = {}
+for name, rule in RULES.items():  # about a quarter of a minute
+    zoos[name], _ = train(Kind(task=rule), seeds=[0], max_steps=1000)
+
+# %%
+exact, rows = [], []
+for name, zoo in zoos.items():
+    right = n_right(zoo).item()
+    exact += [name] if right == len(every) else []
+    rows.append([name, f"{right:,}", f"{by_position(zoo).mean():.1%}"])
+compare(my_learnt, "; ".join(exact))
+claim("onward-plus-two-is-learnt", n_right(zoos["turned round, +2"]))
+claim("onward-sorting-nearly", by_position(zoos["sorted"]).mean())
+claim("onward-neighbours-are-guessed", by_position(zoos["neighbours added"]).mean())
+header = ["rule", "inputs wholly right, of 65,536", "right answers"]
+plotting.table(rows, header, "Four rules, one model each")
+
+# %% [markdown]
+# Where an answer hangs on one digit, this model learns the rule.
+# Sorting, where each answer hangs on all eight, it nearly learns.
+# The sums of two neighbours it does not even begin to learn: a quarter is what a guess gets.
+#
+# A failure is a result, and you will meet it with rules of your own.
+# It says that *this model by this recipe, from this seed* does not learn the rule.
+# It does not say that no transformer can: [beyond/more](more.ipynb) has a wider model that adds two digits.
+#
+# ## The same questions
+#
+# Choose a rule.
+# **This is the one line to change.**
+# All cells below, to the second part, then speak of your rule; only the sentences between them speak of ours.
+
+# %%
+RULE = "turned round, +2"
+OURS = RULE == "turned round, +2"  # then the claims below are those of our rule
+rule, zoo = RULES[RULE], zoos[RULE]
+model, sequences = zoo.bridge(), task.full_sequences(task=rule)
+tokens, answers = sequences[:, :16], sequences[:, 9:]
+print(f"{RULE}: {n_right(model).item():,} of {len(sequences):,} inputs wholly right")
+
+# %% [markdown]
+# **Where does each answer look?**
+# The left map is what the rule needs, the right one is where the model looks, in the mean over all inputs.
+# (What it gives to BOS and to earlier answers is left out.)
+#
+# **Predict:** which answers look most at a digit that the rule does not need for them?
+
+# %%
+my_odd = ...  # such as "y0", "y3, y6" or "none" (or leave it)
+
+# %%
+_, cache = model.run_with_cache(tokens, names_filter=HOOKS["pattern"])
+looks = cache["pattern", 0][:, 0, 8:, 1:9].mean(0)  # at x0 to x7: [output, input]
+most, where = looks.max(1)
+pair = {"the rule": needs[RULE], "the model": looks}
+figure = plotting.gallery(pair.values(), pair, title=RULE, columns=2)
+looked = [f"y{i} most at x{k} ({w:.0%})" for i, (k, w) in enumerate(zip(where, most))]
+says = "Two maps, rows y0 to y7, columns x0 to x7. The model looks: "
+show(figure, says=f"{says}{', '.join(looked)}.")
+
+# %%
+needed = needs[RULE][range(8), where] > 0  # does the rule need what it looks at most?
+odd = [f"y{i}" for i in range(8) if not needed[i]]
+compare(my_odd, ", ".join(odd) or "none")
+if OURS:
+    claim("onward-seven-look-at-their-source", needed.sum())
+
+# %% [markdown]
+# y0 again!
+# In the six notebooks it gave its source about half of its weight.
+# Here it gives most of it to a digit that has nothing to do with its answer.
+# What that means, a picture cannot say; [04_attention](../04_attention.ipynb) shows how to ask.
+#
+# **Is one number from attention enough?**
+# In seed 0 of the series it was, in most other exact models it was not.
+
+# %%
+my_left = ...  # how many of 65,536 inputs stay right: a number (or leave it)
+
+# %%
+one_number, share = interventions.one_direction(model)
+edits = {"attn_out": one_number}
+left = n_right(interventions.intervene(model, edits, effect=False)).item()
+print(f"{share.item():.2%} of what attention writes lies along one direction")
+print(f"with that alone {left:,} inputs are wholly right")
+compare(my_left, left)
+if OURS:
+    claim("onward-one-number", left)
+
+# %% [markdown]
+# So here is the line again.
+#
+# **What fails without the MLP, and do the lines say so?**
+# In 06 the mean of what the MLP writes could stand for nearly all of it.
+#
+# **Predict:** what share of the answers stays right here, when the MLP always writes its mean?
+
+# %%
+my_kept = ...  # a share from 0 to 1 (or leave it)
+
+# %%
+lines = four_lines.find_lines(model)
+mean = interventions.mean_of(model, "mlp_out")
+strengths = {"nothing": 0.0, "half its mean": 0.5, "its mean": 1.0}
+predicted, counted = [], []
+for strength in strengths.values():
+    lines_say = lines.predicts(mlp=strength) == answers
+    predicted.append(lines_say.double().mean().item())
+    cut = interventions.intervene(model, {"mlp_out": strength * mean}, effect=False)
+    counted.append(by_position(cut).mean().item())
+
+# %%
+figure = plotting.bars(
+    {"by the lines": predicted, "by the model": counted},
+    x=list(strengths), x_title="what the MLP writes", y_title="accuracy, all inputs",
+    title=f"{RULE}: predicted, then counted", reference={"a guess": 0.25},
+)  # fmt: skip
+both = zip(strengths, predicted, counted)
+words = [f"{name}: by the lines {p:.0%}, by the model {c:.0%}" for name, p, c in both]
+show(figure, says=f"Right answers when the MLP writes only this. {'; '.join(words)}.")
+
+# %%
+compare(my_kept, counted[2])
+if OURS:
+    claim("onward-mean-is-worse", counted[0] - counted[2])
+
+# %% [markdown]
+# That is not what 06 has found.
+# The mean of the MLP is no help at all: with it, the model guesses, and with *nothing* in its place it does better.
+# And the lines, which know only that mean, say nearly the same.
+#
+# So the mean cannot stand for what the MLP writes.
+# Perhaps it varies with the input, then.
+# And since attention says a single number, perhaps the MLP reads that number, and bends the lines?
+# We let it: at y1, for each place, we run the MLP on the stream that has this place in it.
+
+# %%
+def bent(places, output=1):
+    """The logits of 0 to 3 where attention writes these places [n], the MLP running."""
+    stream = lines.start(output, mlp=0) + places[:, None] * lines.direction
+    block = model.blocks[0]
+    stream = stream + block.mlp(block.ln2(stream[None]))[0]
+    return (model.ln_final(stream) @ model.W_U)[:, :4]
+
+
+at_y1 = lines.places[:, 1]
+grid = torch.linspace(at_y1.min().item(), at_y1.max().item(), 201, dtype=torch.float64)
+dots = torch.stack([at_y1[answers[:, 1] == t].mean() for t in range(4)])
+
+# %%
+curves = dict(zip([f"answer {t}" for t in range(4)], bent(grid).T))
+figure = plotting.lines(
+    grid, curves, title=f"{RULE}, y1: each answer's curve", x_title="place",
+    y_title="logit", colours=plotting.TOKEN_COLOURS, digits=2,
+)  # fmt: skip
+own = plotting.numbers(bent(dots).diagonal())  # each answer's dot, on its own curve
+dot = dict(mode="markers+text", text=list("0123"), textposition="bottom center")
+dot["marker"] = dict(size=12, color=plotting.TOKEN_COLOURS[:4])
+_ = figure.add_scatter(x=plotting.numbers(dots), y=own, name="mean place", **dot)
+
+# %%
+highest = bent(dots).argmax(1).tolist()
+says = "A curve for each answer over the place that attention writes, the MLP running. "
+says += f"At the mean places of answers 0 to 3 the highest curves are of {highest}."
+show(figure, says=says)
+right = (bent(at_y1).argmax(1) == answers[:, 1]).double().mean()
+if OURS:
+    claim("onward-bent-lines", right)
+print(f"by these curves {right:.1%} of the answers y1 are right")
+
+# %% [markdown]
+# Four curves in place of four lines, and where each answer's dot is, its own curve is the highest.
+# (The token at the position itself is replaced by its mean here, so this is a reduced model again.)
+# Could some *other* constant have stood for the MLP? That we have not asked.
+# [beyond/seeds](seeds.ipynb) can decide it for the rule of the series, and calls *bent* what has no such constant.
+#
+# **Is it exact, and is that proved?**
+# We have counted every input.
+# Where an answer hangs on one or two digits, the prover of [beyond/proof](proof.ipynb) takes your rule as well, with all rounding in it.
+# (Where it hangs on more, a proof is nearly as long as the list.)
+
+# %%
+hangs_on = max(map(len, proof.sources(rule, 8)))
+print(f"digits that an answer hangs on, at most: {hangs_on}")
+proofs = []
+for unit in proof.UNITS.values() if hangs_on <= 2 else ():  # 64 and 32 bits
+    proofs.append(proof.prove(zoo, unit))
+    print(f"{sum(proofs[-1].wrong):,} wrong answers, in {proofs[-1].cases} cases")
+if OURS:
+    claim("onward-proved", all(found.proved for found in proofs))
+
+# %% [markdown]
+# **Is it so in other seeds?**
+# One model to learn on, many to believe: three more.
+
+# %%
+others, _ = train(Kind(task=rule), seeds=range(1, 4), max_steps=1000)
+rows = []
+for one in (zoo, *(others[i] for i in range(3))):
+    edits = {"attn_out": interventions.one_direction(one)[0]}
+    lined = n_right(interventions.intervene(one, edits, effect=False)).item()
+    edits = {"mlp_out": interventions.mean_of(one, "mlp_out")}
+    kept = by_position(interventions.intervene(one, edits, effect=False)).mean()
+    counts = [f"{n_right(one).item():,}", f"{lined:,}", f"{kept:.0%}"]
+    rows.append([f"seed {one.seeds[0]}", *counts])
+header = ["", "inputs right", "with one number", "answers with the MLP's mean"]
+plotting.table(rows, header, f"{RULE}: four seeds")
+
+# %% [markdown]
+# Each seed is a model of its own, and some need more than 1,000 steps, or fail.
+# Had we opened another one, the last column would have told another story.
+# What you can say of your rule is what all of these rows have in common; that is not much.
+#
+# ### Exercise: what carries over?
+#
+# *★★☆ medium, 20 minutes.*
+# These five sentences are true of seed 0 of the series.
+# Which of them carry over to *two* other rules, say `not turned, +1` and one of your own?
+# Change `RULE`, run the cells again, and write a table: sentence, rule, yes or no, and the number that says so.
+#
+# 1. It is exact.
+# 2. y1 to y7 look mostly at their source, and y0 is odd.
+# 3. One number from attention is enough.
+# 4. The mean of what the MLP writes is nearly enough.
+# 5. Without the MLP the lines foretell the accuracy (within a tenth).
+#
+# <details><summary>What we found</summary>
+#
+# `turned round, +2`: 1, 2 and 3 carry over; 4 does not, and 5 just fails.
+#
+# `not turned, +1`: 1, 3 and 5 carry over.
+# In 2, y0 looks at its source as well: its source is not its own token, so it cannot have it without looking.
+# 4 carries over for answers, not for inputs: with the mean most answers stay right, and most inputs have a wrong one.
+#
+# `sorted` (with the whole recipe, 3,276 steps): none of the first four. No answer has *one* source, and none gives half of its weight to one digit.
+#
+# So what is general in our story? That the model needs to look, that one must change the pattern to know, that a reduced model can be counted.
+# *What* was found, the one constant and the looking away, belongs to that model.
+# </details>
+
+# %% [markdown]
+# ## A second layer
+#
+# With one layer, attention can only fetch what stands in the input.
+# A head of a second layer reads a stream into which the first one has already *written*.
+# So it can look for things that stand in no token: for a token "whose neighbour on the left is like me", if a head of the first layer has noted the neighbours.
+# That is **composition**, and its best known example is the **induction head** ([Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html), [Olsson et al. 2022](https://transformer-circuits.pub/2022/in-context-learning-and-induction-heads/index.html)).
+#
+# Here is a puzzle for it.
+# Take a block of 8 to 16 random tokens, no two alike, from a vocabulary of 64.
+# Write it down again and again, until there are 32 tokens.
+
+# %%
+def repeated(n, rng, shortest=8, longest=16):
+    """Sequences [n, 32] of repeated blocks; where the next token is known [n, 31]."""
+    block = torch.from_numpy(rng.random((n, 64)).argsort(1))  # all tokens, shuffled
+    period = torch.from_numpy(rng.integers(shortest, longest + 1, (n, 1)))
+    place = torch.arange(32)
+    return block.gather(1, place % period), place[:-1] >= period
+
+
+test, known = repeated(128, np.random.default_rng(99))
+print(*test[0].tolist())
+print("the next token can be known at", known[0].sum().item(), "of 31 places")
+
+# %% [markdown]
+# In the first copy nobody can know what comes next.
+# From the second on one can: find where this token stood before, and say what came after it.
+# (How long the block is differs from sequence to sequence. Else a head could simply look a fixed number of places back.)
+#
+# **Predict:** two layers learn this.
+# What share of these answers will a model with *one* layer get right, after as many steps?
+
+# %%
+my_one_layer = ...  # a share from 0 to 1 (or leave it)
+
+# %% [markdown]
+# We build both with TransformerLens: no MLP (`attn_only`), four heads in each layer, vectors of 64 numbers.
+
+# %%
+def new_model(n_layers, seed):
+    """Attention only; numpy draws the weights, the same on every machine."""
+    cfg = TransformerBridgeConfig(
+        n_layers=n_layers, d_model=64, d_head=16, n_heads=4, d_vocab=64, n_ctx=32,
+        attn_only=True, act_fn="relu", normalization_type="LN", seed=0,
+    )  # fmt: skip
+    model = TransformerBridge.boot_native(cfg, dtype=torch.float64)
+    rng = np.random.default_rng(seed)
+    for weight in filter(lambda w: w.dim() == 2, model.parameters()):
+        weight.data = torch.from_numpy(rng.normal(0, 0.05, weight.shape))
+    return model
+
+
+# %%
+print(sum(w.numel() for w in new_model(2, 0).parameters()), "numbers in two layers")
+
+
+# %%
+def one_step(model, adam, tokens, known):
+    """Train on a batch; the share of right answers where the next token is known."""
+    says, wanted = model(tokens)[:, :-1][known], tokens[:, 1:][known]
+    adam.zero_grad()
+    cross_entropy(says, wanted).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for weight in filter(lambda w: w.grad is not None, model.parameters()):
+        weight.grad = to_grid(weight.grad)  # as in 03: the same steps on every machine
+    adam.step()
+    return (says.argmax(-1) == wanted).double().mean().item()
+
+
+# %%
+def trained(n_layers, seed):
+    """A model after 200 steps of 64 sequences, and its share of right answers."""
+    model, rng = new_model(n_layers, seed), np.random.default_rng([seed, 1])
+    how = dict(lr=5e-3, betas=(0.9, 0.98), weight_decay=0)
+    adam = torch.optim.AdamW(model.parameters(), **how)
+    with torch.enable_grad():
+        shares = [one_step(model, adam, *repeated(64, rng)) for _ in range(200)]
+    return model, shares
+
+
+# %%
+one_layer = [trained(1, seed) for seed in range(3)]  # about ten seconds
+
+# %%
+first = trained(2, 0)  # another ten seconds, and twenty for the next cell
+
+# %%
+two_layers = [first, trained(2, 1), trained(2, 2)]
+
+# %%
+courses = {f"two layers, seed {s}": shares for s, (_, shares) in enumerate(two_layers)}
+courses |= {f"one layer, seed {s}": shares for s, (_, shares) in enumerate(one_layer)}
+colours = [plotting.BLUE, plotting.SKY, plotting.GREEN, *plotting.NEUTRAL[:3]]
+figure = plotting.lines(
+    range(200), courses, title="Repeated blocks, while training", x_title="step",
+    y_title="right, where one can know", colours=colours, digits=2,
+)  # fmt: skip
+show(figure, "onward-two-layers")
+
+
+# %%
+def judge(model, hooks=()):
+    """The share of right answers to the test, where the next token is known."""
+    says = model.run_with_hooks(test, fwd_hooks=list(hooks))[:, :-1].argmax(-1)
+    return (says == test[:, 1:])[known].double().mean().item()
+
+
+models = [model for model, _ in two_layers]
+ones = [judge(model) for model, _ in one_layer]
+compare(my_one_layer, max(ones))
+claim("onward-two-layers-learn", min(judge(model) for model in models))
+claim("onward-one-layer-does-not", max(ones))
+
+# %% [markdown]
+# One layer gets somewhere, and not far. (How it gets that far, we have not looked.)
+# It has half as many heads, too, and perhaps it only needs more time: that would be worth a try.
+#
+# ## Eight heads: which one does what?
+#
+# We do not look at eight patterns of 128 sequences.
+# We write down what we look for, as a number for each head, and look at the numbers.
+#
+# - **Previous token:** how much weight it gives to the token just before, in the mean.
+# - **Induction:** how much weight it gives to tokens that came *after an earlier copy* of this one.
+
+# %%
+after_a_copy = torch.zeros(128, 32, 32, dtype=torch.bool)  # [sequence, query, key]
+after_a_copy[:, :, 1:] = test[:, :, None] == test[:, None, :-1]
+after_a_copy = after_a_copy.tril()  # no key lies ahead
+
+
+# %%
+def scores(model):
+    """For each layer: previous-token scores of four heads, then induction scores."""
+    _, cache = model.run_with_cache(test)
+    rows = []
+    for pattern in (cache["pattern", 0], cache["pattern", 1]):
+        previous = pattern.diagonal(-1, 2, 3).mean((0, 2))
+        weight = (pattern * after_a_copy[:, None]).sum(-1)[..., :-1].mT  # [..., head]
+        rows.append(torch.cat([previous, weight[known].mean(0)]))
+    return torch.stack(rows)
+
+
+# %%
+scored = [scores(model) for model in models]  # [layer, score and head], for each seed
+figure = plotting.heatmap(
+    torch.cat(scored), top=1, text=True, title="Every head, two scores", unit="weight",
+    y=[f"seed {s}, layer {layer}" for s in range(3) for layer in (0, 1)], y_title="",
+    x=[f"{what} {h}" for what in ("prev.", "ind.") for h in range(4)], x_title="head",
+)  # fmt: skip
+show(figure, "onward-head-scores")
+induction = [rows[1, 4:] for rows in scored]  # of the heads of layer 1
+claim("onward-induction-heads", min(row.max() for row in induction))
+claim("onward-no-induction-in-layer-0", max(rows[0, 4:].max() for rows in scored))
+
+# %% [markdown]
+# There they are: in all three seeds heads of layer 1 look after an earlier copy, eleven of twelve with most of their weight, and those of layer 0 do not.
+# The previous token is looked at in layer 0, by more than one head.
+#
+# A score is a picture, and you know what we think of pictures.
+#
+# ## Patch before you ablate
+#
+# First: *where* does the answer travel?
+# We take blocks of twelve tokens and exchange two tokens in the first copy, those at 3 and 8.
+# The second copy stays.
+# At 15, where the first of the two stands again, the clean answer is what came after it at 4.
+# In the corrupted input it stood at 8, so the answer is what stands at 9.
+# Our number is the logit difference between the two, in the mean over 64 sequences.
+
+# %%
+clean, _ = repeated(64, np.random.default_rng(5), 12, 12)
+corrupted = clean.clone()
+corrupted[:, [3, 8]] = clean[:, [8, 3]]
+
+
+def difference(logits):
+    """At 15: the logit of the clean answer minus that of the corrupted one, mean."""
+    pair = logits[:, 15].gather(1, clean[:, [4, 9]])
+    return (pair[:, 0] - pair[:, 1]).mean().item()
+
+
+# %% [markdown]
+# Into the clean run we patch the corrupted stream, at one position and one depth at a time: before layer 0, between the layers, and after layer 1.
+#
+# **Predict:** between the layers, at which positions does the difference between the two inputs stand?
+
+# %%
+my_positions = ...  # such as "3, 8" or "15" (or leave it)
+
+# %%
+DEPTHS = {
+    "before layer 0": "blocks.0.hook_resid_pre",
+    "between": "blocks.1.hook_resid_pre",
+    "after layer 1": "blocks.1.hook_resid_post",
+}
+
+
+# %%
+def patched(model, cache, name, position):
+    """The difference with the corrupted stream at one depth and position."""
+
+    def patch(value, hook):
+        value[:, position] = cache[name][:, position]
+        return value
+
+    return difference(model.run_with_hooks(clean, fwd_hooks=[(name, patch)]))
+
+
+# %%
+def moved(model):
+    """How far a patch moves the answer, 1 being all the way: [depth, position]."""
+    at_clean, at_corrupted = difference(model(clean)), difference(model(corrupted))
+    _, cache = model.run_with_cache(corrupted)
+    rows = [[patched(model, cache, at, p) for p in range(16)] for at in DEPTHS.values()]
+    return (at_clean - torch.tensor(rows)) / (at_clean - at_corrupted)
+
+
+# %%
+shares = [moved(model) for model in models]
+figure = plotting.heatmap(
+    shares[0], x=range(16), y=list(DEPTHS), x_title="position", y_title="", top=1,
+    title="What a patch moves, seed 0", unit="share of the way",
+)  # fmt: skip
+show(figure, "onward-patching")
+
+# %%
+between = [s[1, [4, 9]].sum() for s in shares]
+largest = sorted(shares[0][1].topk(2).indices.tolist())
+compare(my_positions, ", ".join(map(str, largest)))
+claim("onward-moves-one-place-on", min(between))
+claim("onward-arrives", min(s[2, 15] for s in shares))
+
+# %% [markdown]
+# Here is composition, in one picture.
+# At first the difference stands at 3 and 8, where the tokens were exchanged.
+# Between the layers it stands *one place further on*: layer 0 has noted at each token which one came before.
+# After layer 1 it has arrived at 15: the query there looked for its own token in these notes.
+# (It was so in all three seeds.)
+#
+# ## Now ablate
+#
+# **Predict:** silence the one head of layer 0 with the highest previous-token score.
+# What share of the answers stays right, in seed 0, when it writes nothing?
+
+# %%
+my_without = ...  # a share from 0 to 1 (or leave it)
+
+# %%
+WAYS = {
+    "zero": torch.zeros_like,
+    "mean": lambda z: z.mean(0, keepdim=True).expand_as(z),
+    "resample": lambda z: z.roll(1, 0),  # what it writes for another sequence
+}
+
+
+# %%
+def without(model, layer, heads, way):
+    """The share of right answers while these heads of a layer are silenced."""
+
+    def silence(z, hook):  # [sequence, position, head, d_head]
+        z[:, :, heads] = WAYS[way](z)[:, :, heads]
+        return z
+
+    return judge(model, [(f"blocks.{layer}.attn.hook_z", silence)])
+
+
+# %%
+HEADS = [(layer, [head]) for layer in (0, 1) for head in range(4)]
+GROUPS = [*HEADS, (0, [0, 1, 2, 3]), (1, [0, 1, 2, 3])]
+kept = torch.tensor(
+    [[without(m, *g, way) for m in models for way in WAYS] for g in GROUPS]
+).view(10, 3, 3)  # [heads, seed, way]
+
+# %%
+strongest = [rows[0, :4].argmax().item() for rows in scored]  # in layer 0, by its score
+costliest = kept[:4, :, 0].argmin(0).tolist()  # in layer 0, at zero
+compare(my_without, kept[strongest[0], 0, 0])
+print("layer 0: highest previous-token score, head", strongest, "of seeds 0, 1, 2")
+print("layer 0: costliest at zero, head", costliest)
+
+# %%
+names = [f"head {layer}.{head}" for layer, (head,) in HEADS]  # as papers write it
+figure = plotting.heatmap(
+    kept.flatten(1), top=1, text=True, title="Right answers without a head",
+    y=[*names, "layer 0", "layer 1"], y_title="", unit="share",
+    x=[f"{way} {s}" for s in range(3) for way in WAYS], x_title="how, and seed",
+)  # fmt: skip
+show(figure, "onward-ablations")
+
+# %%
+claim("onward-single-heads-can-go", kept[4:8, :, 0].min())
+claim("onward-not-all-of-them", kept[9].max())
+claim("onward-resampling-is-harder", (kept[4:8, :, 0] - kept[4:8, :, 2]).max())
+
+# %% [markdown]
+# Three things here were not what we had expected.
+#
+# **No previous-token head carries it alone.**
+# With the strongest one silent, about three quarters of the answers or more stay right, in all three seeds.
+# And of layer 1 any single head can be silent, and about nine tenths of the answers or more stay right: others do the same.
+# That is **redundancy**, which a model with one head never shows.
+# But without all four nothing is left.
+#
+# **Zero and resample disagree.**
+# When one head of layer 1 is *silent*, others speak for it.
+# When it says what belongs to *another* sequence, one head of seed 2 destroys most of the answers: the rest of the model listens to it.
+# So "this head can go" and "this head does not matter" are two sentences.
+#
+# **The score has missed a head.**
+# In seed 2 the costliest head of layer 0 has next to no previous-token score.
+# What does it do?
+# We look at the first eight positions only, which always belong to the first copy, and at how far back each head looks from there.
+
+# %%
+def how_far_back(model):
+    """Layer 0, positions 3 to 7: each head's mean weight 0 to 3 tokens back."""
+    _, cache = model.run_with_cache(test[:, :8])
+    pattern = cache["pattern", 0].mean(0)  # [head, query, key]
+    back = [pattern.diagonal(-d, 1, 2)[:, 3 - d :] for d in range(4)]
+    return torch.stack([weights.mean(1) for weights in back], 1)  # [head, 4]
+
+
+# %%
+looks_back = [how_far_back(model) for model in models]
+figure = plotting.heatmap(
+    torch.cat(looks_back), top=1, text=True, title="Layer 0 in the first copy",
+    y=[f"seed {s}, head {h}" for s in range(3) for h in range(4)], y_title="",
+    x=["own", "one back", "two back", "three"], x_title="where it looks", unit="weight",
+)  # fmt: skip
+show(figure, "onward-first-copy")
+claim("onward-own-token-head", looks_back[2][costliest[2], 0])
+
+# %% [markdown]
+# It looks at *its own token*, and the other seeds have such a head, too.
+# So the first layer writes two notes at each place of the first copy: who stood before me, and who am I.
+# In seed 2 most answers are lost without the second note; why, we have not found out.
+#
+# And look at the others: in the first copy two or three of each seed look one back, with most of their weight.
+# Our score was a mean over all positions, and later on they look elsewhere.
+# A score finds what it was written to find.
+# The experiment found what we had not thought of.
+#
+# <details><summary>What we had expected, written down before it was measured</summary>
+#
+# expected | measured
+# ---|---
+# +2: one number from attention is not enough | it is (missed)
+# +2: without the MLP below 90 %, foretold within a tenth | half; foretold with an error just above a tenth (missed)
+# +2 is proved in 64 and 32 bits | it is
+# not turned: each answer gives its source 0.8 of its weight, y0 too | it does
+# sorted: no answer gives one digit half of its weight, one number is not enough | so it is
+# patching: between the layers at least 0.8 stand one place further on, three seeds | so it is
+# the strongest previous-token head at zero: below one half, three seeds | in none (missed)
+# any single head of layer 1 at zero: less than 0.1 is lost, three seeds | in two; in seed 2 one head costs a little more (missed)
+# zero, mean and resample of heads of layer 1 cost the same within 0.1 | zero and mean do; resampling one head costs far more (missed)
+# </details>
+#
+# ### Exercise: a control
+#
+# *★★☆ medium, 15 minutes.*
+# Let every block be twelve tokens long, `repeated(64, rng, 12, 12)`, in training and in the test, and train *one* layer.
+# Predict first: does it learn this puzzle?
+# Then say why the blocks above have different lengths.
+#
+# <details><summary>Solution</summary>
+#
+# With blocks of one length a head of the first layer can look eleven places back, by position alone, and copy.
+# No composition is needed, and a score for "tokens after an earlier copy" would call it an induction head all the same.
+# In our run one layer had learnt it after a few dozen steps, in all three seeds: sooner than two layers learn the other puzzle.
+# </details>
+
+# %% [markdown]
+# ## How to begin anywhere
+#
+# One page, to take home.
+#
+# **1. Load a model.** A new one: `TransformerBridge.boot_native(config)`, as above. One from the hub: `TransformerBridge.boot_transformers("gpt2")`. One that you have loaded with transformers yourself: the same with `hf_model=`. `beyond/language_model` does that with a real language model.
+#
+# **2. List its hook points, and see shapes.** Never guess a name.
+
+# %%
+model = models[0]
+_, cache = model.run_with_cache(test[:2])
+print(len(model.hook_dict), "hook points; some of them, for two sequences:")
+for name in ("hook_embed", "blocks.0.attn.hook_pattern", "blocks.0.attn.hook_z",
+             "blocks.0.hook_attn_out", "blocks.1.hook_resid_pre"):  # fmt: skip
+    print(f"  {name:28}", tuple(cache[name].shape))
+
+# %% [markdown]
+# **3. Write the metric first.** One number that says how well the model does *the thing you ask about*: a share of right answers, a logit difference. If you cannot write it, you have no question yet.
+#
+# **4. Patch before you ablate.** Patching says where the answer travels, on inputs that the model knows. Then take away what you have found.
+#
+# **5. Choose the tool by the question.**
+#
+# question | tool
+# ---|---
+# Where does it look? | the pattern; then change it
+# What could be read here? | logit lens, linear probe
+# Which part speaks for the answer? | direct logit attribution
+# Where does the answer travel? | activation patching
+# Is the part needed? | zero ablation
+# Must it vary with the input? | mean ablation
+# Must its message belong to this input? | resample ablation
+# Is my explanation enough? | a reduced model, and count
+#
+# How far such tools can be trusted, `beyond/tools` measures on models of which the truth is known.
+#
+# **6. Have controls.** A change that must do nothing, a random direction of the same length, another head of the same layer.
+#
+# **7. Ask more than one seed,** or, where there is only one model, more than one prompt. Write down what you expect before you look.
+#
+# And traps, all of which we have stepped into:
+#
+# - A hook's `name` is not always the name that you hooked (next cell). `if hook.name == ...` then silently does nothing.
+# - One thread is far quicker than many for models as small as these: `torch.set_num_threads(1)`.
+# - No layer norm is folded into the weights unless you ask for it (`enable_compatibility_mode`). Older texts assume that it is.
+# - Large models often have fewer key heads than query heads (grouped queries): look at the shapes.
+# - `to_tokens` may put a token in front of your text. Print what the model really reads.
+
+# %%
+names = []
+hooks = [("blocks.0.attn.hook_z", lambda z, hook: names.append(hook.name))]
+model.run_with_hooks(test[:2], fwd_hooks=hooks)
+print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
+
+# %% [markdown]
+# ### If you come from an older tutorial
+#
+# TransformerLens 4 replaced `HookedTransformer` by `TransformerBridge`.
+#
+# older | here
+# ---|---
+# `HookedTransformerConfig(...)` | `TransformerBridgeConfig(...)`
+# `HookedTransformer(cfg)` | `TransformerBridge.boot_native(cfg)`
+# `HookedTransformer.from_pretrained("gpt2")` | `TransformerBridge.boot_transformers("gpt2")`
+# `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy
+# edit `blocks.0.attn.hook_attn_scores` | has no effect; edit `blocks.0.attn.hook_pattern`
+# edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it
+#
+# ### Three open problems
+#
+# Nobody has told us the answers.
+# Each can be begun today, with a cell of this notebook.
+#
+# 1. **Which rules bend the lines?** With +1 a constant could stand for the MLP in seed 0, with +2 its mean is worse than nothing. There are 24 ways to exchange four digits, and a model takes a few seconds: for which of them does the mean do, in how many seeds? *Start with* `RULES` and the cell of three more seeds.
+# 2. **When do two layers learn something else?** In a trial of ours with 24 tokens, blocks of 6 to 12 and 48 sequences in a batch, three seeds came well beyond one layer in 250 steps, and had no induction head. Is that another way to do it, or the same one on its way? *Start with* `repeated` and `scores`, and look at them every 50 steps.
+# 3. **Who stands in for whom?** One head of layer 1 can be silent, four cannot. Two? Three? Does the pair that matters follow from the scores? *Start with* `without`: there are six pairs, four triples, and as many seeds as you have minutes.
+#
+# More: the exercises of [ARENA](https://github.com/callummcdougall/ARENA_3.0) take the same road with larger models.
+# Neel Nanda's [200 concrete open problems](https://www.alignmentforum.org/posts/LbrPTJ4fmABEdEnLf/200-concrete-open-problems-in-mechanistic-interpretability) are a long list, of 2022; he says himself that part of it is out of date.
+# [AlgZoo](https://github.com/alignment-research-center/alg-zoo) holds small models that wait for somebody to understand them, and says what *understood* shall mean.
+#
+# ## What you have
+#
+# - You have written a rule, trained a model on it, and asked it the questions of the six notebooks.
+# - You have built a model with two layers for a puzzle that one layer did not learn.
+# - You have patched, and then ablated, one head of eight.
+# - You have one page on how to begin with any model, and three problems to begin with.
+#
+# **Answer:** yes. The cells carry over; what they find does not, and that is why one runs them.
+# **Open:** whether it goes on like this in a real language model. `beyond/language_model` asks one.
