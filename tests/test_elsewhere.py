@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import plotly
 import pytest
-from test_browser import LAB_FLAGS, MINUTE, address_in, browser  # noqa: F401
+from test_browser import LAB_FLAGS, MINUTE, address_in
 
 from conftest import copy_of_the_series, python, read
 from helpers.page import HINT, PLOTLY_JS
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 def test_a_run_shows_its_figures_and_explorers_where_the_server_has_no_plotly(
     server,
     folder,
-    browser,  # noqa: F811
+    browser,
 ):
     module, path = SERVERS[server]
     env = {f"JUPYTER_{name}_DIR": str(folder.parent / name) for name in ("CONFIG", "DATA")}

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose
 from playwright.sync_api import expect
-from test_browser import browser  # noqa: F401 (the one browser of the tests)
 
 from conftest import ROOT, missing, read
 from helpers import interventions, task

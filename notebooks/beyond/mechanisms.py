@@ -470,7 +470,8 @@ for name in ("1 to 3", "4 to 7"):
     knows_one = (pairs >= 0) & known[name][:, None]
     agree[name] = (halves == pairs)[knows_one]
 counts = {f"{name} outputs know one": tally(a) for name, a in agree.items()}
-figure = figures.shares(counts, "The pair is a half of the final line", "share of the outputs")
+title = "The pair is a half of the final line"
+figure = figures.shares(counts, title, "share of the outputs")
 figure.add_vline(1 / 3, line=dict(dash="dash", color=plotting.GREY))
 show(figure, "survey-pairs-are-halves")
 claim("survey-pairs-are-halves", agree["4 to 7"].double().mean())

@@ -445,7 +445,7 @@ rest = {name: run[:, 1:].all(1) for name, run in runs.items()}
 
 # %%
 counts = {name: tally(m) for name, m in rest.items()}
-figure = figures.shares(counts, "Enough at y1 to y7", x_title="share of the exact models")
+figure = figures.shares(counts, "Enough at y1 to y7", "share of the exact models")
 figure.add_vline(0.9, line=dict(dash="dash", color=plotting.GREY))
 show(figure, "survey-descriptions")
 enough = [name for name, (k, n) in counts.items() if k / n >= 0.9]
