@@ -9,7 +9,6 @@ input is computed once.
 from __future__ import annotations
 
 import math
-from itertools import permutations
 
 import numpy as np
 import torch
@@ -17,15 +16,8 @@ import torch.nn.functional as F
 
 from helpers import task
 from helpers.interventions import ideal_pattern, partners
-from helpers.model import (
-    as_zoo,
-    attention_reads,
-    attention_writes,
-    layernorm,
-    linear,
-    stream_table,
-    unembed,
-)  # fmt: skip
+from helpers.model import as_zoo, attention_writes, layernorm, linear, stream_table, unembed
+from research.routes import ROUTES, follow  # noqa: F401 (notebooks read census.ROUTES)
 
 N = task.LENGTH
 SEQUENCES = task.full_sequences()
@@ -194,41 +186,6 @@ def find_line(model: Opened) -> torch.Tensor | None:
     return None
 
 
-ROUTES = ("query", "key", "value", "direct")  # by which x7 can reach y0, in attention or past it
-
-
-def routes_of_y0(model: Opened, n: int = 4096) -> torch.Tensor:
-    """How often y0 follows the token that x7 has in some of the `ROUTES` only, `[16]`: the number
-    of an entry has a bit for each of these, the query's the lowest. In the other routes x7 has
-    another token; all ordered pairs of tokens, `n` of 16,384 choices of x0 to x6, drawn once."""
-    drawn = torch.randperm(4 ** (N - 1), generator=torch.Generator().manual_seed(0))[:n]
-    w, few = model.zoo.weights, SEQUENCES[task.DIGITS * drawn, : N + 1]
-    q, k, v = (reads[0] for reads in attention_reads(w))
-    places = torch.arange(N)
-    k_rest, v_rest = (reads[places, few[:, :N]] for reads in (k, v))  # [n, place, d_head]
-    q, k, v = (reads[N, : task.DIGITS] for reads in (q, k, v))
-    scale = math.sqrt(q.shape[-1])
-    scores = torch.einsum("qd,npd->qnp", q, k_rest) / scale
-    own = (q @ k.T / scale)[:, :, None]  # [query, key, 1]
-    top = torch.maximum(scores.amax(-1)[:, None], own)  # [query, key, n]
-    weights = (scores[:, None] - top[..., None]).exp()
-    own = (own - top).exp()
-    total = (weights.sum(-1) + own)[:, :, None, :, None]
-    rest = torch.einsum("qknp,npd->qknd", weights, v_rest)[:, :, None]
-    z = (rest + own[:, :, None, :, None] * v[:, None]) / total  # [query, key, value, n, d]
-    attn = linear(z.flatten(0, 3)[None], w, "blocks.0.attn.o")[0].view(*z.shape[:-1], -1)
-    streams = attn[:, :, :, None] + model.own[0][:, None]  # and by the direct path
-    says = model.answers_of(streams.flatten(0, 4)[None]).view(streams.shape[:-1])
-    shares = torch.zeros(16, dtype=torch.float64)
-    for routes in range(16):
-        hits = []
-        for new, old in permutations(range(task.DIGITS), 2):
-            at = [new if routes >> bit & 1 else old for bit in range(4)]
-            hits.append(says[tuple(at)] == (new + 1) % task.DIGITS)
-        shares[routes] = torch.stack(hits).double().mean()
-    return shares
-
-
 # ---------------------------------------------------------------- measurements
 
 
@@ -366,7 +323,8 @@ class _Counted(Opened):
         first, *_ = along(self.attn, 1, True, True)
         enough = (self.says(first) == ANSWER).all()
         self.out["some_line"] = enough | torch.tensor(not enough and find_line(self) is not None)
-        self.out["routes"] = routes_of_y0(self)
+        drawn = torch.randperm(4 ** (N - 1), generator=torch.Generator().manual_seed(0))[:4096]
+        self.out["routes"] = follow(self.zoo, 0, SEQUENCES[task.DIGITS * drawn])[0][0]
 
 
 # ---------------------------------------------------------------- what the curve tells

@@ -73,7 +73,7 @@ COLUMNS = dict(
     random_line="[8] attention's output cut down to its mean and a direction at random",
     random_plane="[8] ... and to the plane at right angles to another such direction",
     some_line="whether some direction, the same for all outputs, was found to be enough",
-    routes="[16] how often y0 follows x7 where it is exchanged in some routes: `census.ROUTES`",
+    routes="[16] how often y0 follows x7 where it is exchanged in some routes: `routes.ROUTES`",
     mlp_varies="at y1-y7: share of the squared size of the MLP's output that varies with the input",
     mlp_follows="... and the share of this that is its mean by source token",
     table="[8] attention's output replaced by its mean for each source token",
@@ -94,11 +94,11 @@ COLUMNS = dict(
 # ---------------------------------------------------------------- the table in its file
 
 
-def write_table(path, rows: list[dict], note: dict) -> None:
-    """Write `rows` (name of `COLUMNS` -> value; what was not measured is left out) as parquet, with
+def write_table(path, rows: list[dict], note: dict, columns=COLUMNS) -> None:
+    """Write `rows` (name of `columns` -> value; what was not measured is left out) as parquet, with
     `note` and a sum over every byte. Counts stay whole, other numbers keep four decimals."""
-    table = {name: _column(name, [row.get(name) for row in rows]) for name in COLUMNS}
-    about = {"note": json.dumps(note), "columns": json.dumps(COLUMNS), "sha256": NO_SUM}
+    table = {name: _column(name, [row.get(name) for row in rows]) for name in columns}
+    about = {"note": json.dumps(note), "columns": json.dumps(columns), "sha256": NO_SUM}
     blob = io.BytesIO()
     pq.write_table(pa.table(table).replace_schema_metadata(about), blob, compression="zstd")
     write_whole(path, sealed(blob.getvalue()))
@@ -114,12 +114,12 @@ def _column(name: str, values: list) -> pa.Array:
     kind = pa.int32() if whole else pa.float32()
     values = [v if v is None else v.double().round(decimals=0 if whole else 4) for v in values]
     if some.dim():
-        kind = pa.list_(kind, some.numel())
+        kind = pa.list_(kind)
         values = [v if v is None else v.flatten() for v in values]
     return pa.array([v if v is None else v.tolist() for v in values], kind)
 
 
-def _read(path) -> tuple[pd.DataFrame, dict]:
+def read_table(path, columns=COLUMNS) -> tuple[pd.DataFrame, dict]:
     """(table, note) that `write_table` wrote to `path`; the errors of `load_survey`."""
     path = Path(path)
     if not path.is_file():
@@ -129,7 +129,7 @@ def _read(path) -> tuple[pd.DataFrame, dict]:
         about = pq.read_metadata(io.BytesIO(blob)).metadata or {}
         check_seal(blob, about.get(b"sha256", b"none").decode())
         table = pd.read_parquet(io.BytesIO(blob), dtype_backend="pyarrow")
-        if list(table) != list(COLUMNS):
+        if list(table) != list(columns):
             raise ValueError(f"it has the columns {', '.join(table)}")
         return table.set_index("seed"), json.loads(about[b"note"])
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
@@ -141,7 +141,7 @@ def _read(path) -> tuple[pd.DataFrame, dict]:
 
 def kinds(path=TABLE) -> list[str]:
     """The kinds that the table has rows of."""
-    return _read(path)[0]["kind"].unique().tolist()
+    return read_table(path)[0]["kind"].unique().tolist()
 
 
 def load_survey(kind: str = "article", crossed: bool = False, path=TABLE) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def load_survey(kind: str = "article", crossed: bool = False, path=TABLE) -> pd.
     `crossed` the models that share starts and orders with each other. FileNotFoundError or
     ValueError, naming the file, where it is missing, altered or no such table; ValueError for a
     kind that is not in it."""
-    table, _ = _read(path)
+    table, _ = read_table(path)
     table = table[(table["order"] != table.index) == crossed]
     return table[table["kind"] == task.one_of(kind, table["kind"].unique(), "model")]
 
@@ -163,7 +163,7 @@ def exact_models(kind: str = "article") -> pd.DataFrame:
 def load_models(path=MODELS, table=TABLE) -> Zoo:
     """The article's models of the survey. ValueError unless they are those that were measured."""
     zoo = load_zoo("article", path=path)
-    if digest(zoo) != _read(table)[1]["weights"]:
+    if digest(zoo) != read_table(table)[1]["weights"]:
         raise ValueError(f"{table} was measured on other weights than those of {path}")
     return zoo
 

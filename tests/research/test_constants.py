@@ -9,7 +9,7 @@ from flint import arb, arb_mat, ctx
 
 from helpers import evaluation, interventions, task
 from helpers.model import LN_EPS, load_zoo
-from research import census, constants, proof, survey
+from research import census, constants, proof, routes, survey
 
 FULL = task.N_SEQUENCES
 
@@ -161,7 +161,7 @@ def test_a_line_that_is_found_is_enough_and_the_routes_add_up():
     assert not (model.says(census.along(model.attn, 1, True, True)[0]) == census.ANSWER).all()
     axes = census.find_line(model)
     assert (model.says(census.cut_down(model, axes)) == census.ANSWER).all()
-    shares = census.routes_of_y0(model)
+    (shares,), _ = routes.follow(model.zoo, 0, census.SEQUENCES[::1024])
     assert shares[0] == 0 and shares[15] == 1  # the token nowhere, and everywhere
 
 
@@ -187,4 +187,5 @@ def test_routes_are_what_patching_by_hand_gives():
             logits = bridge.run_with_hooks(with_x7(old), fwd_hooks=[(name, give)])
             hits.append(logits[:, place].argmax(-1) == (new + 1) % 4)
     by_hand = torch.cat(hits).double().mean().item()
-    assert census.routes_of_y0(model, 64)[1].item() == pytest.approx(by_hand) and 0 < by_hand < 1
+    (shares,), _ = routes.follow(model.zoo, 0, census.SEQUENCES[4 * drawn])
+    assert shares[1].item() == pytest.approx(by_hand) and 0 < by_hand < 1

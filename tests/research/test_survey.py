@@ -119,7 +119,7 @@ def test_what_was_not_measured_is_not_made_up(tmp_path):
 
 
 def test_a_table_that_was_measured_on_other_models_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey, "_read", lambda path: (pd.DataFrame(), {"weights": "f" * 64}))
+    monkeypatch.setattr(survey, "read_table", lambda path: (pd.DataFrame(), {"weights": "f" * 64}))
     with pytest.raises(ValueError, match="measured on other weights"):
         survey.load_models()
 
