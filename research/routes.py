@@ -24,7 +24,7 @@ class At:
 
     def __init__(self, zoo, output: int, sequences: torch.Tensor):
         at, self.source = zoo.length + output, zoo.length - output
-        self.weights, self.output, places = zoo.weights, output, torch.arange(at + 1)
+        self.weights, places = zoo.weights, torch.arange(at + 1)
         stream = stream_table(zoo.weights)
         rest = self.reads(stream[:, places, sequences[:, : at + 1]])  # [models, n, place, d]
         self.here, self.keys, self.values = places == self.source, rest["key"], rest["value"]
