@@ -375,7 +375,8 @@ def bars(right, title, height=380):
     heights = {}
     for route in ("query", "value", "direct"):
         heights[route] = [r[stratum == route].mean() for r in right.values()]
-    names = [tools.TOOLS[name]["name"].split(",")[0] for name in right]
+    names = [tools.TOOLS[name]["name"].replace("the same, ", "") for name in right]
+    names = [name.split(",")[0] for name in names]
     words = dict(x_title="", y_title="share right", title=title)
     return plotting.sized(plotting.bars(heights, x=names, **words), height)
 
