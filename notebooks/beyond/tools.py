@@ -273,7 +273,7 @@ print(f"your models, all outputs, 1,024 other inputs: at most {max(moved):.3f} c
 
 # %%
 rows = []
-for name, tool in tools.TOOLS.items():
+for tool in tools.TOOLS.values():
     limit = f"yes above {tool['above']}" if "above" in tool else "the largest is named"
     rows.append([tool["name"], tool["asks"], tool["rule"], limit])
 header = ["tool", "question", "what it measures", "rule"]
