@@ -732,7 +732,7 @@ plotting.table(rows, header, "Which tool for which question")
 #
 # - **Shown**, on 934 exact models of one recipe: how often each tool, by one rule fixed before, names the route with the largest Shapley value, and says rightly whether the MLP carries information; for y0 also on 64 models of three other kinds.
 # - **Shared**: patching and gradients exchange tokens as the truth does. That they do well is partly built in.
-# - **Not shown**: that the shares are the same in deeper models, where routes are many and run through each other; that another rule would not do better, but for the limits of the table above; a second truth. Where no route has half, "the right one" means little.
+# - **Not shown**: that the shares are the same in deeper models, where routes are many and run through each other; that no other rule would do better: the limits of the table above, or the sizes of effects in place of effects with their sign; a second truth. Where no route has half, "the right one" means little.
 #
 # ## What you have
 #
