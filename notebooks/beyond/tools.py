@@ -24,15 +24,21 @@
 # [How to open this notebook](../../README.md)
 
 # %% tags=["setup"]
-# Where the series is at hand, as in JupyterLab, this cell does nothing.
-import importlib.util, sys
-
-sys.path[:0] = ["..", "../.."]
-if not importlib.util.find_spec("helpers"):
-    raise SystemExit("Open this notebook in a copy of the series: README says how.")
-from helpers import colab
-
-added = colab.install_missing()
+# Where the series is at hand, as in JupyterLab, one sees nothing of this cell.
+import contextlib, importlib.util, io, pathlib, runpy, sys, zipfile
+here, at = pathlib.Path.cwd(), getattr(importlib.util.find_spec("helpers"), "origin", 0)
+got = [*(p / "helpers" for p in (here, *here.parents)), *here.glob("series/**/helpers")]
+got = [p for p in [*got, pathlib.Path(str(at)).parent] if (p / "claims.toml").exists()]
+if not got:
+    with contextlib.suppress(ImportError):  # on Colab
+        from google.colab import files
+        print("Choose the zip file of the series:")
+        for file in map(io.BytesIO, files.upload().values()):
+            zipfile.is_zipfile(file) and zipfile.ZipFile(file).extractall("series")
+    got = [mark.parent for mark in here.glob("series/**/claims.toml")]
+got or sys.exit(f"The series is not in {here} or above it: start in its folder "
+            "notebooks/beyond (papermill: --cwd), or on Colab choose its zip file.")
+runpy.run_path(str(got[0] / "colab.py"))["set_up"]()
 
 # %%
 import numpy as np
