@@ -195,7 +195,7 @@ def test_what_pip_could_not_do_is_said_in_other_words(tmp_path):
     assert "there is no pip: run `" in said(six)
 
 
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "beyond", ROOT, ROOT / "tools" / "page"])
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "beyond", ROOT, ROOT / "tests" / "research"])
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=["address", "no address"])
 def test_set_up_cell_does_nothing_where_the_series_is_at_hand(setup, folder):
     """Nor installed: it starts no program, so neither git nor pip, and writes nothing."""

@@ -145,5 +145,6 @@ def test_markup_in_a_readers_words_stays_text(monkeypatch):
     box.show(go.Figure(), words)
     box.failed(ValueError(words))
     shown.append(plotting.table([[words, 1]], ["", words], words))
-    for made in (shown[-2].data, shown[-1].data, box.caption.value, box.alert.value):
+    _, caption, table = shown
+    for made in (caption["text/html"], table.data, box.caption.value, box.alert.value):
         assert words not in made and words in html.unescape(made)
