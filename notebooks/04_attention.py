@@ -12,7 +12,7 @@
 # - patch one token into the query, the key and the value, one at a time;
 # - meet an answer that speaks by *not* looking.
 #
-# **Time:** about 40 minutes, and 20 more for the exercises.
+# **Time:** about 45 minutes, and 20 more for the exercises.
 # **You should know:** query, key, value and pattern ([02_transformer](02_transformer.ipynb)).
 # **Before this:** [03_training](03_training.ipynb).
 #
@@ -39,6 +39,8 @@ got or sys.exit(f"The series is not in {here} or above it: start in its folder "
 runpy.run_path(str(got[0] / "colab.py"))["set_up"]()
 
 # %%
+from functools import partial
+
 import torch
 
 from helpers import plotting, task
@@ -235,12 +237,10 @@ claim("y0-looks-away-from-3", by_value[3, 8])
 #
 # ## Which way does the message travel?
 #
-# That is a story.
-# To test it, we use the best tool of the trade, **activation patching**.
+# To test this story, we use the best tool of the trade, **activation patching**.
 #
 # Take two inputs that differ in one token: ours, with x7 = 0, is the **clean** one; with x7 = 3 it is the **corrupted** one.
-# Run both.
-# Then run the clean one again, but take *one* value from the corrupted run and patch it in.
+# Run both; then the clean one again, but take *one* value from the corrupted run and patch it in.
 # If the answer changes, that value carried the message.
 #
 # For what comes out we need one number.
@@ -314,6 +314,30 @@ plotting.table(rows, header, "x7 = 3 patched into x7 = 0")
 #
 # (With the value of a 3, the difference is negative too. But y0 then says 2, and with the key it says 3: neither is one of the two answers. Always look at the answer as well as at the difference.)
 #
+# In a large model one guesses instead, from one backward pass: the change of a value, times the gradient of the difference (**attribution patching**):
+
+# %%
+kept = {}
+
+
+def look(value, hook, route):
+    value.retain_grad()
+    kept[route] = value
+    return value
+
+
+hooks = [(name, partial(look, route=route)) for route, name in ROUTES.items()]
+with torch.enable_grad():
+    there = model.run_with_hooks(clean, fwd_hooks=hooks)[0, 8]
+    (there[1] - there[0]).backward()
+for route, value in kept.items():
+    change = corrupted_cache[ROUTES[route]] - value
+    print(f"{route:6}{(change * value.grad)[0, 8].sum():+6.1f}")
+
+# %% [markdown]
+# For the query even the sign is wrong.
+# Of 934 exact models, whose routes can all be listed, it names a wrong one for y0 in about one of seven ([beyond/tools](beyond/tools.ipynb)).
+#
 # And an ordinary answer, such as y1?
 # Its source x6 stands elsewhere, at position 7, so two routes are left.
 
@@ -330,8 +354,7 @@ plotting.table(rows, header, "x6 = 3 patched into x6 = 0")
 
 # %% [markdown]
 # Here it is the value: y1 looks at its source, and reads it.
-# Two answers of one small model, two ways to carry a message.
-# (This was one pair of inputs for each. A careful study takes many pairs, in both directions.)
+# (This was one pair of inputs for each; a careful study takes many.)
 #
 # ## How does a query decide to look away?
 #
@@ -350,12 +373,9 @@ plotting.table(rows, ["", "score of x7", "score of BOS"], "What y0 finds interes
 
 # %% [markdown]
 # With a 0 or a 2, x7 wins; with a 3, BOS wins by far.
-# The same dot product, the same softmax, and the head has learnt to say something with it.
 # Tables like this one, of queries against keys, are called the **QK circuit**.
 #
-# What did the picture tell us?
-# It showed *that* y0 is odd.
-# What the oddness means, only experiments could say.
+# The picture showed *that* y0 is odd; what that means, only experiments could say.
 #
 # ## Explore: weight is not message
 #

@@ -135,7 +135,6 @@ compare(my_survivors, (says == ours[0, 9:]).sum())
 # y0 and y7 say what the lines said, the answer to another digit.
 # At y1 the lines saw no mistake: there our source lies where all lines cross, and the fifth one, that of BOS, is close.
 # In the model it wins.
-# (You have met these answers: with one layer, to read before the MLP, as the lens did, and to silence it is the same.)
 #
 # On all inputs:
 
@@ -191,7 +190,7 @@ claim("lines-miss-half", misses[3])
 #
 # There are three ways to silence a part, and they ask different things.
 #
-# - **Zero**: it writes nothing. Is its output needed? (The rest of the model may meet values that it has never seen.)
+# - **Zero**: it writes nothing. Is its output needed?
 # - **Mean**: it writes its mean over all inputs. Must its output *vary* with the input?
 # - **Resample**: it writes what it would write for *another* input. Does it matter that the message belongs to this one? ([Chan et al. 2022](https://www.alignmentforum.org/posts/JvZhhzycHu2Yd57RN/causal-scrubbing-a-method-for-rigorously-testing))
 #
@@ -231,6 +230,9 @@ compare(my_resampled, kept["mlp"][2])
 # The output of the MLP is needed (zero), and hardly has to vary (mean).
 # What it writes for another input is sometimes wrong (resample).
 # Attention is different: whichever way it is silenced, the answers are gone.
+#
+# None of them asks whether *some* constant would do.
+# In 934 exact models that is decided ([beyond/mechanisms](beyond/mechanisms.ipynb)): zero and resample get it wrong at half of the outputs, the mean at a third ([beyond/tools](beyond/tools.ipynb)).
 #
 # ## The complete circuit
 #
@@ -405,7 +407,6 @@ plotting.table(rows, ["question", "exact models"], "Exact models of 1,024 other 
 # %% [markdown]
 # Looking at the source is enough for y1 to y7 in most models, and two numbers from attention in nearly all.
 # One number is enough in fewer than half, and the MLP's mean in few.
-# (Another constant may do where the mean does not; [beyond/seeds](beyond/seeds.ipynb) decides.)
 #
 # Seed 0 is one kind of several, and a simple one.
 # Had we opened another one, we would have told another story, and believed it just as much.

@@ -17,6 +17,7 @@
 #
 # **Time:** about 60 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb) and [06_ablation](../06_ablation.ipynb).
+# **Before this:** [beyond/onward](onward.ipynb), which meets induction heads in a small model.
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 

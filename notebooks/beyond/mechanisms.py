@@ -14,7 +14,7 @@
 #
 # **Time:** about 90 minutes.
 # **You should know:** [beyond/seeds](seeds.ipynb).
-# **Next:** [what did not fit: beyond/more](more.ipynb).
+# **Next:** [knowing without counting: beyond/proof](proof.ipynb).
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
@@ -800,4 +800,4 @@ plotting.table(rows, header, "The eight most common kinds")
 # - You have counted an explanation in bits.
 #
 # **Answer:** a line and constants, the reduced model of seed 0, are enough in about one exact model in four; in the others the answer is read off the place in other ways.
-# Next: [what did not fit: beyond/more](more.ipynb).
+# Next: [knowing without counting: beyond/proof](proof.ipynb).

@@ -16,7 +16,6 @@
 # **Time:** about 50 minutes.
 # **You should know:** the notebook that each part names.
 # **Before this:** [06_ablation](../06_ablation.ipynb).
-# **Next:** [beyond/proof](proof.ipynb), on knowing without counting.
 #
 # Run the cells from the top: click the first, then Shift+Enter, or *Run > Run All Cells*.
 
@@ -434,4 +433,3 @@ claim("pairs-need-the-mlp", alone.max())
 #
 # **Answer:** none of these doubts overturns the story, and two of the article's figures turn out to be one draw of many.
 # **Open:** whether attention alone can learn the sum of two tokens by another recipe.
-# Next: [beyond/proof](proof.ipynb).

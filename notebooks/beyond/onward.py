@@ -15,6 +15,7 @@
 # **Time:** about 105 minutes.
 # **You should know:** hooks, patching and the three ablations ([04_attention](../04_attention.ipynb), [06_ablation](../06_ablation.ipynb)).
 # **Before this:** [06_ablation](../06_ablation.ipynb).
+# **Next:** [a real language model: beyond/language_model](language_model.ipynb).
 #
 # Run the cells from the top.
 
@@ -740,7 +741,7 @@ claim("onward-own-token-head", looks_back[2][costliest[2], 0])
 #
 # One page, to take home.
 #
-# **1. Load a model.** A new one: `TransformerBridge.boot_native(config)`, as above. One from the hub: `TransformerBridge.boot_transformers("gpt2")`. One that you have loaded with transformers yourself: the same with `hf_model=`. `beyond/language_model` does that with a real language model.
+# **1. Load a model.** A new one: `TransformerBridge.boot_native(config)`, as above. One from the hub: `TransformerBridge.boot_transformers("gpt2")`. One that you have loaded with transformers yourself: the same with `hf_model=`. [beyond/language_model](language_model.ipynb) does that with a real language model.
 #
 # **2. List its hook points, and see shapes.** Never guess a name.
 
@@ -770,7 +771,7 @@ for name in ("hook_embed", "blocks.0.attn.hook_pattern", "blocks.0.attn.hook_z",
 # Must its message belong to this input? | resample ablation
 # Is my explanation enough? | a reduced model, and count
 #
-# How far such tools can be trusted, `beyond/tools` measures on models of which the truth is known.
+# How far such tools can be trusted, [beyond/tools](tools.ipynb) measures on models of which the truth is known: it ends in one page, which tool for which question.
 #
 # **6. Have controls.** A change that must do nothing, a random direction of the same length, another head of the same layer.
 #
@@ -825,4 +826,4 @@ print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
 # - You have one page on how to begin with any model, and three problems to begin with.
 #
 # **Answer:** yes. The cells carry over; what they find does not, and that is why one runs them.
-# **Open:** whether it goes on like this in a real language model. `beyond/language_model` asks one.
+# **Open:** whether it goes on like this in a real language model. [beyond/language_model](language_model.ipynb) asks one.

@@ -596,7 +596,7 @@ plotting.table(rows, ["proved right on every input", "exact models"], "Three pro
 # At $y_0$ the MLP's mean will not do: with all that attention writes, about a thousand answers are lost (06).
 # Is there *another* constant, one that is right with all of it, and with the line alone?
 # A constant is three numbers (layer norm takes the mean of four away), a point in space.
-# Far away there can be none, so one large cube holds all candidates; it is cut into smaller ones, and each is decided (in floats, with some room for their errors); `research/constants.py` says how, and [beyond/seeds](seeds.ipynb) does it for a thousand models.
+# Far away there can be none, so one large cube holds all candidates; it is cut into smaller ones, and each is decided (in floats, with some room for their errors); `research/constants.py` says how, and [beyond/mechanisms](mechanisms.ipynb) does it for a thousand models.
 
 # %%
 opened = census.Opened(zoo[0])
