@@ -6,8 +6,6 @@ layer the outputs do not meet, so each is counted by itself, and what attention 
 input is computed once.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -15,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import task
-from helpers.interventions import ideal_pattern, partners
+from helpers.interventions import ideal_pattern, partners, record
 from helpers.model import as_zoo, attention_writes, layernorm, linear, stream_table, unembed
 from research.routes import ROUTES, follow  # noqa: F401 (notebooks read census.ROUTES)
 
@@ -38,8 +36,9 @@ class Opened:
 
     `attn`, `stream`, `mlp` `[output, input, d_model]`: what attention writes, what stood there
     before, what the MLP writes (zero in a model without one). `own` `[output, token, d_model]`:
-    what stands there by the token at the output's own place. `weight` `[output, input]`: how much
-    of its attention an output gives its source; `pattern` `[output, key]`: all of it, in the mean.
+    what stands there by the token at the output's own place; `mean_own` and `no_own`: this and
+    `stream` without that token, but at y0. `weight` `[output, input]`: how much of its attention an
+    output gives its source; `pattern` `[output, key]`: all of it, in the mean.
     """
 
     @torch.no_grad()
@@ -47,18 +46,15 @@ class Opened:
         self.zoo = zoo = as_zoo(model)
         assert len(zoo) == 1 and zoo.task == "reverse_plus_one", "one model that adds 1"
         self.has_mlp = "mlp_out" in zoo.places
-        seen = {}
-
-        def watch(name):
-            return lambda value, tokens: seen.setdefault(name, value)
-
-        zoo.edited({"pattern": watch("pattern"), "attn_out": watch("attn")})(SEQUENCES)
-        self.attn = seen["attn"][0].transpose(0, 1).contiguous()
-        pattern = seen["pattern"][0]  # [input, output, key]
+        attn, pattern = (record(zoo, name, SEQUENCES)[0] for name in ("attn_out", "pattern"))
+        self.attn = attn.transpose(0, 1).contiguous()
         self.weight, self.pattern = pattern[:, range(N), KEYS].T, pattern.mean(0)
         self.own = stream_table(zoo.weights)[0, N:, : task.DIGITS]
         self.stream = by_token(self.own, OWN)
         self.mlp = self.mlp_of(self.attn, self.stream)
+        self.mean_own = self.own.mean(1, keepdim=True).repeat(1, task.DIGITS, 1)
+        self.mean_own[0] = self.own[0]  # at y0 the own token is the source
+        self.no_own = by_token(self.mean_own, OWN)
 
     def mlp_of(self, attn: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
         """What the MLP writes where it reads these two together."""
@@ -72,21 +68,13 @@ class Opened:
         w = self.zoo.weights
         return linear(layernorm(resid[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in").relu_()
 
-    def logits(self, resid: torch.Tensor) -> torch.Tensor:
-        """Logits `[output, n, vocab]` of a stream after the MLP `[output, n, d_model]`."""
-        return unembed(resid[None], self.zoo.weights)[0]
-
-    def answers_of(self, streams: torch.Tensor) -> torch.Tensor:
-        """The answers `[k, n]` of streams before the MLP `[k, n, d_model]`."""
-        return self.logits(streams + self.mlp_of(0, streams)).argmax(-1)
-
     def says(self, attn=None, stream=None, mlp=None) -> torch.Tensor:
         """The answers `[output, n]` with parts replaced. The MLP reads what is replaced, unless
         what it writes is given too."""
         attn = self.attn if attn is None else attn
         stream = self.stream if stream is None else stream
         mlp = self.mlp_of(attn, stream) if mlp is None else mlp
-        return self.logits(attn + stream + mlp).argmax(-1)
+        return unembed((attn + stream + mlp)[None], self.zoo.weights)[0].argmax(-1)
 
 
 def by_token(table: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -159,27 +147,26 @@ def cut_down(model: Opened, axes: torch.Tensor) -> torch.Tensor:
 
 
 def find_line(model: Opened) -> torch.Tensor | None:
-    """Search a direction `[1, d_model]`, one for all outputs, such that attention's mean and its
-    place along it are enough: every answer right on every input. None when none was found, which
-    proves nothing. From 300 directions to the best ones and around them, on a few inputs, to which
-    those are added that a promising one got wrong."""
-    generator = torch.Generator().manual_seed(0)
+    """Search a direction `[1, d_model]`, one for all outputs, that is enough for every answer on
+    every input. None when none was found, which proves nothing. From 300 directions to the best
+    ones and around them, on a few inputs, to which those are added that a promising one gets wrong.
+    """
+    generator, usual = torch.Generator().manual_seed(0), model.attn.mean(1, keepdim=True)
     sample, points = torch.randint(len(SEQUENCES), (96,), generator=generator), _HALF
     for width in (0.1, 0.05, 0.02, 0.01, 0.005, 0.0025):
         few = [part[:, sample] for part in (model.attn, model.stream, ANSWER)]
-        usual = model.attn.mean(1, keepdim=True)
         axes = directions(points)
         places = torch.einsum("ond,kd->kon", few[0] - usual, axes)
         streams = usual + places[..., None] * axes[:, None, None] + few[1]
-        says = model.answers_of(streams.flatten(1, 2)).view(places.shape)
+        says = model.says(0, streams.flatten(1, 2)).view(places.shape)
         n_right = (says == few[2]).flatten(1).sum(1)
         best = n_right.argsort(descending=True)[:20]
-        right = model.says(cut_down(model, axes[best[:1]])) == ANSWER
-        if right.all():
+        wrong = model.says(cut_down(model, axes[best[:1]])) != ANSWER
+        if not wrong.any():
             return axes[best[:1]]
-        wrong = (~right).any(0).nonzero().flatten()
-        more = wrong[torch.randperm(len(wrong), generator=generator)[:48]]
-        sample = torch.cat([sample, more])
+        wrong = wrong.any(0).nonzero().flatten()
+        more = torch.randperm(len(wrong), generator=generator)[:48]
+        sample = torch.cat([sample, wrong[more]])
         around = torch.randn(len(best), 20, 3, generator=generator, dtype=points.dtype)
         points = F.normalize(points[best], dim=1)
         points = torch.cat([points, (points[:, None] + width * around).flatten(0, 1)])
@@ -214,30 +201,24 @@ class _Counted(Opened):
         self.norm = "ln_final.weight" in self.zoo.weights
         self.usual, self.push = (x.mean(1, keepdim=True) for x in (self.attn, self.mlp))
         self.table = means(self.attn, SOURCE)
-        self.mean_own = self.own.mean(1, keepdim=True).repeat(1, task.DIGITS, 1)
-        self.mean_own[0] = self.own[0]  # at y0 the own token is the source
-        self.no_own = by_token(self.mean_own, OWN)
         self.plane, *_ = along(self.attn, 2, True, self.norm)
         self.another = torch.from_numpy(partners(len(SEQUENCES)))
         self.out = {}
 
-    def count(self, name, attn=None, stream=None, mlp=None, bos=False):
+    def count(self, name, attn=None, stream=None, mlp=None, bos=False, answer=ANSWER):
         """Count what is right with parts replaced, and how often it `bos` says BOS."""
-        says = self.says(attn, stream, mlp)
-        self.out[name] = (says == ANSWER).sum(1)
+        says, each = self.says(attn, stream, mlp), len(SEQUENCES) // answer.shape[1]
+        self.out[name] = (says == answer).sum(1) * each
         if bos:
-            self.out[f"{name}_bos"] = (says == task.BOS).sum()
+            self.out[f"{name}_bos"] = (says == task.BOS).sum() * each
         return says
 
     def count_few(self, name, attn, own=None, bos=False):
         """The same where attention is a table by source `[8, 4, d]` (or `[8, 1, d]`), and the
         stream one by own token."""
         attn = by_token(attn.expand(-1, task.DIGITS, -1), SOURCE[:, FEW])
-        says = self.says(attn, by_token(self.own if own is None else own, OWN[:, FEW]))
-        each = len(SEQUENCES) // len(FEW)
-        self.out[name] = (says == ANSWER[:, FEW]).sum(1) * each
-        if bos:
-            self.out[f"{name}_bos"] = (says == task.BOS).sum() * each
+        stream = by_token(self.own if own is None else own, OWN[:, FEW])
+        self.count(name, attn, stream, bos=bos, answer=ANSWER[:, FEW])
 
     def right_with(self, pattern):
         """Which answers are right with another pattern: bool `[8, input]`."""
@@ -264,11 +245,8 @@ class _Counted(Opened):
         self.count("mlp_resample", mlp=self.mlp[:, self.another])
         self.count("mlp_by_own", mlp=by_token(means(self.mlp, OWN), OWN))
         self.count("mlp_by_source", mlp=by_token(means(self.mlp, SOURCE), SOURCE))
-        self.count_mlp_varies()
         on = [(self.neurons(x) > 0).any(1)[0] for x in self.attn + self.stream]
         self.out["silent_neurons"] = (~torch.stack(on).any(0)).sum()
-
-    def count_mlp_varies(self):
         centred = self.mlp[1:] - self.mlp[1:].mean(-1, keepdim=True)  # at y1 to y7
         varying = centred - centred.mean(1, keepdim=True)
         by_source = by_token(means(varying, SOURCE[1:]), SOURCE[1:])
@@ -320,8 +298,7 @@ class _Counted(Opened):
         axes = directions(drawn.T)
         self.count("random_line", cut_down(self, axes[:1]))
         self.count("random_plane", cut_down(self, axes[1:]))
-        first, *_ = along(self.attn, 1, True, True)
-        enough = (self.says(first) == ANSWER).all()
+        enough = (self.out["line"] == len(SEQUENCES)).all()
         self.out["some_line"] = enough | torch.tensor(not enough and find_line(self) is not None)
         drawn = torch.randperm(4 ** (N - 1), generator=torch.Generator().manual_seed(0))[:4096]
         self.out["routes"] = follow(self.zoo, 0, SEQUENCES[task.DIGITS * drawn])[0][0]
@@ -344,11 +321,9 @@ def pause_of(accuracy: torch.Tensor) -> int:
 def pairs_said(model) -> torch.Tensor:
     """Which pair each output knows `[8]`: the number in `PAIRS` where it gives most often the same
     answer for both tokens of a pair, and another for the others; else -1."""
-    found = []
-    for said, source in zip(Opened(model).says(), SOURCE):
-        most = [said[source == t].bincount().argmax().item() for t in range(task.DIGITS)]
-        found.append(_pairs(most))
-    return torch.tensor(found)
+    said = zip(Opened(model).says(), SOURCE)
+    most = [[y[x == t].bincount().argmax() for t in range(task.DIGITS)] for y, x in said]
+    return torch.tensor([_pairs(labels) for labels in most])
 
 
 def _pairs(labels: list) -> int:

@@ -12,8 +12,6 @@ the logits change places between these inputs, so they differ by no more than th
 them, K. Three such differences are linear in c but for h |c| / 2, and so |c| is bounded.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from itertools import product
 
@@ -119,7 +117,8 @@ class Inequalities:
         return c @ BASIS if self.worst(c)[0].min() > 0 else constant
 
 
-_SIDES = np.concatenate([np.eye(3), -np.eye(3), np.indices([2] * 3).reshape(3, 8).T * 2 - 1])
+_CORNERS = np.indices([2] * 3).reshape(3, 8).T  # of a cube
+_SIDES = np.concatenate([np.eye(3), -np.eye(3), _CORNERS * 2 - 1])
 _LAST = ("unembed.weight", "ln_final.weight", "ln_final.bias")
 
 
@@ -146,9 +145,8 @@ def decide(stream, answers, weights) -> Decision:
                 open_, centres, least = open_[~refuted], centres[~refuted], least[:, ~refuted]
             if not len(open_):
                 return Decision(0, None, np.concatenate(leaves), given.middle, reach)
-            # The most promising cubes, against all inputs.
             before = len(asked)
-            for k in least[0].argsort()[-2:]:
+            for k in least[0].argsort()[-2:]:  # the most promising cubes, against all inputs
                 value, at = given.worst(centres[k])
                 if value.min() > near:
                     constant = centres[k] @ BASIS
@@ -159,8 +157,7 @@ def decide(stream, answers, weights) -> Decision:
                 break
         if 8 * len(open_) > CUBES:
             break
-        corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(1, 8, 3)
-        open_ = (2 * open_[:, None] + corners).reshape(-1, 3)
+        open_ = (2 * open_[:, None] + _CORNERS).reshape(-1, 3)
     return Decision(-1, None, np.zeros((0, 6)), given.middle, reach)
 
 
@@ -211,14 +208,12 @@ def measure(model) -> dict[str, torch.Tensor]:
     """What the survey records of the constants and proofs of one exact model with an MLP and layer
     norms: name -> a number, or `[8]`; `research.survey` says what each is."""
     opened = Opened(model)
-    own = opened.own.mean(1, keepdim=True).expand_as(opened.stream).clone()
-    own[0] = opened.stream[0]
     line, *_ = along(opened.attn, 1, True, True)
     verdicts, _ = constants_for(opened.attn + opened.stream, opened)
     out = dict(mlp_constant=verdicts, cases=_cases(model))
     out |= {f"cases_float{bits}": _cases(model, unit) for bits, unit in UNITS.items()}
-    if (opened.says(line, own)[1:] == ANSWER[1:]).all():
-        out["line_constant"], _ = constants_for(line + own, opened)
+    if (opened.says(line, opened.no_own)[1:] == ANSWER[1:]).all():
+        out["line_constant"], _ = constants_for(line + opened.no_own, opened)
     if (opened.says(line) == ANSWER).all():
         out["story_constant"], story = find_story(opened)
         out["cases_story"] = _cases(model, story=story) if story else torch.tensor(-1)

@@ -6,8 +6,6 @@ sums of the left four digits and of the right four (256 each) are made once and 
 for each sequence.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -19,6 +17,12 @@ from helpers.model import Zoo, after_z, as_zoo, attention_reads, stream_table
 
 AT_ONCE = 14  # models whose numbers fit a processor's cache
 FAR_APART = 600.0  # scores further apart than this would overflow the sums
+
+
+def groups(zoo: Zoo) -> list[Zoo]:
+    """The models, `AT_ONCE` in a zoo, unedited."""
+    group = torch.arange(len(zoo)) // AT_ONCE
+    return [zoo.where(group == g) for g in group.unique()]
 
 
 def n_right(model) -> torch.Tensor:
@@ -39,8 +43,7 @@ def _count(zoo: Zoo, count) -> torch.Tensor:
     """The sum of `count(hit)` over parts of all inputs: by sums where they hold, else by running
     each input."""
     if len(zoo) > AT_ONCE and not zoo.edits:
-        group = torch.arange(len(zoo)) // AT_ONCE
-        return torch.cat([_count(zoo.where(group == g), count) for g in group.unique()])
+        return torch.cat([_count(few, count) for few in groups(zoo)])
     weight = _attention(zoo)
     if weight is None:
         return sum(count(evaluation.hits(zoo(part), part)) for part in evaluation.parts(zoo))

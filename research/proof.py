@@ -11,8 +11,6 @@ axes u are a box; the rest of the model is computed once for the whole box. If t
 which logit is the highest, the search asks for one more token: four nodes.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -319,7 +317,8 @@ class _Case:
         """Give `node` its box, and its verdict; or return the free input that moves N / D most."""
         groups = self.model.groups(node.output, node.fixed)
         signed = np.concatenate([self.axes, -self.axes])  # lowest: the highest of the negative
-        guess, moves = self._guess(groups, signed)
+        floats, weight = self.floats[:, :-1] @ signed.T, self.floats[:, -1]
+        guess, moves = _largest_ratios(floats, weight, groups)
         for power in range(0, 40, 4):
             r = guess + 2**power * SLACK * (1 + abs(guess))
             left = self.adds * _balls(np.column_stack([signed, -r])).transpose()  # u·N - r D
@@ -362,11 +361,6 @@ class _Case:
         halves = [[(a, (a + b) / 2), ((a + b) / 2, b)] for a, b in (rest, mlp)]
         quarters = product(*halves) if depth else ()
         return depth > 0 and all(self._strengths(box, depth - 1, *part) for part in quarters)
-
-    def _guess(self, groups, signed):
-        """The largest u·N / D for each row u of `signed`, in floats, and `{free place: how much its
-        token moves them}`."""
-        return _largest_ratios(self.floats[:, :-1] @ signed.T, self.floats[:, -1], groups)
 
     def _spread(self, groups, box) -> np.ndarray:
         """How far what the keys offer lies from the middle of the box, in the mean and at most."""
@@ -492,12 +486,10 @@ def load(path, model) -> Proof:
     zoo, weights = _one(model)
     wanted = FORMAT | dict(task=zoo.task, length=zoo.length, weights=_digest(weights))
 
-    def floats(rows):
-        return None if rows is None else np.array([[float.fromhex(x) for x in r] for r in rows])
-
     def node(output, fixed, record):
         asks = record.get("asks")
-        arrays = [floats(record.get(name)) for name in ("axes", "box", "spread")]
+        arrays = [record.get(name) for name in ("axes", "box", "spread")]
+        arrays = [a and np.array([[float.fromhex(x) for x in row] for row in a]) for a in arrays]
         below = [node(output, fixed | {asks: t}, r) for t, r in enumerate(record["nodes"])]
         return Node(output, fixed, record.get("verdict"), asks, below, *arrays)
 

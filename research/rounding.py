@@ -12,8 +12,6 @@ Every number here is the size of something or a bound of its error, so nothing c
 covers the rounding of this file itself.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from helpers import task

@@ -5,8 +5,6 @@ other kinds can be trained again from their seeds. A column of a table of pandas
 seed, becomes a tensor by `values`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -106,17 +104,13 @@ def write_table(path, rows: list[dict], note: dict, columns=COLUMNS) -> None:
 
 def _column(name: str, values: list) -> pa.Array:
     some = next((value for value in values if value is not None), None)
-    if some is None:
-        return pa.nulls(len(values))
     if not isinstance(some, torch.Tensor):
         return pa.array(values)
     whole = not some.is_floating_point() or name == "away"
-    kind = pa.int32() if whole else pa.float32()
-    values = [v if v is None else v.double().round(decimals=0 if whole else 4) for v in values]
-    if some.dim():
-        kind = pa.list_(kind)
-        values = [v if v is None else v.flatten() for v in values]
-    return pa.array([v if v is None else v.tolist() for v in values], kind)
+    kind, digits = (pa.int32(), 0) if whole else (pa.float32(), 4)
+    kind, shape = (pa.list_(kind), (-1,)) if some.dim() else (kind, ())
+    plain = (v if v is None else v.double().round(decimals=digits).view(shape) for v in values)
+    return pa.array([v if v is None else v.tolist() for v in plain], kind)
 
 
 def read_table(path, columns=COLUMNS) -> tuple[pd.DataFrame, dict]:
@@ -137,11 +131,6 @@ def read_table(path, columns=COLUMNS) -> tuple[pd.DataFrame, dict]:
             f"{path}: not the survey's table as it was written ({error}). "
             "The file was cut short or altered: fetch it again."
         ) from None
-
-
-def kinds(path=TABLE) -> list[str]:
-    """The kinds that the table has rows of."""
-    return read_table(path)[0]["kind"].unique().tolist()
 
 
 def load_survey(kind: str = "article", crossed: bool = False, path=TABLE) -> pd.DataFrame:
@@ -170,10 +159,8 @@ def load_models(path=MODELS, table=TABLE) -> Zoo:
 
 def digest(zoo: Zoo) -> str:
     """SHA-256 over the bits of all weights, in the order of their names."""
-    total = hashlib.sha256()
-    for _, value in sorted(zoo.weights.items()):
-        total.update(value.contiguous().numpy().astype("<f8").tobytes())
-    return total.hexdigest()
+    each = [value.numpy().astype("<f8").tobytes() for _, value in sorted(zoo.weights.items())]
+    return hashlib.sha256(b"".join(each)).hexdigest()
 
 
 # ---------------------------------------------------------------- what it says

@@ -1,12 +1,10 @@
 """Training many seeds in shards, on several processors or a cluster, and evaluating all of them."""
 
-from __future__ import annotations
-
-import dataclasses
 import hashlib
 import json
 import math
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,16 +21,9 @@ BY_STEP = ("loss", "accuracy")  # what of a history is `[steps, models, ...]`; t
 
 
 def sweep(
-    kind: str | Kind,
-    seeds,
-    recipe: Recipe | None = None,
-    max_steps: int | None = None,
-    shard: int = 8,
-    n_jobs: int = 2,
-    folder=None,
-    device="cpu",
-    orders=None,
-) -> tuple[Zoo, dict]:
+    kind: str | Kind, seeds, recipe: Recipe | None = None, max_steps: int | None = None,
+    shard: int = 8, n_jobs: int = 2, folder=None, device="cpu", orders=None,
+) -> tuple[Zoo, dict]:  # fmt: skip
     """`train` in shards of `shard` seeds through joblib, and evaluate on every input.
 
     Returns (zoo, history) as `train` does; the zoo's info holds `steps` and `stopped` and, where
@@ -50,57 +41,42 @@ def sweep(
         )
         for i in range(0, len(seeds), shard)
     )
-    weights = {k: torch.cat([part[0][k] for part in parts]) for k in parts[0][0]}
-    history = {}
-    for name in parts[0][1]:
-        each = [part[1][name] for part in parts]
-        if name in BY_STEP:  # the shards took different numbers of steps
+    found = dict(weights={}, history={})
+    for name in parts[0]:
+        each, (what, _, rest) = [part[name] for part in parts], name.partition("/")
+        if rest in BY_STEP:  # the shards took different numbers of steps
             rows = [row for value in each for row in value.unbind(1)]
-            history[name] = pad_sequence(rows, padding_value=math.nan)
+            found[what][rest] = pad_sequence(rows, padding_value=math.nan)
         else:
-            history[name] = torch.cat(each)
+            found[what][rest] = torch.cat(each)
+    weights, history = found.values()
     info = {name: value.tolist() for name, value in history.items() if name not in BY_STEP}
     return Zoo(kind, weights, seeds, info), history
 
 
 def _train_shard(kind, seeds, orders, run, folder, device, caller):
-    """Train, evaluate and keep one shard; or read it back if the same one was finished before."""
+    """Train, evaluate and keep one shard; or read it back if the same one was finished before.
+    Returns its tensors by "weights/name" and "history/name"."""
     if os.getpid() != caller:
         torch.set_num_threads(1)  # a worker has one processor
-    what = dict(
-        kind=kind if isinstance(kind, str) else "of its own",
-        model=dataclasses.asdict(get_kind(kind)),
-        seeds=seeds,
-        orders=orders,
-        recipe=dataclasses.asdict(run["recipe"]),
-        max_steps=run["max_steps"],
-    )
-    path = None
+    what = dict(kind=kind if isinstance(kind, str) else "of its own", seeds=seeds, orders=orders)
+    what |= run | dict(model=asdict(get_kind(kind)), recipe=asdict(run["recipe"]))
     if folder is not None:
         text = json.dumps(what, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         path = Path(folder) / f"{what['kind']}-{seeds[0]}-{key}.safetensors"
         if path.exists():
-            return _read(path, json.loads(text))
+            tensors, note = load(path)
+            for name, wanted in json.loads(text).items():
+                if note.get(name) != wanted:
+                    given = f"its {name} is {note.get(name)}, allowed is {wanted}"
+                    raise ValueError(f"{path} holds another shard: {given}")
+            return tensors
     zoo, history = train(kind, seeds, **run, device=device, orders=orders)
     if zoo.length <= task.LONGEST_LIST:
         history |= dict(n_right=n_right(zoo).cpu(), by_position=by_position(zoo).cpu())
-    weights = zoo.to("cpu").weights
-    if path is not None:
-        tensors = {f"weights/{k}": v for k, v in weights.items()}
-        save(path, tensors | {f"history/{k}": v for k, v in history.items()}, what)
-    return weights, history
-
-
-def _read(path, what: dict) -> tuple[dict, dict]:
-    """(weights, history) of the shard in the file `path`, if its note says that it is `what`."""
-    tensors, note = load(path)
-    for name, wanted in what.items():
-        if note.get(name) != wanted:
-            given = f"its {name} is {note.get(name)}, allowed is {wanted}"
-            raise ValueError(f"{path} holds another shard: {given}")
-    found: dict = {"weights": {}, "history": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition("/")
-        found[part][rest] = value
-    return found["weights"], found["history"]
+    tensors = {f"weights/{name}": value for name, value in zoo.to("cpu").weights.items()}
+    tensors |= {f"history/{name}": value for name, value in history.items()}
+    if folder is not None:
+        save(path, tensors, what)
+    return tensors

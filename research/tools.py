@@ -16,7 +16,7 @@ from helpers import task
 from helpers.model import Zoo, unembed
 from research import WEIGHTS, survey
 from research.census import SEQUENCES
-from research.counting import AT_ONCE, by_position
+from research.counting import by_position, groups
 from research.routes import NEW, OLD, ROUTES, At, difference, follow, shapley
 from research.sweep import sweep
 
@@ -164,7 +164,6 @@ if __name__ == "__main__":
     zoos = [sweep(k, s, shard=64, n_jobs=1, folder=sys.argv[1])[0] for k, s in seeds.items()]
     models, rows = survey.load_models(), []
     for zoo in [*zoos, models.where(models.exact)]:
-        group = torch.arange(len(zoo)) // AT_ONCE
-        for i in tqdm(group.unique(), zoo.kind):
-            rows += measure(zoo.where(group == i))
+        for few in tqdm(groups(zoo), zoo.kind):
+            rows += measure(few)
     survey.write_table(TABLE, rows, dict(weights=survey.digest(models)), COLUMNS)
