@@ -69,8 +69,7 @@ class Opened:
         return linear(layernorm(resid[None], w, "blocks.0.ln2"), w, "blocks.0.mlp.in").relu_()
 
     def says(self, attn=None, stream=None, mlp=None) -> torch.Tensor:
-        """The answers `[output, n]` with parts replaced. The MLP reads what is replaced, unless
-        what it writes is given too."""
+        """The answers `[output, n]` with parts replaced; the MLP reads them unless it is given."""
         attn = self.attn if attn is None else attn
         stream = self.stream if stream is None else stream
         mlp = self.mlp_of(attn, stream) if mlp is None else mlp
@@ -159,8 +158,7 @@ def find_line(model: Opened) -> torch.Tensor | None:
         places = torch.einsum("ond,kd->kon", few[0] - usual, axes)
         streams = usual + places[..., None] * axes[:, None, None] + few[1]
         says = model.says(0, streams.flatten(1, 2)).view(places.shape)
-        n_right = (says == few[2]).flatten(1).sum(1)
-        best = n_right.argsort(descending=True)[:20]
+        best = (says == few[2]).flatten(1).sum(1).argsort(descending=True)[:20]
         wrong = model.says(cut_down(model, axes[best[:1]])) != ANSWER
         if not wrong.any():
             return axes[best[:1]]
@@ -173,14 +171,10 @@ def find_line(model: Opened) -> torch.Tensor | None:
     return None
 
 
-# ---------------------------------------------------------------- measurements
-
-
 @torch.no_grad()
 def measure(model, everything: bool = True) -> dict[str, torch.Tensor]:
-    """What the survey records of one model: name -> a number, `[8]` for y0 to y7, or `[8, 4]` by
-    source token too; `research.survey` says what each is. Not `everything`: what is quick, for the
-    models of other kinds."""
+    """What the survey records of one model, as `survey.COLUMNS` says: name -> a number, `[8]` for
+    each output, or `[8, 4]` by source too. Not `everything`: what is quick, for other kinds."""
     m = _Counted(model)
     m.count_quick()
     if everything:
@@ -202,8 +196,7 @@ class _Counted(Opened):
         self.usual, self.push = (x.mean(1, keepdim=True) for x in (self.attn, self.mlp))
         self.table = means(self.attn, SOURCE)
         self.plane, *_ = along(self.attn, 2, True, self.norm)
-        self.another = torch.from_numpy(partners(len(SEQUENCES)))
-        self.out = {}
+        self.another, self.out = torch.from_numpy(partners(len(SEQUENCES))), {}
 
     def count(self, name, attn=None, stream=None, mlp=None, bos=False, answer=ANSWER):
         """Count what is right with parts replaced, and how often it `bos` says BOS."""

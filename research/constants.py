@@ -13,6 +13,7 @@ them, K. Three such differences are linear in c but for h |c| / 2, and so |c| is
 """
 
 import dataclasses
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
@@ -80,23 +81,18 @@ class Inequalities:
             G, h = self.of(token, others)
             x = y + c
             g = G @ x.T + h[:, None] * np.sqrt((x * x).sum(1) / 4 + LN_EPS)
-            lowest = g.argmin(1)
-            least[token], at[token] = g[range(len(g)), lowest], inputs[lowest]
+            least[token], at[token] = g.min(1), inputs[g.argmin(1)]
         return least, at.astype(int)
 
     def outermost(self, directions) -> set:
-        """(input, other token) for the inputs that lie furthest out in some of the directions:
-        those of which most is asked."""
-        around = np.random.default_rng(0).normal(size=(3, directions))
-        asked = set()
+        """(input, other token) of inputs furthest out in some direction: most is asked there."""
+        around, asked = np.random.default_rng(0).normal(size=(3, directions)), set()
         for y, inputs, others in zip(self.of_answer, self.inputs, self.others.tolist()):
-            far = inputs[np.unique((y @ around).argmin(0))].tolist()
-            asked |= set(product(far, others))
+            asked |= set(product(inputs[(y @ around).argmin(0)].tolist(), others))
         return asked
 
     def deepest(self, constant, rounds=8) -> np.ndarray:
-        """A constant `[d_model]` with more room than one that keeps every input right: by steps to
-        where the least g, relative to its G, is larger."""
+        """A constant `[d_model]` with more room than a given one: the least g / |G| is larger."""
         inputs, others = np.array(sorted(self.outermost(200))).T
         y, (G, h) = self.y[inputs], self.of(self.answers[inputs], others)
         length = np.linalg.norm(G, axis=1)
@@ -181,16 +177,15 @@ def constants_for(streams, model, room: bool = False) -> tuple:
     `Opened` one.
     """
     weights = {name: value[0].numpy() for name, value in model.zoo.weights.items()}
-    verdicts, found = [], []
-    for stream, answers in zip(streams.numpy(), ANSWER.numpy()):
+    verdicts, found = [], np.full(streams[:, 0].shape, np.nan)
+    for at, (stream, answers) in enumerate(zip(streams.numpy(), ANSWER.numpy())):
         answers = np.tile(answers, len(stream) // len(answers))
         decision = decide(stream, answers, weights)
         verdicts.append(decision.verdict)
-        none = np.full(stream.shape[1], np.nan)
-        found.append(none if decision.constant is None else decision.constant)
-        if room and decision.verdict == 1:
-            found[-1] = Inequalities(stream, answers, weights).deepest(found[-1])
-    return torch.tensor(verdicts), np.stack(found)
+        if decision.verdict == 1:
+            deepest = Inequalities(stream, answers, weights).deepest if room else np.asarray
+            found[at] = deepest(decision.constant)
+    return torch.tensor(verdicts), found
 
 
 def find_story(model) -> tuple:
@@ -220,10 +215,9 @@ def measure(model) -> dict[str, torch.Tensor]:
     return out
 
 
-def _cases(model, *how, **more) -> torch.Tensor:
+def _cases(*given, **more) -> torch.Tensor:
     """How many cases a proof takes, or -1 where the model cannot be proved so."""
-    try:
-        proof = prove(model, *how, **more)
-    except ArithmeticError:
-        return torch.tensor(-1)
-    return torch.tensor(proof.cases if proof.proved else -1)
+    with suppress(ArithmeticError):
+        if (proof := prove(*given, **more)).proved:
+            return torch.tensor(proof.cases)
+    return torch.tensor(-1)

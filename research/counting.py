@@ -26,22 +26,19 @@ def groups(zoo: Zoo) -> list[Zoo]:
 
 
 def n_right(model) -> torch.Tensor:
-    """How many of all inputs have every token right, by model `[models]`: the same numbers as
-    `evaluation.n_right`."""
+    """On how many of all inputs every token is right, `[models]`: equal to `evaluation.n_right`."""
     return _count(as_zoo(model), lambda hit: hit.all(-1).sum(-1))
 
 
 def by_position(model) -> torch.Tensor:
-    """Share of right tokens over all inputs, `[models, length]`: the same numbers as
-    `evaluation.by_position`."""
+    """Share of right tokens, `[models, length]`: equal to `evaluation.by_position`."""
     zoo = as_zoo(model)
     return _count(zoo, lambda hit: hit.sum(1)).double() / task.DIGITS**zoo.length
 
 
 @torch.no_grad()
 def _count(zoo: Zoo, count) -> torch.Tensor:
-    """The sum of `count(hit)` over parts of all inputs: by sums where they hold, else by running
-    each input."""
+    """The sum of `count(hit)` over all inputs: by sums where they hold, else by running each."""
     if len(zoo) > AT_ONCE and not zoo.edits:
         return torch.cat([_count(few, count) for few in groups(zoo)])
     weight = _attention(zoo)
@@ -59,8 +56,7 @@ def _attention(zoo: Zoo) -> torch.Tensor | None:
         return None
     if pattern is not None:
         fixed = pattern.to(zoo.weights["embed.weight"]).expand(len(zoo), 1, n, 2 * n)
-        fixed = fixed[:, 0, :, None, :, None]
-        return fixed.expand(-1, -1, task.DIGITS, -1, task.VOCAB)
+        return fixed[:, 0, :, None, :, None].expand(-1, -1, task.DIGITS, -1, task.VOCAB)
     q, k, _ = attention_reads(zoo.weights)
     q = q[:, n:, : task.DIGITS] / math.sqrt(q.shape[-1])
     scores = torch.einsum("moad,mktd->moakt", q, k)
@@ -78,8 +74,7 @@ def _hits(zoo: Zoo, weight: torch.Tensor) -> Iterator[torch.Tensor]:
     """Which tokens are right, bool `[models, inputs, length]`, for all inputs with the same left
     half of digits, one left half after the other."""
     n, half, device = zoo.length, zoo.length // 2, zoo.device
-    sequences = task.full_sequences(length=n).to(device)
-    parts = sequences.split(task.DIGITS ** (n - half))
+    parts = task.full_sequences(length=n).to(device).split(task.DIGITS ** (n - half))
     digit = torch.tensor([-1, *range(n), *range(n - 1, 0, -1)], device=device)  # shown at a key
     *_, v = attention_reads(zoo.weights)
     v = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last component sums the weights
@@ -97,13 +92,9 @@ def _hits(zoo: Zoo, weight: torch.Tensor) -> Iterator[torch.Tensor]:
     first = task.DIGITS * torch.arange(n, device=device)
     of_input = task.DIGITS * n * torch.arange(len(parts[0]), device=device)[:, None]
 
-    def pick(table, row):
-        """Rows [models, input, output, d] of a table [models, rows, d]."""
-        return table.index_select(1, row.flatten()).view(len(table), *row.shape, -1)
-
     for i, part in enumerate(parts):
         row = first + part[:, n : 2 * n]  # of the token at the output's own place
-        z = pick(left[:, i].flatten(1, 2), row) + pick(right, of_input + row)
+        z = left[:, i].flatten(1, 2)[:, row] + right[:, of_input + row]
         z = z[..., :-1] if "pattern" in zoo.edits else z[..., :-1] / z[..., -1:]
-        logits = after_z(zoo.weights, pick(stream, row), z, zoo.edits, part)
+        logits = after_z(zoo.weights, stream[:, row], z, zoo.edits, part)
         yield evaluation.hits(logits, part)

@@ -72,9 +72,7 @@ def _net(radius) -> np.ndarray:
 
 def shares(counts: dict, title: str, x_title: str = "share of the models") -> go.Figure:
     """Shares `{name: (k, n)}` as dots with the 95 % interval of Clopper and Pearson, a row each."""
-    found = [
-        (k / n, binomtest(k, n).proportion_ci(0.95, method="exact")) for k, n in counts.values()
-    ]
+    found = [(k / n, binomtest(k, n).proportion_ci(method="exact")) for k, n in counts.values()]
     rows = plotting.numbers([(x, ends.high - x, x - ends.low) for x, ends in found])
     x, up, down = map(list, zip(*rows))
     bars = dict(type="data", symmetric=False, array=up, arrayminus=down, color=plotting.NEUTRAL[1])

@@ -16,7 +16,6 @@ import hashlib
 import json
 from functools import reduce
 from itertools import product
-from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +70,8 @@ class Proof:
     """What was found of the model with these weights (`digest`); `tree` holds a Node an output.
 
     `proved`: right on every input. `cases`: how many nodes were bounded. `wrong`: at each output,
-    on how many of the 4**length inputs its token is wrong; exact. `unit`: 0
-    for the function of real numbers, else that of the floats for whose programs it holds.
+    on how many of the 4**length inputs its token is wrong; exact. `unit`: 0 for the function of
+    real numbers, else that of the floats for whose programs it holds.
     """
 
     task: str
@@ -329,8 +328,7 @@ class _Case:
         node.box = np.column_stack([-r[len(self.axes) :], r[: len(self.axes)]])
         box = [arb(low).union(arb(high)) for low, high in node.box.tolist()]
         if self.written:
-            parts = self._strengths(box, DEPTH)
-            node.verdict = "right" if parts else None
+            node.verdict = "right" if self._strengths(box, DEPTH) else None
         else:
             if self.rounded:
                 self.spread = self._spread(groups, box)
@@ -451,13 +449,8 @@ def _largest_ratios(along, weight, groups):
 
 def _largest_sum(values, groups) -> arb:
     """The largest sum of `values` of keys, over one choice from each of the groups."""
-    total = arb(0)
-    for _, choices in groups:
-        total += reduce(arb.max, [reduce(add, [values[k] for k in keys]) for keys in choices])
-    return total
-
-
-# ---------------------------------------------------------------- proofs in files
+    sums = ([sum(values[k] for k in keys) for keys in choices] for _, choices in groups)
+    return sum(reduce(arb.max, each) for each in sums)
 
 
 def save(path, proof: Proof) -> None:

@@ -89,9 +89,6 @@ COLUMNS = dict(
 )
 
 
-# ---------------------------------------------------------------- the table in its file
-
-
 def write_table(path, rows: list[dict], note: dict, columns=COLUMNS) -> None:
     """Write `rows` (name of `columns` -> value; what was not measured is left out) as parquet, with
     `note` and a sum over every byte. Counts stay whole, other numbers keep four decimals."""
@@ -161,9 +158,6 @@ def digest(zoo: Zoo) -> str:
     """SHA-256 over the bits of all weights, in the order of their names."""
     each = [value.numpy().astype("<f8").tobytes() for _, value in sorted(zoo.weights.items())]
     return hashlib.sha256(b"".join(each)).hexdigest()
-
-
-# ---------------------------------------------------------------- what it says
 
 
 def values(table: pd.DataFrame, name: str) -> torch.Tensor:
