@@ -87,9 +87,6 @@ def means(value: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     return (member / member.sum(1, keepdim=True)).mT @ value
 
 
-# ---------------------------------------------------------------- descriptions of what is written
-
-
 def along(value: torch.Tensor, k: int, shared: bool, centred: bool) -> tuple:
     """`value` `[output, n, d]` cut down to its mean at each output and its part along the `k`
     directions in which it varies most: of all outputs together (`shared`), or of each. Also the
@@ -125,8 +122,6 @@ def four_vectors(table: torch.Tensor) -> torch.Tensor:
     return torch.cat([table[:1], found])
 
 
-# ---------------------------------------------------------------- is there a line? how is y0 coded?
-
 # Directions in the three dimensions that layer norm leaves, spread evenly over half a sphere.
 _K = torch.arange(300).double() + 0.5
 _UP, _TURN = 1 - _K / 300, math.pi * (1 + 5**0.5) * _K
@@ -146,10 +141,9 @@ def cut_down(model: Opened, axes: torch.Tensor) -> torch.Tensor:
 
 
 def find_line(model: Opened) -> torch.Tensor | None:
-    """Search a direction `[1, d_model]`, one for all outputs, that is enough for every answer on
-    every input. None when none was found, which proves nothing. From 300 directions to the best
-    ones and around them, on a few inputs, to which those are added that a promising one gets wrong.
-    """
+    """Search a direction `[1, d_model]`, one for all outputs, with which attention, cut down to it,
+    is right on every input. None if none was found, which proves nothing. From 300 directions to
+    the best and around them, on a few inputs, to which go those that a good one gets wrong."""
     generator, usual = torch.Generator().manual_seed(0), model.attn.mean(1, keepdim=True)
     sample, points = torch.randint(len(SEQUENCES), (96,), generator=generator), _HALF
     for width in (0.1, 0.05, 0.02, 0.01, 0.005, 0.0025):
@@ -258,11 +252,10 @@ class _Counted(Opened):
         self.out["weight_by_source"] = means(self.weight[..., None], SOURCE)[..., 0]
 
     def count_descriptions(self):
-        line, share, axis = along(self.attn, 1, True, self.norm)
+        line, self.out["share"], axis = along(self.attn, 1, True, self.norm)
         places = means((self.attn - self.usual) @ axis, SOURCE)[..., 0]
         left_to_right = (places[:, 2] - places[:, 1]).sum()
         self.out["places"] = -places if left_to_right < 0 else places  # source 2 right of source 1
-        self.out["share"] = share
         dots = self.usual + places[..., None] * axis[:, 0]  # each source at its mean place
         says = self.says(dots, self.own.mean(1, keepdim=True).expand_as(dots), self.push)
         self.out["dots"] = (says == (torch.arange(task.DIGITS) + 1) % task.DIGITS).sum(1)

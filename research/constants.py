@@ -134,19 +134,16 @@ def decide(stream, answers, weights) -> Decision:
             slope = half * (abs(G).sum(1) + np.sqrt(3) / 2 * abs(h))
             least, by = _least(centres, given.y[inputs], G, h, slope)
             refuted = least[1] < -near
-            if refuted.any():
-                found = np.stack([inputs, tokens], 1)[by[refuted]]
-                leaf = np.full((len(found), 1), level)
-                leaves.append(np.concatenate([leaf, open_[refuted], found], 1))
-                open_, centres, least = open_[~refuted], centres[~refuted], least[:, ~refuted]
+            by, levels = by[refuted], np.full(refuted.sum(), level)
+            leaves.append(np.column_stack([levels, open_[refuted], inputs[by], tokens[by]]))
+            open_, centres, least = open_[~refuted], centres[~refuted], least[:, ~refuted]
             if not len(open_):
                 return Decision(0, None, np.concatenate(leaves), given.middle, reach)
             before = len(asked)
             for k in least[0].argsort()[-2:]:  # the most promising cubes, against all inputs
                 value, at = given.worst(centres[k])
                 if value.min() > near:
-                    constant = centres[k] @ BASIS
-                    return Decision(1, constant, np.zeros((0, 6)), given.middle, reach)
+                    return Decision(1, centres[k] @ BASIS, np.zeros((0, 6)), given.middle, reach)
                 bad = value <= near
                 asked |= set(zip(at[bad].tolist(), given.others[bad].tolist()))
             if len(asked) == before:
@@ -173,9 +170,7 @@ def _least(centres, y, G, h, slope):
 def constants_for(streams, model, room: bool = False) -> tuple:
     """At each output, whether some constant in place of the MLP keeps every input right, and one
     (with `room`: with more of it): verdicts `[8]`, constants `[8, d_model]` or nan. `streams`
-    `[8, n, d_model]` are what it is added to, n one or several times all inputs; `model` an
-    `Opened` one.
-    """
+    `[8, n, d_model]` are what it is added to, n once or more all inputs; `model` an `Opened`."""
     weights = {name: value[0].numpy() for name, value in model.zoo.weights.items()}
     verdicts, found = [], np.full(streams[:, 0].shape, np.nan)
     for at, (stream, answers) in enumerate(zip(streams.numpy(), ANSWER.numpy())):

@@ -71,8 +71,7 @@ def _attention(zoo: Zoo) -> torch.Tensor | None:
 
 
 def _hits(zoo: Zoo, weight: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Which tokens are right, bool `[models, inputs, length]`, for all inputs with the same left
-    half of digits, one left half after the other."""
+    """Which tokens are right, `[models, inputs, length]`, one left half of digits after another."""
     n, half, device = zoo.length, zoo.length // 2, zoo.device
     parts = task.full_sequences(length=n).to(device).split(task.DIGITS ** (n - half))
     digit = torch.tensor([-1, *range(n), *range(n - 1, 0, -1)], device=device)  # shown at a key

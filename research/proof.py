@@ -277,8 +277,7 @@ class _Case:
         story = model.story
         axes = self._choose_axes(model.groups(output, fixed)) if story is None else _along(story)
         self.axes = node.axes = axes
-        # From here on in coordinates along the axes. What a norm reads has mean zero: the mean
-        # needs no axis.
+        # From here on in coordinates along the axes. The mean, 0 in what a norm reads, has none.
         to, n = _balls(axes) * model.centre, len(axes)
         full = _balls(np.concatenate([axes, np.ones((model.d - n, model.d))]))
         back = arb_mat([row[:n] for row in full.inv().table()])
@@ -357,8 +356,7 @@ class _Case:
             return True
         self.failed = rest, mlp
         halves = [[(a, (a + b) / 2), ((a + b) / 2, b)] for a, b in (rest, mlp)]
-        quarters = product(*halves) if depth else ()
-        return depth > 0 and all(self._strengths(box, depth - 1, *part) for part in quarters)
+        return depth > 0 and all(self._strengths(box, depth - 1, *q) for q in product(*halves))
 
     def _spread(self, groups, box) -> np.ndarray:
         """How far what the keys offer lies from the middle of the box, in the mean and at most."""
@@ -472,10 +470,8 @@ def save(path, proof: Proof) -> None:
 
 def load(path, model) -> Proof:
     """The proof of `model` that `save` wrote: read, not checked (tools/check_proof.py does that).
-
     ValueError when the file was cut short, is of another version or of another model;
-    FileNotFoundError when it is missing.
-    """
+    FileNotFoundError when it is missing."""
     zoo, weights = _one(model)
     wanted = FORMAT | dict(task=zoo.task, length=zoo.length, weights=_digest(weights))
 

@@ -70,13 +70,12 @@ class Rounding:
         stands. Whatever it looks at, it writes a mean of what the keys offer; `spread` `[d_model]`:
         the most that these lie, in that mean, from one of their places."""
         q, eq = (value[position, token] for value in self.reads["q"])
-        keys = [position + 1, task.DIGITS]  # BOS stands at no other place than the first
-        k, ek, v, ev = (
-            np.concatenate([read[0, task.BOS :], read[1 : keys[0], : keys[1]].reshape(-1, len(q))])
+        n, h = position + 1, len(q)
+        k, ek, v, ev = (  # BOS stands at no other place than the first
+            np.concatenate([read[0, task.BOS :], read[1:n, : task.DIGITS].reshape(-1, h)])
             for part in "kv"
             for read in self.reads[part]
         )
-        n, h = position + 1, len(q)
         scores = k @ (q + eq) / np.sqrt(h)
         error = (ek @ (q + eq) + k @ eq) / np.sqrt(h)
         error = error + self.u * ((h + 4) * scores + 2 * scores.max())

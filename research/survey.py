@@ -132,9 +132,8 @@ def read_table(path, columns=COLUMNS) -> tuple[pd.DataFrame, dict]:
 
 def load_survey(kind: str = "article", crossed: bool = False, path=TABLE) -> pd.DataFrame:
     """The survey's rows of `kind`, by seed: each seed with its own order of batches, or if
-    `crossed` the models that share starts and orders with each other. FileNotFoundError or
-    ValueError, naming the file, where it is missing, altered or no such table; ValueError for a
-    kind that is not in it."""
+    `crossed` the models that share starts and orders. FileNotFoundError or ValueError, naming the
+    file, where it is missing, altered or no such table; ValueError for a kind that it lacks."""
     table, _ = read_table(path)
     table = table[(table["order"] != table.index) == crossed]
     return table[table["kind"] == task.one_of(kind, table["kind"].unique(), "model")]
@@ -191,8 +190,7 @@ def y0_of(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     """The three kinds of y0, each a bool `[n]`: "in place" (right when attention writes its mean),
     "looks" (not in place, and right under the ideal pattern), "looks away" (neither)."""
     in_place, passes = right(table, "attn_mean")[:, 0], right(table, "ideal")[:, 0]
-    away = ~in_place & ~passes
-    return {"in place": in_place, "looks": ~in_place & passes, "looks away": away}
+    return {"in place": in_place, "looks": ~in_place & passes, "looks away": ~(in_place | passes)}
 
 
 def needs_of(table: pd.DataFrame) -> dict[str, torch.Tensor]:

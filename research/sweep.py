@@ -35,12 +35,10 @@ def sweep(
     seeds = list(seeds)
     orders = seeds if orders is None else list(orders)
     run = dict(max_steps=max_steps, recipe=recipe or get_kind(kind).recipe)
-    parts = Parallel(n_jobs=n_jobs)(
-        delayed(_train_shard)(
-            kind, seeds[i : i + shard], orders[i : i + shard], run, folder, str(device), os.getpid()
-        )
-        for i in range(0, len(seeds), shard)
-    )
+    more = run, folder, str(device), os.getpid()
+    cuts = [slice(i, i + shard) for i in range(0, len(seeds), shard)]
+    todo = (delayed(_train_shard)(kind, seeds[cut], orders[cut], *more) for cut in cuts)
+    parts = Parallel(n_jobs=n_jobs)(todo)
     found = dict(weights={}, history={})
     for name in parts[0]:
         each, (what, _, rest) = [part[name] for part in parts], name.partition("/")
