@@ -22,29 +22,23 @@ def accuracy(logits: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     return hits(logits, sequences).double().mean(-2)
 
 
+@torch.no_grad()
 def right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """Which tokens are right: bool `[models, n, length]`, on `sequences` or on every input. `model`
     is a TransformerBridge or a `Zoo`, edited or not."""
-    return torch.cat(list(_each_part(as_zoo(model), sequences)), 1)
+    zoo = as_zoo(model)
+    return torch.cat([hits(zoo(part), part) for part in parts(zoo, sequences)], 1)
 
 
 def by_position(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """Share of right tokens at each output: `[models, length]`; arguments as of `right`."""
-    zoo = as_zoo(model)
-    count = sum(hit.sum(1) for hit in _each_part(zoo, sequences))
-    return count.double() / (task.DIGITS**zoo.length if sequences is None else len(sequences))
+    hit = right(model, sequences)
+    return hit.sum(1).double() / hit.shape[1]
 
 
 def n_right(model, sequences: torch.Tensor | None = None) -> torch.Tensor:
     """How many sequences have all tokens right: `[models]`; arguments as of `right`."""
-    return sum(hit.all(-1).sum(-1) for hit in _each_part(as_zoo(model), sequences))
-
-
-@torch.no_grad()
-def _each_part(zoo: Zoo, sequences):
-    """Yield `hits` `[models, part, length]` of parts of the sequences, in order."""
-    for part in parts(zoo, sequences):
-        yield hits(zoo(part), part)
+    return right(model, sequences).all(-1).sum(-1)
 
 
 def parts(zoo: Zoo, sequences: torch.Tensor | None = None):

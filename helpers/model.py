@@ -182,12 +182,14 @@ class Zoo:
 
     `zoo[i]` is a zoo of the i-th alone, `zoo.where(mask)` one of several, `zoo.bridge(i)` the i-th
     as a TransformerBridge. `zoo(tokens)` are the logits. `info` is what was recorded when they were
-    trained: lists with an entry a model, such as `n_right`.
+    trained: lists with an entry a model, such as `n_right`. `task` and `length` are the kind's.
     """
 
     def __init__(self, kind, weights: dict, seeds, info: dict | None = None, edits=None):
         self.kind, self.weights, self.seeds = kind, weights, list(seeds)
         self.info, self.edits = info or {}, edits or {}
+        self.task, self.length = get_kind(kind).task, get_kind(kind).length
+        self.device = weights["embed.weight"].device
 
     def __len__(self):
         return len(self.seeds)
@@ -229,18 +231,6 @@ class Zoo:
         """The names of `HOOKS` that these models have."""
         has_mlp = "blocks.0.mlp.in.weight" in self.weights
         return [place for place in HOOKS if has_mlp or place not in ("post", "mlp_out")]
-
-    @property
-    def task(self) -> str:
-        return get_kind(self.kind).task
-
-    @property
-    def length(self) -> int:
-        return get_kind(self.kind).length
-
-    @property
-    def device(self) -> torch.device:
-        return self.weights["embed.weight"].device
 
     @property
     def exact(self) -> torch.Tensor:
