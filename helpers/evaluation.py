@@ -1,7 +1,5 @@
 """How many tokens are right, on chosen sequences or on every input."""
 
-from __future__ import annotations
-
 import torch
 
 from helpers import task

@@ -7,7 +7,7 @@ al. 2022, "Causal scrubbing"; Heimersheim & Nanda 2024, "How to use and interpre
 patching").
 """
 
-from __future__ import annotations
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,15 +41,12 @@ def intervene(model, edits: dict, effect: bool = True) -> Zoo:
         return edited
     sample, unchanged = _sample(plain), {}
 
-    def watched(place):
-        def edit(value, tokens):
-            new = edit_at(place, value, edited.edits, tokens)
-            unchanged[f"the edit of {place!r} returned the value unchanged"] = _same(value, new)
-            return new
+    def watched(place, value, tokens):
+        new = edit_at(place, value, edited.edits, tokens)
+        unchanged[f"the edit of {place!r} returned the value unchanged"] = _same(value, new)
+        return new
 
-        return edit
-
-    logits = plain.edited({place: watched(place) for place in edits})(sample)
+    logits = plain.edited({place: partial(watched, place) for place in edits})(sample)
     what = f"editing {', '.join(edits)} did not reach the logits"
     unchanged[what] = _same(plain(sample), logits)
     for what, same in unchanged.items():

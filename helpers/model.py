@@ -6,11 +6,10 @@ test holds the two functions together to 1e-10. Weights are float64 and drawn by
 run is the same on every processor.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -194,20 +193,20 @@ class Zoo:
     def __len__(self):
         return len(self.seeds)
 
-    def __getitem__(self, i: int) -> Zoo:
+    def __getitem__(self, i: int) -> Self:
         return self._only([range(len(self))[i]])  # IndexError where there is none
 
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits `[models, batch, length, vocab]` at the outputs; see `forward`."""
         return forward(self.weights, tokens.to(self.device), self.edits)
 
-    def where(self, mask) -> Zoo:
+    def where(self, mask) -> Self:
         """The models for which `mask` (bool `[models]`) is true, in the same order, unedited."""
         mask = torch.as_tensor(mask)
         assert mask.shape == (len(self),) and mask.dtype == torch.bool, "a bool for each model"
         return self._only(mask.nonzero().flatten().tolist())
 
-    def _only(self, keep: list[int]) -> Zoo:
+    def _only(self, keep: list[int]) -> Self:
         lists = {k: v for k, v in self.info.items() if isinstance(v, list) and len(v) == len(self)}
         info = {k: [v[i] for i in keep] for k, v in lists.items()}
         weights = {k: v[keep] for k, v in self.weights.items()}
@@ -217,7 +216,7 @@ class Zoo:
         """The i-th model as a TransformerBridge, to be opened with the library; unedited."""
         return build(self.kind, weights={k: v[i] for k, v in self.weights.items()})
 
-    def edited(self, edits: dict) -> Zoo:
+    def edited(self, edits: dict) -> Self:
         """The same models with more edits: a place of `HOOKS` -> tensor or function, as `forward`.
         ValueError for a place that they do not have, KeyError for one that is edited already."""
         for place in edits:
@@ -237,7 +236,7 @@ class Zoo:
         """Recorded: which models are right on every input. bool `[models]`."""
         return torch.tensor(self.info["n_right"]) == task.DIGITS**self.length
 
-    def to(self, device) -> Zoo:
+    def to(self, device) -> Self:
         weights = {k: v.to(device) for k, v in self.weights.items()}
         return Zoo(self.kind, weights, self.seeds, self.info, self.edits)
 
@@ -250,12 +249,11 @@ def as_zoo(model) -> Zoo:
     """
     if isinstance(model, Zoo):
         return model
-    cfg = getattr(model, "cfg", None)
-    kind = getattr(model, "kind", None)
-    for name, known in KINDS.items() if kind is None else ():
+    cfg, kind = getattr(model, "cfg", None), getattr(model, "kind", None)
+    for name, known in KINDS.items():
         config = {"attn_only": False} | known.config
-        if all(getattr(cfg, k, "?") == v for k, v in config.items()):
-            kind = kind or name
+        if kind is None and all(getattr(cfg, k, "?") == v for k, v in config.items()):
+            kind = name
     if cfg is None or kind is None:
         there = f"a Zoo, and a TransformerBridge configured as one of {', '.join(KINDS)}"
         raise ValueError(f"got {type(model).__name__}; allowed are {there}")

@@ -54,15 +54,13 @@ BOUNDS = {"equals": operator.eq, "at_least": operator.ge, "at_most": operator.le
 @cache
 def captions() -> dict[str, dict]:
     """Every caption by the name of its figure: `says`, the figure in words, and its `notebook`."""
-    entries = tomllib.loads(CAPTIONS.read_text(encoding="utf-8"))["figure"]
-    return {entry["name"]: entry for entry in entries}
+    return {entry["name"]: entry for entry in tomllib.loads(CAPTIONS.read_text("utf-8"))["figure"]}
 
 
 @cache
 def claims() -> dict[str, dict]:
     """Every claim of the series by its id, as written in claims.toml."""
-    entries = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]
-    return {entry["id"]: entry for entry in entries}
+    return {entry["id"]: entry for entry in tomllib.loads(CLAIMS.read_text("utf-8"))["claim"]}
 
 
 # ---------------------------------------------------------------- figures
@@ -189,9 +187,8 @@ def _holds(value, bounds: dict) -> bool:
     """Whether `value` is a bool where the bound is one, else a finite number within it."""
     if isinstance(value, bool) or isinstance(bounds.get("equals"), bool):
         return value is bounds.get("equals")
-    if not isinstance(value, Real) or not math.isfinite(value):
-        return False
-    return all(BOUNDS[k](value, bound) for k, bound in bounds.items())
+    finite = isinstance(value, Real) and math.isfinite(value)
+    return finite and all(BOUNDS[k](value, bound) for k, bound in bounds.items())
 
 
 def _single(value):

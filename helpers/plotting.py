@@ -69,8 +69,7 @@ CARD = "background:#fff; color:#222; border-radius:8px"  # of what is light on a
 
 def numbers(values, digits: int = 4):
     """Nested lists rounded to `digits` decimals: small and stable in the saved notebook."""
-    # + 0.0 turns -0.0 into 0.0
-    return (np.round(np.asarray(values, dtype=float), digits) + 0.0).tolist()
+    return (np.round(np.asarray(values, dtype=float), digits) + 0.0).tolist()  # 0.0, not -0.0
 
 
 def luminance(colour: str) -> float:

@@ -4,8 +4,6 @@ A file is written beside its place and moved there whole, so there is never half
 unpickled: safetensors holds plain numbers, and the note is JSON.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ A sequence is `[BOS, x0, x1, ..., y0, y1, ...]`: with eight digits, the default,
 digits are 0..3, BOS is 4. `length`, the number of digits, is a parameter wherever it matters.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 

@@ -5,8 +5,6 @@ gradient norm for each model, AdamW on all of them together. A model that has re
 leaves the stack, so the others go on faster. `research.sweep` trains many seeds in shards.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 
