@@ -47,8 +47,7 @@ def intervene(model, edits: dict, effect: bool = True) -> Zoo:
         return new
 
     logits = plain.edited({place: partial(watched, place) for place in edits})(sample)
-    what = f"editing {', '.join(edits)} did not reach the logits"
-    unchanged[what] = _same(plain(sample), logits)
+    unchanged[f"editing {', '.join(edits)} did not reach the logits"] = _same(plain(sample), logits)
     for what, same in unchanged.items():
         if same.any():
             seeds = ", ".join(str(seed) for seed, is_same in zip(plain.seeds, same) if is_same)
@@ -149,10 +148,8 @@ def directions_of(model):
         squares = squares + varying.mT @ varying  # [models, d_model, d_model]
     sizes, columns = torch.linalg.eigh(squares)  # ascending
     directions = columns.flip(-1).mT
-    # Turn each so that answer 3 lies right of answer 2.
     sample = _sample(zoo)
-    varying = record(zoo, "attn_out", sample) - usual
-    places = torch.einsum("mbld,mkd->mkbl", varying, directions)
+    places = torch.einsum("mbld,mkd->mkbl", record(zoo, "attn_out", sample) - usual, directions)
     answers = sample[:, zoo.length + 1 :].to(places.device)
     right, left = (places[..., answers == token].mean(-1, keepdim=True) for token in (3, 2))
     directions = torch.where(right < left, -directions, directions)

@@ -101,10 +101,8 @@ def get_kind(kind: str | Kind) -> Kind:
 
 
 def shapes(kind: str | Kind) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter, in the order in which the initial weights are drawn.
-
-    Matrices are stored as in torch, `[out, in]`; the library's W_Q, W_in, ... are their transposes.
-    """
+    """Name and shape of every parameter, in the order in which initial weights are drawn. Matrices
+    are stored as in torch, `[out, in]`; the library's W_Q, W_in, ... are their transposes."""
     c = get_kind(kind).config
     d, h, m = c["d_model"], c["d_head"], c["d_mlp"]
     norm = c["normalization_type"] is not None
@@ -126,9 +124,7 @@ def shapes(kind: str | Kind) -> dict[str, tuple[int, ...]]:
 
 def initial_weights(kind: str | Kind = "article", seed: int = 0, device="cpu") -> dict:
     """Starting weights by parameter name: normal matrices, zero biases, LayerNorm at 1. float64.
-
-    ValueError for an unknown kind, and for a seed that is no whole number from 0 on.
-    """
+    ValueError for an unknown kind, and for a seed that is no whole number from 0 on."""
     std, d = get_kind(kind).init_std, get_kind(kind).config["d_model"]
     rng = np.random.default_rng(task.whole(seed, "the seed"))
     weights = {}
@@ -342,8 +338,7 @@ def stream_table(weights: dict) -> torch.Tensor:
 
 
 def attention_reads(weights: dict) -> list[torch.Tensor]:
-    """Queries, keys and values of each token at each position: `[models, position, token,
-    d_head]`."""
+    """Queries, keys and values of tokens at positions: `[models, position, token, d_head]`."""
     normed = layernorm(stream_table(weights), weights, "blocks.0.ln1")
     return [linear(normed, weights, f"blocks.0.attn.{part}") for part in "qkv"]
 
@@ -355,8 +350,7 @@ def attention_writes(weights: dict) -> torch.Tensor:
 
 
 def unembed(resid: torch.Tensor, weights: dict) -> torch.Tensor:
-    """The logit lens: ln_final, then W_U. Logits `[models, ..., vocab]` of a stream `[models, ...,
-    d_model]`."""
+    """The logit lens, ln_final and W_U: `[models, ..., vocab]` of `[models, ..., d_model]`."""
     return linear(layernorm(resid, weights, "ln_final"), weights, "unembed")
 
 
@@ -382,9 +376,7 @@ def linear(x: torch.Tensor, weights: dict, name: str) -> torch.Tensor:
 
 def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):
     """The trained TransformerBridge that 03 saved, ready to use; its file is checked first.
-
-    ValueError for an unknown name, and the errors of `helpers.storage.load`.
-    """
+    ValueError for an unknown name, and the errors of `helpers.storage.load`."""
     names = sorted({path.stem for path in Path(folder).glob("*.safetensors")} - {"zoo"})
     path = Path(folder) / f"{task.one_of(name, names, 'model')}.safetensors"
     weights, note = load(path)
@@ -394,9 +386,7 @@ def load_trained(name: str = "article", folder=WEIGHTS, device="cpu"):
 
 def load_zoo(kind: str = "article", path=WEIGHTS / "zoo.safetensors", device="cpu") -> Zoo:
     """The trained models of `kind` with their seeds; failed seeds are in, see `Zoo.exact`.
-
-    ValueError for an unknown kind, and the errors of `helpers.storage.load`.
-    """
+    ValueError for an unknown kind, and the errors of `helpers.storage.load`."""
     tensors, note = load(path)
     record = note.get("kinds", {})[task.one_of(kind, note.get("kinds", {}), f"model in {path}:")]
     own = [name for name in tensors if name.startswith(f"{kind}/")]

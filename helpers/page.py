@@ -67,10 +67,8 @@ def claims() -> dict[str, dict]:
 
 
 def show(figure, name: str | None = None, says: str | None = None) -> None:
-    """Display `figure` with its words, as caption below it and as alternative text.
-
-    They are those of captions.toml under `name`, or `says`. KeyError for a name that is not there.
-    """
+    """Display `figure` with its words, as caption below it and as alternative text: `says`, or
+    those of captions.toml under `name`; KeyError for a name that is not there."""
     says = captions()[name]["says"] if says is None else says
     name = name or "figure-" + "-".join(re.findall(r"[a-z0-9]+", says.lower())[:6])
     still = {"image/png": {"alt": says, "width": 700}}
@@ -98,11 +96,9 @@ def bundle(figure, says: str, name: str, picture: bool = True) -> dict:
 
 
 def _pictures(figure: dict) -> dict[str, str]:
-    """A plotly figure as PNG and, for pages, as WebP, which is smaller: {MIME type: base64}.
-
-    Empty without kaleido or a browser, and where `SERIES_PICTURES=no` in the environment spares the
-    time: what fails here is no reason for a cell to fail.
-    """
+    """A plotly figure as PNG and, for pages, as WebP, which is smaller: {MIME type: base64};
+    empty without kaleido or a browser, and where `SERIES_PICTURES=no` in the environment spares the
+    time: what fails here is no reason for a cell to fail."""
     if os.environ.get("SERIES_PICTURES") == "no":
         return {}
     try:
@@ -154,11 +150,9 @@ def compare(prediction, measured) -> None:
 
 
 def k_of_n(k, n) -> str:
-    """`k` of `n` models in words, with the 95 % interval for the share in seeds like these.
-
-    The interval is Clopper and Pearson's, 1934. ValueError unless 0 <= k <= n and n > 0; TypeError
-    for what is no whole number.
-    """
+    """`k` of `n` models in words, with the 95 % interval for the share in seeds like these
+    (Clopper and Pearson 1934). ValueError unless 0 <= k <= n and n > 0; TypeError for what is no
+    whole number."""
     from scipy.stats import binomtest
 
     k, n = operator.index(k), operator.index(n)

@@ -119,10 +119,8 @@ def finish(figure, title, x_title, y_title, reference=None, height=380, **layout
 
 
 def lines(x, ys: dict, *, title, x_title, y_title, reference=None, colours=None, digits=4):
-    """Lines `{name: [n]}` over `x` `[n]`; `reference` are dashed horizontals `{name: value}`.
-
-    `colours`: a list in the order of `ys` or a dict by name, such as `OUTPUT_COLOURS`.
-    """
+    """Lines `{name: [n]}` over `x` `[n]`; `reference` are dashed horizontals `{name: value}`;
+    `colours` a list in the order of `ys` or a dict by name, such as `OUTPUT_COLOURS`."""
     figure = go.Figure()
     for i, (name, y) in enumerate(ys.items()):
         line = dict(color=colour_of(colours, name, i), dash=DASHES[i % len(DASHES)])
@@ -158,10 +156,8 @@ def heatmap(
     y_title="query: the output predicted", signed=False, top=None, text=False, unit="",
 ):  # fmt: skip
     """A matrix `[rows, columns]` with names on both axes, in `unit`; the scale ends at `top`.
-
     `signed` centres the colours on zero, and marks what is clearly below it with a minus; `text`
-    writes the values into the cells.
-    """
+    writes the values into the cells."""
     z = np.asarray(z, dtype=float)
     top = numbers(np.abs(z).max() if top is None else top)
     figure = go.Figure(_cells(z, x, y, top, signed, text)).update_traces(colorbar_title=unit)
@@ -217,11 +213,9 @@ def gallery(
 
 
 def table(rows, header, title: str = "") -> HTML:
-    """Rows as an HTML table that a screen reader can walk through; its caption is `title`.
-
-    The first cell of a row is its heading, as the `header` is that of the columns. Numbers stand on
-    the right, words on the left.
-    """
+    """Rows as an HTML table that a screen reader can walk through; its caption is `title`. The
+    first cell of a row is its heading, as the `header` is that of the columns. Numbers stand on the
+    right, words on the left."""
 
     def cell(value, scope=""):
         value = str(value)

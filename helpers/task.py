@@ -58,9 +58,7 @@ def whole(given, what: str, low: int = 0, high: int | None = None) -> int:
 
 def read_tokens(tokens, length: int = LENGTH) -> list[int]:
     """One input from text such as "01232031" or "0 1 2 3 2 0 3 1", or from a list or tensor.
-
-    ValueError, with what is allowed, for anything else, such as several inputs.
-    """
+    ValueError, with what is allowed, for anything else, such as several inputs."""
     listed = re.sub(r"[\s,]", "", tokens) if isinstance(tokens, str) else tokens
     listed = listed.tolist() if hasattr(listed, "tolist") else listed
     digits = "0123" if isinstance(tokens, str) else range(DIGITS)
@@ -88,9 +86,7 @@ def targets(x, task="reverse_plus_one") -> torch.Tensor:
 
 def all_inputs(length: int = LENGTH) -> torch.Tensor:
     """Every input in lexicographic order: int64 `[4**length, length]`.
-
-    ValueError for a `length` that is not allowed: 1 to 10 digits can be listed.
-    """
+    ValueError for a `length` that is not allowed: 1 to 10 digits can be listed."""
     length = whole(length, "a number of digits to list", 1, LONGEST_LIST)
     return torch.cartesian_prod(*[torch.arange(DIGITS)] * length).reshape(-1, length)
 

@@ -104,8 +104,7 @@ class _Run:
         return torch.optim.AdamW(self.weights.values(), r.lr, r.betas, weight_decay=r.weight_decay)
 
     def step(self, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step on `batch` `[alive, batch, tokens]`: (loss `[alive]`, accuracy
-        `[alive, length]`)."""
+        """One step on `[alive, batch, tokens]`: (loss `[alive]`, accuracy `[alive, length]`)."""
         out = forward(self.weights, batch)  # [alive, batch, length, vocab]
         wanted = batch[..., -out.shape[-2] :]
         loss = F.cross_entropy(out.flatten(0, 2), wanted.flatten(), reduction="none")
@@ -115,8 +114,7 @@ class _Run:
         clip(self.weights, self.recipe.clip)
         for w in self.weights.values():
             w.grad = to_grid(w.grad)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(step)
+        self.optimizer.param_groups[0]["lr"] = self.recipe.lr_at(step)
         self.optimizer.step()
         loss, right = loss.detach(), (out.argmax(-1) == wanted).double().mean(1)
         self.streak = torch.where((right == 1).all(1), self.streak + 1, 0)
