@@ -5,6 +5,7 @@ older front end; plotly.js comes from where plotly publishes it (here from the i
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,16 +40,14 @@ SERVERS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of the series with a small notebook; beside it what a server adds, but plotly's part."""
+    """A copy of the series with a small notebook; beside it what servers add, without plotly's."""
     copy = copy_of_the_series(tmp_path_factory.mktemp("elsewhere") / "series")
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS.split("\n\n")]
     book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL})
     nbformat.write(book, copy / "notebooks" / "small.ipynb")
     there = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
-    (copy.parent / "without").mkdir()
-    for extension in there.iterdir():
-        if extension.name != "jupyterlab-plotly":
-            (copy.parent / "without" / extension.name).symlink_to(extension)
+    ours = shutil.ignore_patterns("jupyterlab-plotly")
+    shutil.copytree(there, copy.parent / "without", ignore=ours)
     return copy
 
 
