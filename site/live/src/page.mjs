@@ -2,19 +2,18 @@
 
 import { DIGITS, INPUTS, LENGTH, Model, input, sequenceOf } from "./model.mjs";
 import { successor, sum, times, vector } from "./model.mjs";
-import { placeOf, rightDots } from "./measuring.mjs";
+import { linesOf, placeOf, rightDots } from "./measuring.mjs";
 import { drawInputs, drawLines, drawLoss, drawShares } from "./picture.mjs";
 import { mark, nameOf, strengthInWords } from "./picture.mjs";
-import { Gradient } from "./training.mjs";
+import { Gradient, MAX_STEPS } from "./training.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const $$ = (selector) => [...document.querySelectorAll(selector)];
 const put = (selector, words) => ($(selector).textContent = words);
 const number = (value) => value.toLocaleString("en");
 const EXAMPLE = "32221200";
-const LARGEST_SEED = 999_999;
 const STORED = JSON.parse($("#weights").textContent);
-const STORED_NAME = "the model of the notebooks";
+const STORED_NAME = "the ready-made model";
 
 const state = {
   model: new Model(STORED),
@@ -62,12 +61,14 @@ function readTokens(typed) {
   throw new Error(`${what}: type eight digits from 0 to 3, as in ${EXAMPLE}.`);
 }
 
-function readSeed(typed) {
-  const seed = /^\s*\d+\s*$/.test(typed) ? Number(typed) : -1;
-  if (seed >= 0 && seed <= LARGEST_SEED) return seed;
-  const allowed = `a whole number from 0 to ${number(LARGEST_SEED)}, as in 7`;
-  throw new Error(`The seed is “${typed}”: type ${allowed}.`);
+function readNumber(what, typed, largest, example) {
+  const found = /^\s*\d+\s*$/.test(typed) ? Number(typed) : Infinity;
+  if (found <= largest) return found;
+  const allowed = `a whole number from 0 to ${number(largest)}, as in ${example}`;
+  throw new Error(`The ${what} is “${typed}”: type ${allowed}.`);
 }
+
+const readSeed = (typed) => readNumber("seed", typed, 999_999, 7);
 
 /** Say what changed, also to who cannot see it. */
 function say(words) {
@@ -75,11 +76,12 @@ function say(words) {
   put("#status", words);
 }
 
-/** Do what may fail by what a reader gave: then that is said, and nothing changes. */
+/** Do what may fail by what a reader gave: then that is said there, and nothing changes. */
 async function trying(action) {
   try {
     await action();
   } catch (error) {
+    document.activeElement.closest(".place")?.append($("#alert"));
     put("#alert", error.message);
   }
 }
@@ -134,10 +136,10 @@ function draw(what) {
     head.className = `fill${x[j]} on${x[j]}`;
     head.setAttribute("aria-label", `x${j} is ${x[j]}`);
   });
-  $$("#pattern thead b").forEach((digit, j) => (digit.textContent = x[j]));
+  document.body.classList.toggle("silent", Boolean(edits().written));
   $$("#pattern tbody tr").forEach((row, i) => drawRow(row, i, found[i]));
-  const next = said ? `Write y${said.length}` : "Let it write, step by step";
-  put("#write", said?.length === LENGTH ? "Show all again" : next);
+  const next = said?.length === LENGTH ? "Show all again" : "Let it write";
+  put("#write", writing ? "Stop" : next);
   drawPicture(found[state.output]);
   if (what) say(`${what} ${said ? "" : inWords(found)}`);
 }
@@ -150,7 +152,7 @@ function drawRow(row, i, found) {
   row.querySelectorAll(".weight").forEach((cell, p) => {
     const shown = weights[p] >= 0.05 ? weights[p].toFixed(2) : "";
     cell.style.setProperty("--weight", weights[p] ?? 0);
-    cell.textContent = shown.replace("0.", ".");
+    cell.textContent = shown.replace(/^0|\.00$/, "");
   });
   const [answer, verdict] = row.querySelectorAll(".answer, .verdict");
   const chip = (token) =>
@@ -164,20 +166,29 @@ function drawPicture(found) {
   const mlp = Number($("#mlp").value);
   $("#mlp").setAttribute("aria-valuetext", strengthInWords(mlp));
   put("#mlp-value", mlp.toFixed(2));
-  put("#picture-title", `y${output}: the highest line is the answer`);
   const [source, digit] = [`x${7 - output}`, x[7 - output]];
   put("#source", source);
+  if (!measured) $("#lines").replaceChildren();
+  if (!measured) put("#place", "");
   if (!measured || !found) return;
+  const dots = sum(linesOf(model, measured, output, 1).isRight);
+  const holds = `the highest line is the answer`;
+  const fails = `one number does not tell all, ${dots} of 4 dots right`;
+  put("#picture-title", `y${output}: ${dots === DIGITS ? holds : fails}`);
   const which = { output, mlp, place: found.place };
   const words = drawLines($("#lines"), model, measured, which);
   $("#lines").setAttribute("aria-label", words);
   put("#lines-says", words);
-  const place = `its place is ${found.place.toFixed(1)} (▼)`;
-  const answer = `and the model says ${found.says}`;
-  put("#place", `Your input: source ${source} = ${digit}, ${place}, ${answer}`);
+  const top = linesOf(model, measured, output, mlp).says(found.place);
+  const place = `${source} = ${digit}, ▼ at ${found.place.toFixed(1)}`;
+  const both = `picture: ${nameOf(top)}, model: ${found.says}`;
+  const why =
+    "The picture has only ▼ of your input; all else is a mean, and ×.";
+  put("#place", `${place}. ${both}. ${top === found.token ? "" : why}`);
 }
 
 function setInput(x, what) {
+  stopWriting();
   [state.x, state.said] = [x, null];
   draw(what);
 }
@@ -194,31 +205,45 @@ function look(output) {
   say($("#lines-says").textContent);
 }
 
+let writing = 0; // the timer, while it writes
+const stopWriting = () => (writing = clearInterval(writing));
+
+function write() {
+  if (writing) return draw(stopWriting());
+  if (state.said?.length === LENGTH) return setInput(state.x, "All answers.");
+  writing = setInterval(writeNext, 900);
+  writeNext();
+}
+
 function writeNext() {
-  if (state.said?.length === LENGTH) {
-    state.said = null;
-    return draw("All answers.");
-  }
   state.said = [...(state.said ?? []), null];
   state.output = state.said.length - 1;
   const { token, says } = answers().at(-1);
   state.said[state.output] = token;
+  if (state.said.length === LENGTH) stopWriting();
   draw(`y${state.output}: it writes ${says} and reads on from there.`);
 }
 
 // ------------------------------------------------ counting
 
 let counting = { stop() {} };
+let counted = { done: 0 };
 
 /** Count all answers of the model as it is now, in front of the reader. */
 async function recount() {
   counting.stop();
-  const show = ({ done, right, whole, each }) => {
+  const bet =
+    $("#bet").value && edits().pushed ? `; your bet: ${$("#bet").value} %` : "";
+  const show = (part) => {
+    const { done, right, whole, each } = (counted = part);
     const hits = sum(right);
     const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
     const all = number(done * LENGTH);
     $("progress").value = done;
-    put("#answers", `${number(hits)} of ${all} answers right (${share} %)`);
+    put(
+      "#answers",
+      `${number(hits)} of ${all} answers right (${share} %)${bet}`,
+    );
     put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
     const shares = right.map((n) => n / done);
     drawShares($("#broken"), shares);
@@ -231,12 +256,31 @@ async function recount() {
   if (mine === counting) say(`Counted: ${words.join("; ")}.`);
 }
 
-function switched({ target: { name, value } }) {
+function switched({ target }) {
+  const { name, value } = target;
   if (/route|x7/.test(name)) state.output = 0; // x7 is the source of y0
   if (name === "mlp") $("#mlp").value = value === "zero" ? 0 : 1; // the picture follows
-  state.said = null;
-  draw();
+  put("#hint", target.dataset.says ?? "As it is.");
+  setInput(state.x);
   return recount();
+}
+
+/** An input of the map: the one clicked, or the next that has a wrong answer. */
+function load(n) {
+  if (n < 0) return say("No input fails, as far as was counted.");
+  setInput(input(n));
+  state.output = Math.max(
+    0,
+    answers().findIndex(({ isRight }) => !isRight),
+  );
+  draw(`Input ${state.x.join("")}.`);
+}
+
+function loadFailing() {
+  const fails = (n) => n < counted.done && counted.each[n] < LENGTH;
+  const now = state.x.reduce((n, digit) => DIGITS * n + digit, 0);
+  const numbers = times(INPUTS, (step) => (now + 1 + step) % INPUTS);
+  load(numbers.find(fails) ?? -1);
 }
 
 // ------------------------------------------------ training
@@ -266,19 +310,28 @@ async function trainOrStop() {
     training = null;
     put("#train button", "Train");
   });
-  const name = `seed ${seed} after ${number(end?.step ?? 0)} steps`;
-  if (end) await adopt(end.weights, name);
+  if (!end) return;
+  const early = !end.stopped && end.step < MAX_STEPS;
+  const name = `seed ${seed} after ${number(end.step)} steps`;
+  await adopt(end.weights, name, early ? "stopped early" : "failed");
 }
 
 /** Put a model into the place of the one that is shown. */
-async function adopt(weights, name) {
+async function adopt(weights, name, otherwise) {
   counting.stop();
+  stopWriting();
+  counted = { done: 0 };
+  drawShares($("#broken"), []);
+  drawInputs($("#map"), [], 0);
+  $("progress").value = 0;
+  put("#answers", "Not counted yet.");
+  put("#inputs", "");
   const model = new Model(weights);
   Object.assign(state, { model, measured: null, said: null });
   $("#switches").reset();
   $("#mlp").value = 1;
   put("#whose", `Shown is ${name}: being measured …`);
-  $("#back").hidden = weights === STORED;
+  document.body.classList.toggle("own", weights !== STORED);
   $("#switches").inert = true; // there are no means yet
   draw();
   const measured = await inWorker("measure", [weights]).done;
@@ -287,13 +340,16 @@ async function adopt(weights, name) {
   $("#switches").inert = false;
   const fails = (_, i) => measured.right[i] < INPUTS;
   const failing = times(LENGTH, (i) => `y${i}`).filter(fails);
-  const verdict = failing[0] ? `mistakes at ${failing.join(" ")}` : "exact";
+  const mistakes = `${otherwise}, mistakes at ${failing.join(" ")}`;
+  const verdict = failing[0] ? mistakes : "exact";
   const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
-  const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line`;
+  const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line (8 outputs × 4 digits)`;
   const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
   put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
-  if (weights !== STORED) await recount();
+  if (weights === STORED) return;
+  put("#progress", `Done: ${verdict}.`);
+  await recount();
 }
 
 // ------------------------------------------------ hands and keys
@@ -323,7 +379,7 @@ function build() {
   $("#heads").innerHTML = join(LENGTH, () => `<button type="button"></button>`);
   const names = [
     "BOS",
-    ...times(LENGTH, (j) => `x${j} <b></b>`),
+    ...times(LENGTH, (j) => `x${j}`),
     `<abbr title="earlier outputs">y…</abbr>`,
     "says",
   ];
@@ -347,7 +403,15 @@ function start() {
   });
   const typed = () => setInput(readTokens($("#typed").value), "A new input.");
   on($("#typed"), "input", () => trying(typed));
-  on($("#write"), "click", writeNext);
+  on($("#write"), "click", write);
+  const bet = () => readNumber("bet", $("#bet").value, 100, 50);
+  on($("#bet"), "input", () => trying(() => say(`You bet on ${bet()} %.`)));
+  on($("#map"), "click", (event) => {
+    const at = (offset) =>
+      Math.min(255, Math.max(0, Math.floor((256 * offset) / 118)));
+    load(256 * at(event.offsetY) + at(event.offsetX));
+  });
+  on($("#failing"), "click", loadFailing);
   on($("#mlp"), "input", () => look(state.output));
   on($("#switches"), "change", (event) => trying(() => switched(event)));
   on($("#check"), "click", () => trying(recount));
@@ -357,6 +421,8 @@ function start() {
     trying(trainOrStop);
   });
   new ResizeObserver(() => draw()).observe($("#lines"));
+  if (/\/site\/live\/[^/]*$/.test(location.pathname))
+    $("#series").href = "../../README.md"; // the page of a clone
   trying(stored);
 }
 

@@ -23,7 +23,8 @@ function tag(name, attributes, inside = "") {
 /** The picture of one output; `place` is that of one input. Returns it in words. */
 export function drawLines(svg, model, measured, { output, mlp, place }) {
   const lines = linesOf(model, measured, output, mlp);
-  const [first, last] = [Math.min(...lines.dots), Math.max(...lines.dots)];
+  const shown = [...lines.dots, place];
+  const [first, last] = [Math.min(...shown), Math.max(...shown)];
   const margin = 0.16 * (last - first) || 1;
   const ends = [first - margin, last + margin];
   // The same at every strength, so that lines are seen to move.
@@ -67,11 +68,23 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const envelope = pieces(ends, lines.says);
   const thin = times(5, (token) => line([...ends, token], "thin"));
   const thick = envelope.map((piece) => line(piece, "thick"));
+  const low = [0, 0]; // names stand one under the other, each where its line ends higher
+  const named = times(5, (token) => {
+    const at = ends.map((end) => y(lines.heights(end)[token]));
+    const right = Number(at[1] < at[0]);
+    return { token, right, height: at[right] };
+  }).sort((a, b) => a.height - b.height);
+  const names = named.map(({ token, right, height }) => {
+    low[right] = Math.max(low[right] + 14, height - 6);
+    const [spot, room] = [right ? width - 18 : 18, low[right] < STRIP];
+    return room ? text(spot, low[right], nameOf(token), "name") : "";
+  });
   svg.innerHTML = [
     tag("svg", { height: STRIP }, [...thin, ...thick].join("")), // cuts off what lies below
     ...envelope.map(strip),
+    ...names,
     ...dots.flat(),
-    text(Math.min(width - 8, Math.max(8, x(place))), 20, "▼", "mark"),
+    text(x(place), 20, "▼", "mark"),
   ].join("");
   const tops = envelope.map(([, , token]) => nameOf(token)).join(" ");
   const verdicts = lines.isRight.map((isRight, t) => `${t} ${mark(isRight)}`);
@@ -81,12 +94,12 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
 
 /** Eight bars, the share of right answers at each output. */
 export function drawShares(box, shares) {
-  const bar = (share, i) => `<i style="--share: ${share}"><b>y${i}</b></i>`;
-  const words = [...shares].map(
-    (share, i) => `y${i} ${(100 * share).toFixed(0)} %`,
-  );
-  box.innerHTML = [...shares].map(bar).join("");
-  box.setAttribute("aria-label", `right answers: ${words.join(", ")}`);
+  const percent = [...shares].map((share) => `${(100 * share).toFixed(0)}%`);
+  const bar = (words, i) =>
+    `<i style="--share: ${shares[i]}">${words}<b>y${i}</b></i>`;
+  box.innerHTML = percent.map(bar).join("");
+  const words = percent.map((share, i) => `y${i} ${share}`).join(", ");
+  box.setAttribute("aria-label", `right answers: ${words || "not counted"}`);
 }
 
 /** A dot for each input, 256 in a row: faint if all its answers are right, else stronger. */
@@ -103,6 +116,6 @@ export function drawInputs(canvas, each, done) {
 /** The loss of all steps so far. */
 export function drawLoss(svg, losses) {
   const across = (svg.clientWidth || 300) / Math.max(losses.length - 1, 1);
-  const points = losses.map((loss, step) => [step * across, 38 - 20 * loss]);
+  const points = losses.map((loss, step) => [step * across, 30 - 16 * loss]);
   svg.innerHTML = tag("polyline", { points: points.join(" ") });
 }

@@ -7,7 +7,7 @@ import { times, vector } from "./model.mjs";
 const [RATE, BETAS, BATCH, EPOCHS, CLIP] = [5e-2, [0.9, 0.98], 128, 7, 1];
 const PATIENCE = 50; // stop after so many batches in a row without one wrong answer
 const TRAIN = 60_000; // inputs to train on; the others are held out
-const MAX_STEPS = EPOCHS * Math.floor(TRAIN / BATCH);
+export const MAX_STEPS = EPOCHS * Math.floor(TRAIN / BATCH);
 
 /**
  * Engines may differ in the last digit of exp, log and cos. What is rounded to a grid before it
