@@ -13,7 +13,6 @@ const put = (selector, words) => ($(selector).textContent = words);
 const number = (value) => value.toLocaleString("en");
 const EXAMPLE = "32221200";
 const STORED = JSON.parse($("#weights").textContent);
-const STORED_NAME = "the ready-made model";
 
 const state = {
   model: new Model(STORED),
@@ -168,23 +167,20 @@ function drawPicture(found) {
   put("#mlp-value", mlp.toFixed(2));
   const [source, digit] = [`x${7 - output}`, x[7 - output]];
   put("#source", source);
-  if (!measured) $("#lines").replaceChildren();
-  if (!measured) put("#place", "");
   if (!measured || !found) return;
   const dots = sum(linesOf(model, measured, output, 1).isRight);
-  const holds = `the highest line is the answer`;
   const fails = `one number does not tell all, ${dots} of 4 dots right`;
-  put("#picture-title", `y${output}: ${dots === DIGITS ? holds : fails}`);
+  const title = dots < DIGITS ? fails : "the highest line is the answer";
+  put("#picture-title", `y${output}: ${title}`);
   const which = { output, mlp, place: found.place };
   const words = drawLines($("#lines"), model, measured, which);
   $("#lines").setAttribute("aria-label", words);
   put("#lines-says", words);
   const top = linesOf(model, measured, output, mlp).says(found.place);
   const place = `${source} = ${digit}, ▼ at ${found.place.toFixed(1)}`;
-  const both = `picture: ${nameOf(top)}, model: ${found.says}`;
-  const why =
-    "The picture has only ▼ of your input; all else is a mean, and ×.";
-  put("#place", `${place}. ${both}. ${top === found.token ? "" : why}`);
+  const both = `the picture says ${nameOf(top)}, the model ${found.says}`;
+  put("#place", `Your input: ${place}: ${both}.`);
+  document.body.classList.toggle("differing", top !== found.token);
 }
 
 function setInput(x, what) {
@@ -265,8 +261,8 @@ function switched({ target }) {
   return recount();
 }
 
-/** An input of the map: the one clicked, or the next that has a wrong answer. */
-function load(n) {
+/** Show an input by its number in the sorted list, and its first mistake. */
+function load(n = -1) {
   if (n < 0) return say("No input fails, as far as was counted.");
   setInput(input(n));
   state.output = Math.max(
@@ -277,10 +273,9 @@ function load(n) {
 }
 
 function loadFailing() {
-  const fails = (n) => n < counted.done && counted.each[n] < LENGTH;
-  const now = state.x.reduce((n, digit) => DIGITS * n + digit, 0);
-  const numbers = times(INPUTS, (step) => (now + 1 + step) % INPUTS);
-  load(numbers.find(fails) ?? -1);
+  const fails = (n) => counted.each[n] < LENGTH;
+  const failing = times(counted.done, Number).filter(fails);
+  load(failing[Math.floor(Math.random() * failing.length)]);
 }
 
 // ------------------------------------------------ training
@@ -321,11 +316,9 @@ async function adopt(weights, name, otherwise) {
   counting.stop();
   stopWriting();
   counted = { done: 0 };
-  drawShares($("#broken"), []);
-  drawInputs($("#map"), [], 0);
+  $$(".measured").forEach((element) => element.replaceChildren());
   $("progress").value = 0;
-  put("#answers", "Not counted yet.");
-  put("#inputs", "");
+  $("#map").width = 256; // which empties it
   const model = new Model(weights);
   Object.assign(state, { model, measured: null, said: null });
   $("#switches").reset();
@@ -372,31 +365,14 @@ function onKey(event, j) {
   event.preventDefault();
 }
 
-/** The heads of the columns and the rows, empty. */
-function build() {
-  const join = (n, made) => times(n, made).join("");
-  const column = (name) => `<th scope="col">${name}</th>`;
-  $("#heads").innerHTML = join(LENGTH, () => `<button type="button"></button>`);
-  const names = [
-    "BOS",
-    ...times(LENGTH, (j) => `x${j}`),
-    `<abbr title="earlier outputs">y…</abbr>`,
-    "says",
-  ];
-  $("#pattern thead tr").innerHTML =
-    `<td></td>${names.map(column).join("")}<td></td>`;
-  const cells = join(LENGTH + 2, () => `<td class="weight"></td>`);
-  const ends = `<td class="answer"></td><td class="verdict"></td>`;
-  const row = (i) =>
-    `<tr><th scope="row"><button>y${i}</button></th>${cells}${ends}</tr>`;
-  $("#pattern tbody").innerHTML = join(LENGTH, row);
-}
-
 function start() {
-  const stored = () => adopt(STORED, STORED_NAME);
-  build();
+  const stored = () => adopt(STORED, "the ready-made model");
+  $("#pattern tbody").innerHTML = $("template").innerHTML.repeat(LENGTH);
   const on = (element, name, action) => element.addEventListener(name, action);
-  $$("#pattern tbody tr").forEach((row, i) => on(row, "click", () => look(i)));
+  $$("#pattern tbody tr").forEach((row, i) => {
+    row.querySelector("button").textContent = `y${i}`;
+    on(row, "click", () => look(i));
+  });
   $$("#heads button").forEach((head, j) => {
     on(head, "click", () => setDigit(j, state.x[j] + 1));
     on(head, "keydown", (event) => onKey(event, j));
@@ -406,11 +382,9 @@ function start() {
   on($("#write"), "click", write);
   const bet = () => readNumber("bet", $("#bet").value, 100, 50);
   on($("#bet"), "input", () => trying(() => say(`You bet on ${bet()} %.`)));
-  on($("#map"), "click", (event) => {
-    const at = (offset) =>
-      Math.min(255, Math.max(0, Math.floor((256 * offset) / 118)));
-    load(256 * at(event.offsetY) + at(event.offsetX));
-  });
+  const ofMap = ({ offsetX, offsetY }) =>
+    512 * (offsetY | 0) + 2 * (offsetX | 0);
+  on($("#map"), "click", (event) => load(ofMap(event)));
   on($("#failing"), "click", loadFailing);
   on($("#mlp"), "input", () => look(state.output));
   on($("#switches"), "change", (event) => trying(() => switched(event)));
@@ -432,10 +406,8 @@ window.series = {
   logits(tokens) {
     const sequence = sequenceOf(readTokens([...tokens].join("")));
     const { model } = state;
-    return times(
-      LENGTH,
-      (i) => (model.answer(sequence, i), [...model.run.logits]),
-    );
+    const logits = (i) => (model.answer(sequence, i), [...model.run.logits]);
+    return times(LENGTH, logits);
   },
   /** How many inputs are answered wholly right, by the model shown or by 360 weights. */
   async countExact(weights = state.model.weights) {

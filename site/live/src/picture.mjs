@@ -31,7 +31,8 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const both = [0, 1].map((mlp) => linesOf(model, measured, output, mlp));
   const top = Math.max(...both.flatMap(({ heights }) => ends.flatMap(heights)));
   const width = svg.clientWidth || 560;
-  const x = (at) => (width * (at - ends[0])) / (ends[1] - ends[0]);
+  const scale = width / (ends[1] - ends[0]);
+  const x = (at) => scale * (at - ends[0]);
   const y = (height) =>
     28 + ((STRIP - 34) * (1.1 * top - height)) / (1.6 * top);
   const text = (x, y, words, kind) => tag("text", { x, y, class: kind }, words);
@@ -68,21 +69,17 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const envelope = pieces(ends, lines.says);
   const thin = times(5, (token) => line([...ends, token], "thin"));
   const thick = envelope.map((piece) => line(piece, "thick"));
-  const low = [0, 0]; // names stand one under the other, each where its line ends higher
-  const named = times(5, (token) => {
-    const at = ends.map((end) => y(lines.heights(end)[token]));
-    const right = Number(at[1] < at[0]);
-    return { token, right, height: at[right] };
-  }).sort((a, b) => a.height - b.height);
-  const names = named.map(({ token, right, height }) => {
-    low[right] = Math.max(low[right] + 14, height - 6);
-    const [spot, room] = [right ? width - 18 : 18, low[right] < STRIP];
-    return room ? text(spot, low[right], nameOf(token), "name") : "";
+  // Each name above its line, at the end where that is higher.
+  const names = times(5, (token) => {
+    const spot = 10 + 9 * [2, 3, 0, 1, 4.5][token]; // side by side
+    const height = (x) => y(lines.heights(ends[0] + x / scale)[token]) - 6;
+    const [left, right] = [height(spot), height(width - spot)];
+    const at = right < left ? [width - spot, right] : [spot, left];
+    return text(...at, nameOf(token), "name");
   });
   svg.innerHTML = [
-    tag("svg", { height: STRIP }, [...thin, ...thick].join("")), // cuts off what lies below
+    tag("svg", { height: STRIP }, [...thin, ...thick, ...names].join("")), // cuts off what lies below
     ...envelope.map(strip),
-    ...names,
     ...dots.flat(),
     text(x(place), 20, "▼", "mark"),
   ].join("");
