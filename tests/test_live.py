@@ -31,14 +31,14 @@ KEYS = [  # a control, keys, and where which words must stand then
     ("#heads button >> nth=1", "0", "#target", "11323311"),
     ("#pattern button >> nth=3", "Enter", "#picture-title", "y3: the highest line"),
     ("#typed", "End Backspace 3", "#status", "A new input. The model says 01323311: all right."),
-    ("#write", "Enter", "#status", "y0: it writes 0 ✓"),
+    ("#write", "Enter Enter", "#status", "y0: it writes 0 ✓"),
     ("#mlp", "Home", "#lines-says", "y0, without the MLP"),
     ("[name=attention] >> nth=0", "ArrowRight", "#status", "Counted: 131,072"),
     ("[name=x7]", "ArrowUp", "#status", "Counted"),
     ("#check", "Enter", "#broken", "y7"),
     ("#seed", "Enter", "#learning", "y7"),
     ("#train button", "Enter", "#whose", "of 32 dots right"),
-    ("#back", "Enter", "#whose", "the model of the notebooks."),
+    ("#back", "Enter", "#whose", "the ready-made model."),
 ]
 BAD = [
     ("#heads button >> nth=2", "a", "x2 is “a”: type eight digits from 0 to 3, as in 32221200"),

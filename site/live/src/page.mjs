@@ -19,6 +19,7 @@ const state = {
   measured: null, // what the picture is made of, once it is measured
   x: [...EXAMPLE].map(Number),
   output: 1, // the row that is looked into
+  bet: "", // what was bet, in words
   said: null, // its own answers so far, while the model writes alone
 };
 
@@ -169,7 +170,7 @@ function drawPicture(found) {
   put("#source", source);
   if (!measured || !found) return;
   const dots = sum(linesOf(model, measured, output, 1).isRight);
-  const fails = `one number does not tell all, ${dots} of 4 dots right`;
+  const fails = `the one-number picture fails, ${dots} of 4 dots right`;
   const title = dots < DIGITS ? fails : "the highest line is the answer";
   put("#picture-title", `y${output}: ${title}`);
   const which = { output, mlp, place: found.place };
@@ -228,18 +229,14 @@ let counted = { done: 0 };
 /** Count all answers of the model as it is now, in front of the reader. */
 async function recount() {
   counting.stop();
-  const bet =
-    $("#bet").value && edits().pushed ? `; your bet: ${$("#bet").value} %` : "";
   const show = (part) => {
     const { done, right, whole, each } = (counted = part);
     const hits = sum(right);
     const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
     const all = number(done * LENGTH);
     $("progress").value = done;
-    put(
-      "#answers",
-      `${number(hits)} of ${all} answers right (${share} %)${bet}`,
-    );
+    const answers = `${number(hits)} of ${all} answers right (${share} %)`;
+    put("#answers", answers + state.bet);
     put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
     const shares = right.map((n) => n / done);
     drawShares($("#broken"), shares);
@@ -265,10 +262,8 @@ function switched({ target }) {
 function load(n = -1) {
   if (n < 0) return say("No input fails, as far as was counted.");
   setInput(input(n));
-  state.output = Math.max(
-    0,
-    answers().findIndex(({ isRight }) => !isRight),
-  );
+  const wrong = answers().findIndex(({ isRight }) => !isRight);
+  state.output = Math.max(wrong, 0);
   draw(`Input ${state.x.join("")}.`);
 }
 
@@ -308,7 +303,7 @@ async function trainOrStop() {
   if (!end) return;
   const early = !end.stopped && end.step < MAX_STEPS;
   const name = `seed ${seed} after ${number(end.step)} steps`;
-  await adopt(end.weights, name, early ? "stopped early" : "failed");
+  await adopt(end.weights, name, early ? "stopped early, mistakes" : "failed");
 }
 
 /** Put a model into the place of the one that is shown. */
@@ -333,11 +328,14 @@ async function adopt(weights, name, otherwise) {
   $("#switches").inert = false;
   const fails = (_, i) => measured.right[i] < INPUTS;
   const failing = times(LENGTH, (i) => `y${i}`).filter(fails);
-  const mistakes = `${otherwise}, mistakes at ${failing.join(" ")}`;
-  const verdict = failing[0] ? mistakes : "exact";
+  const failed = `${otherwise} at ${failing.join(" ")}`;
+  const verdict = failing[0] ? failed : "exact";
   const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
-  const dots = `${rightDots(model, measured)} of 32 dots right in the picture of the line (8 outputs × 4 digits)`;
-  const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
+  const dots = `${rightDots(model, measured)} of 32 dots right (8 outputs × 4 digits)`;
+  const details =
+    weights === STORED
+      ? ""
+      : `: ${failing[0] ? otherwise : "exact"}, ${inputs}, ${dots}`;
   put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
   if (weights === STORED) return;
@@ -380,8 +378,12 @@ function start() {
   const typed = () => setInput(readTokens($("#typed").value), "A new input.");
   on($("#typed"), "input", () => trying(typed));
   on($("#write"), "click", write);
-  const bet = () => readNumber("bet", $("#bet").value, 100, 50);
-  on($("#bet"), "input", () => trying(() => say(`You bet on ${bet()} %.`)));
+  const bet = () => {
+    const share = readNumber("bet", $("#bet").value, 100, 50);
+    state.bet = `; your bet without the MLP: ${share} %`;
+    say(state.bet.slice(2));
+  };
+  on($("#bet"), "input", () => trying(bet));
   const ofMap = ({ offsetX, offsetY }) =>
     512 * (offsetY | 0) + 2 * (offsetX | 0);
   on($("#map"), "click", (event) => load(ofMap(event)));
