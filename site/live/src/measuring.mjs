@@ -36,18 +36,14 @@ export function* count(weights, edits) {
  * What the picture of the lines is made of, as `Lines` in lessons/line.py. [output][D]: `written`
  * and `pushed`, the means of what attention and MLP write; `own`, of what stands there itself.
  * `direction` is where attention's output varies most; `dots` [output][source] are mean places
- * along it. `right` and `whole` are as of `count`.
+ * along it.
  */
 export function* measure(weights) {
   const model = new Model(weights);
   const [written, pushed, own] = times(3, () => times(LENGTH, () => vector()));
   const bySource = times(LENGTH, () => times(DIGITS, () => vector()));
   const squares = times(D, () => vector());
-  let [right, whole, hits] = [vector(LENGTH), 0, 0];
   const visit = (n, i, isRight, source) => {
-    right[i] += isRight;
-    hits = i ? hits + isRight : +isRight;
-    whole += hits === LENGTH;
     const now = model.run.written;
     add(written[i], 1 / INPUTS, now);
     add(pushed[i], 1 / INPUTS, model.run.pushed);
@@ -67,7 +63,7 @@ export function* measure(weights) {
   if (dot(direction, turn) < 0) direction = direction.map((value) => -value);
   const place = (i) => (mean) => placeOf({ direction, written }, i, mean);
   const dots = bySource.map((means, i) => means.map(place(i)));
-  yield { right, whole, written, pushed, own, direction, dots };
+  yield { written, pushed, own, direction, dots };
 }
 
 /** The direction of most of the `squares`, less the mean, which the layer norm takes away. */

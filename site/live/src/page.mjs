@@ -9,6 +9,7 @@ import { Gradient, MAX_STEPS } from "./training.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const $$ = (selector) => [...document.querySelectorAll(selector)];
+const HEADS = $$("#heads button");
 const put = (selector, words) => ($(selector).textContent = words);
 const number = (value) => value.toLocaleString("en");
 const EXAMPLE = "32221200";
@@ -22,8 +23,6 @@ const state = {
   bet: "", // what was bet, in words
   said: null, // its own answers so far, while the model writes alone
 };
-
-// ------------------------------------------------ what takes long, in a worker
 
 // A worker gets the text of this page's modules, so that no file is asked for.
 const SERVE = `onmessage = ({ data }) => {
@@ -47,8 +46,6 @@ function inWorker(job, args, onPart = () => {}) {
   worker.postMessage({ job, args });
   return { done, stop };
 }
-
-// ------------------------------------------------ what a reader gives and hears
 
 /** Eight digits as people type them; an Error in words for readers. */
 function readTokens(typed) {
@@ -86,8 +83,6 @@ async function trying(action) {
   }
 }
 
-// ------------------------------------------------ looking
-
 /** What the switches say, as `Model.answer` takes it. */
 function edits() {
   const set = Object.fromEntries(new FormData($("#switches")));
@@ -111,7 +106,8 @@ function answers() {
     if (said && i > 0) tokens[LENGTH + i] = said[i - 1];
     const token = model.answer(tokens, i, edits());
     const place = measured && placeOf(measured, i, model.run.written);
-    const pattern = [...model.run.pattern];
+    const { pattern: all } = model.run;
+    const pattern = [...all.slice(0, LENGTH + 1), sum(all.slice(LENGTH + 1))];
     const says = `${nameOf(token)} ${mark(token === target(i))}`;
     return { token, place, pattern, says, isRight: token === target(i) };
   });
@@ -131,7 +127,7 @@ function draw(what) {
   const found = answers();
   $("#typed").value = x.join("");
   put("#target", times(LENGTH, target).join(""));
-  $$("#heads button").forEach((head, j) => {
+  HEADS.forEach((head, j) => {
     head.textContent = x[j];
     head.className = `fill${x[j]} on${x[j]}`;
     head.setAttribute("aria-label", `x${j} is ${x[j]}`);
@@ -147,17 +143,15 @@ function draw(what) {
 function drawRow(row, i, found) {
   row.classList.toggle("chosen", i === state.output);
   row.querySelector("button").setAttribute("aria-pressed", i === state.output);
-  const weights = found?.pattern.slice(0, LENGTH + 1) ?? [];
-  weights[LENGTH + 1] = found && sum(found.pattern.slice(LENGTH + 1));
   row.querySelectorAll(".weight").forEach((cell, p) => {
-    const shown = weights[p] >= 0.05 ? weights[p].toFixed(2) : "";
-    cell.style.setProperty("--weight", weights[p] ?? 0);
+    const weight = found?.pattern[p] ?? 0;
+    const shown = weight >= 0.05 ? weight.toFixed(2) : "";
+    cell.style.setProperty("--weight", weight);
     cell.textContent = shown.replace(/^0|\.00$/, "");
   });
-  const [answer, verdict] = row.querySelectorAll(".answer, .verdict");
-  const chip = (token) =>
-    `<b class="fill${token} on${token}">${nameOf(token)}</b>`;
-  answer.innerHTML = found ? chip(found.token) : "";
+  const [answer, verdict] = row.querySelectorAll(".answer b, .verdict");
+  answer.className = found ? `fill${found.token} on${found.token}` : "";
+  answer.textContent = found ? nameOf(found.token) : "";
   verdict.textContent = found ? mark(found.isRight) : "";
 }
 
@@ -174,9 +168,7 @@ function drawPicture(found) {
   const title = dots < DIGITS ? fails : "the highest line is the answer";
   put("#picture-title", `y${output}: ${title}`);
   const which = { output, mlp, place: found.place };
-  const words = drawLines($("#lines"), model, measured, which);
-  $("#lines").setAttribute("aria-label", words);
-  put("#lines-says", words);
+  put("#lines-says", drawLines($("#lines"), model, measured, which));
   const top = linesOf(model, measured, output, mlp).says(found.place);
   const place = `${source} = ${digit}, ▼ at ${found.place.toFixed(1)}`;
   const both = `the picture says ${nameOf(top)}, the model ${found.says}`;
@@ -221,8 +213,6 @@ function writeNext() {
   draw(`y${state.output}: it writes ${says} and reads on from there.`);
 }
 
-// ------------------------------------------------ counting
-
 let counting = { stop() {} };
 let counted = { done: 0 };
 
@@ -231,22 +221,23 @@ async function recount() {
   counting.stop();
   const show = (part) => {
     const { done, right, whole, each } = (counted = part);
-    const hits = sum(right);
-    const share = ((100 * hits) / (done * LENGTH)).toFixed(1);
-    const all = number(done * LENGTH);
+    const [hits, all] = [sum(right), done * LENGTH];
+    const share = ((100 * hits) / all).toFixed(1);
     $("progress").value = done;
-    const answers = `${number(hits)} of ${all} answers right (${share} %)`;
+    const answers = `${number(hits)} of ${number(all)} answers right (${share} %)`;
     put("#answers", answers + state.bet);
     put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
-    const shares = right.map((n) => n / done);
-    drawShares($("#broken"), shares);
+    drawShares(
+      $("#broken"),
+      right.map((n) => n / done),
+    );
     drawInputs($("#map"), each, done);
   };
   const mine = inWorker("count", [state.model.weights, edits()], show);
   counting = mine;
   await mine.done;
-  const words = ["#answers", "#inputs"].map((id) => $(id).textContent);
-  if (mine === counting) say(`Counted: ${words.join("; ")}.`);
+  const words = `${$("#answers").textContent}; ${$("#inputs").textContent}`;
+  if (mine === counting) say(`Counted: ${words}.`);
 }
 
 function switched({ target }) {
@@ -272,8 +263,6 @@ function loadFailing() {
   const failing = times(counted.done, Number).filter(fails);
   load(failing[Math.floor(Math.random() * failing.length)]);
 }
-
-// ------------------------------------------------ training
 
 let training = null;
 
@@ -303,7 +292,7 @@ async function trainOrStop() {
   if (!end) return;
   const early = !end.stopped && end.step < MAX_STEPS;
   const name = `seed ${seed} after ${number(end.step)} steps`;
-  await adopt(end.weights, name, early ? "stopped early, mistakes" : "failed");
+  await adopt(end.weights, name, early ? "stopped early" : "failed");
 }
 
 /** Put a model into the place of the one that is shown. */
@@ -322,42 +311,36 @@ async function adopt(weights, name, otherwise) {
   document.body.classList.toggle("own", weights !== STORED);
   $("#switches").inert = true; // there are no means yet
   draw();
-  const measured = await inWorker("measure", [weights]).done;
+  const jobs = ["measure", "count"].map((job) => inWorker(job, [weights]).done);
+  const [measured, { right, whole }] = await Promise.all(jobs);
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
   $("#switches").inert = false;
-  const fails = (_, i) => measured.right[i] < INPUTS;
-  const failing = times(LENGTH, (i) => `y${i}`).filter(fails);
-  const failed = `${otherwise} at ${failing.join(" ")}`;
-  const verdict = failing[0] ? failed : "exact";
-  const inputs = `${number(measured.whole)} of ${number(INPUTS)} inputs right`;
+  const names = times(LENGTH, (i) => `y${i}`);
+  const failing = names.filter((_, i) => right[i] < INPUTS).join(" ");
+  const verdict = failing ? otherwise : "exact";
+  const inputs = `${number(whole)} of ${number(INPUTS)} inputs right`;
   const dots = `${rightDots(model, measured)} of 32 dots right (8 outputs × 4 digits)`;
-  const details =
-    weights === STORED
-      ? ""
-      : `: ${failing[0] ? otherwise : "exact"}, ${inputs}, ${dots}`;
+  const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
   put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
   if (weights === STORED) return;
-  put("#progress", `Done: ${verdict}.`);
+  put("#progress", `Done: ${verdict}${failing && ` at ${failing}`}.`);
   await recount();
 }
 
-// ------------------------------------------------ hands and keys
-
 function onKey(event, j) {
   const { key } = event;
-  const heads = $$("#heads button");
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
   const turn = { ArrowUp: 1, ArrowDown: -1 }[key];
   const isLetter = key.length === 1 && key !== " ";
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (step) heads[j + step]?.focus();
+  if (step) HEADS[j + step]?.focus();
   else if (turn) setDigit(j, state.x[j] + turn);
   else if (isLetter) {
     trying(() => {
       setDigit(j, readTokens(state.x.with(j, key).join(""))[j]);
-      heads[j + 1]?.focus();
+      HEADS[j + 1]?.focus();
     });
   } else return;
   event.preventDefault();
@@ -371,7 +354,7 @@ function start() {
     row.querySelector("button").textContent = `y${i}`;
     on(row, "click", () => look(i));
   });
-  $$("#heads button").forEach((head, j) => {
+  HEADS.forEach((head, j) => {
     on(head, "click", () => setDigit(j, state.x[j] + 1));
     on(head, "keydown", (event) => onKey(event, j));
   });
@@ -380,7 +363,7 @@ function start() {
   on($("#write"), "click", write);
   const bet = () => {
     const share = readNumber("bet", $("#bet").value, 100, 50);
-    state.bet = `; your bet without the MLP: ${share} %`;
+    state.bet = `; bet without MLP: ${share} %`;
     say(state.bet.slice(2));
   };
   on($("#bet"), "input", () => trying(bet));

@@ -86,7 +86,9 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const tops = envelope.map(([, , token]) => nameOf(token)).join(" ");
   const verdicts = lines.isRight.map((isRight, t) => `${t} ${mark(isRight)}`);
   const where = `y${output}, ${strengthInWords(mlp)}: from left to right`;
-  return `${where} the highest line is that of ${tops}. Sources: ${verdicts.join(", ")}.`;
+  const words = `${where} the highest line is that of ${tops}. Sources: ${verdicts.join(", ")}.`;
+  svg.setAttribute("aria-label", words);
+  return words;
 }
 
 /** Eight bars, the share of right answers at each output. */
