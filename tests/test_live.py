@@ -100,8 +100,7 @@ def test_each_switch_counts_what_the_helpers_count(live, monkeypatch):
     zoo = M.as_zoo(M.load_trained())
     zoos = {("mlp", how): interventions.ablate(zoo, "mlp", how) for how in ("zero", "mean")}
     zoos["attention", "mean"] = interventions.ablate(zoo, "attention", "mean")
-    ideal = {"pattern": interventions.ideal_pattern()}
-    zoos["attention", "ideal"] = interventions.intervene(zoo, ideal)
+    zoos["attention", "ideal"] = zoo.edited({"pattern": interventions.ideal_pattern()})
     hits = {switch: right(edited)[0] for switch, edited in zoos.items()}
     tables = [*M.attention_reads(zoo.weights), M.stream_table(zoo.weights)]
     for i, route in enumerate(("query", "key", "value", "direct")):

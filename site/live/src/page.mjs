@@ -4,7 +4,7 @@ import { DIGITS, INPUTS, LENGTH, Model, input, sequenceOf } from "./model.mjs";
 import { successor, sum, times, vector } from "./model.mjs";
 import { linesOf, placeOf, rightDots } from "./measuring.mjs";
 import { drawInputs, drawLines, drawLoss, drawShares } from "./picture.mjs";
-import { mark, nameOf, strengthInWords } from "./picture.mjs";
+import { mark, nameOf } from "./picture.mjs";
 import { Gradient, MAX_STEPS } from "./training.mjs";
 
 const $ = (selector) => document.querySelector(selector);
@@ -26,8 +26,8 @@ const state = {
 
 // A worker gets the text of this page's modules, so that no file is asked for.
 const SERVE = `onmessage = ({ data }) => {
-  const jobs = { count, measure, train };
-  for (const part of jobs[data.job](...data.args)) postMessage(part);
+  const job = { count, measure, train }[data.job];
+  for (const part of job(...data.args)) postMessage(part);
   postMessage(null);
 };`;
 const TEXT = [$("#engine").textContent, SERVE];
@@ -85,15 +85,13 @@ async function trying(action) {
 
 /** What the switches say, as `Model.answer` takes it. */
 function edits() {
-  const set = Object.fromEntries(new FormData($("#switches")));
-  const { written, pushed } = state.measured ?? {};
-  return {
-    ideal: set.attention === "ideal",
-    written: set.attention === "mean" ? written : null,
-    pushed: { zero: times(LENGTH, () => vector()), mean: pushed }[set.mlp],
-    route: set.route,
-    x7: Number(set.x7),
-  };
+  const form = Object.fromEntries(new FormData($("#switches")));
+  const { attention, mlp, route, x7 } = form;
+  const written = attention === "mean" && state.measured.written;
+  const nothing = times(LENGTH, () => vector());
+  const pushed = { zero: nothing, mean: state.measured?.pushed }[mlp];
+  const ideal = attention === "ideal";
+  return { ideal, written, pushed, route, x7: Number(x7) };
 }
 
 const target = (output) => successor(state.x[LENGTH - 1 - output]);
@@ -108,8 +106,9 @@ function answers() {
     const place = measured && placeOf(measured, i, model.run.written);
     const { pattern: all } = model.run;
     const pattern = [...all.slice(0, LENGTH + 1), sum(all.slice(LENGTH + 1))];
-    const says = `${nameOf(token)} ${mark(token === target(i))}`;
-    return { token, place, pattern, says, isRight: token === target(i) };
+    const isRight = token === target(i);
+    const says = `${nameOf(token)} ${mark(isRight)}`;
+    return { token, place, pattern, says, isRight };
   });
 }
 
@@ -158,9 +157,8 @@ function drawRow(row, i, found) {
 function drawPicture(found) {
   const { model, measured, output, x } = state;
   const mlp = Number($("#mlp").value);
-  $("#mlp").setAttribute("aria-valuetext", strengthInWords(mlp));
   put("#mlp-value", mlp.toFixed(2));
-  const [source, digit] = [`x${7 - output}`, x[7 - output]];
+  const source = `x${7 - output}`;
   put("#source", source);
   if (!measured || !found) return;
   const dots = sum(linesOf(model, measured, output, 1).isRight);
@@ -170,7 +168,7 @@ function drawPicture(found) {
   const which = { output, mlp, place: found.place };
   put("#lines-says", drawLines($("#lines"), model, measured, which));
   const top = linesOf(model, measured, output, mlp).says(found.place);
-  const place = `${source} = ${digit}, ▼ at ${found.place.toFixed(1)}`;
+  const place = `${source} = ${x[7 - output]}, ▼ at ${found.place.toFixed(1)}`;
   const both = `the picture says ${nameOf(top)}, the model ${found.says}`;
   put("#place", `Your input: ${place}: ${both}.`);
   document.body.classList.toggle("differing", top !== found.token);
@@ -227,10 +225,8 @@ async function recount() {
     const answers = `${number(hits)} of ${number(all)} answers right (${share} %)`;
     put("#answers", answers + state.bet);
     put("#inputs", `${number(whole)} of ${number(done)} inputs wholly right`);
-    drawShares(
-      $("#broken"),
-      right.map((n) => n / done),
-    );
+    const shares = right.map((n) => n / done);
+    drawShares($("#broken"), shares);
     drawInputs($("#map"), each, done);
   };
   const mine = inWorker("count", [state.model.weights, edits()], show);
@@ -249,19 +245,13 @@ function switched({ target }) {
   return recount();
 }
 
-/** Show an input by its number in the sorted list, and its first mistake. */
-function load(n = -1) {
-  if (n < 0) return say("No input fails, as far as was counted.");
-  setInput(input(n));
-  const wrong = answers().findIndex(({ isRight }) => !isRight);
-  state.output = Math.max(wrong, 0);
-  draw(`Input ${state.x.join("")}.`);
-}
+const load = (n) => setInput(input(n), `Input ${input(n).join("")}.`);
 
 function loadFailing() {
   const fails = (n) => counted.each[n] < LENGTH;
   const failing = times(counted.done, Number).filter(fails);
-  load(failing[Math.floor(Math.random() * failing.length)]);
+  if (failing.length) load(failing.at(Math.random() * failing.length));
+  else say("No input fails, as far as was counted.");
 }
 
 let training = null;
@@ -316,16 +306,15 @@ async function adopt(weights, name, otherwise) {
   if (model !== state.model) return; // another one has come meanwhile
   state.measured = measured;
   $("#switches").inert = false;
-  const names = times(LENGTH, (i) => `y${i}`);
-  const failing = names.filter((_, i) => right[i] < INPUTS).join(" ");
+  const fails = (i) => (right[i] < INPUTS ? ` y${i}` : "");
+  const failing = times(LENGTH, fails).join("");
   const verdict = failing ? otherwise : "exact";
-  const inputs = `${number(whole)} of ${number(INPUTS)} inputs right`;
-  const dots = `${rightDots(model, measured)} of 32 dots right (8 outputs × 4 digits)`;
-  const details = weights === STORED ? "" : `: ${verdict}, ${inputs}, ${dots}`;
+  const facts = `: ${verdict}, ${number(whole)} of ${number(INPUTS)} inputs right, ${rightDots(model, measured)} of 32 dots right (8 outputs × 4 digits)`;
+  const details = weights === STORED ? "" : facts;
   put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
   if (weights === STORED) return;
-  put("#progress", `Done: ${verdict}${failing && ` at ${failing}`}.`);
+  put("#progress", `Done: ${verdict}${failing && ` at${failing}`}.`);
   await recount();
 }
 
@@ -333,11 +322,10 @@ function onKey(event, j) {
   const { key } = event;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
   const turn = { ArrowUp: 1, ArrowDown: -1 }[key];
-  const isLetter = key.length === 1 && key !== " ";
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (step) HEADS[j + step]?.focus();
   else if (turn) setDigit(j, state.x[j] + turn);
-  else if (isLetter) {
+  else if (key.length === 1 && key !== " ") {
     trying(() => {
       setDigit(j, readTokens(state.x.with(j, key).join(""))[j]);
       HEADS[j + 1]?.focus();
@@ -367,8 +355,7 @@ function start() {
     say(state.bet.slice(2));
   };
   on($("#bet"), "input", () => trying(bet));
-  const ofMap = ({ offsetX, offsetY }) =>
-    512 * (offsetY | 0) + 2 * (offsetX | 0);
+  const ofMap = (at) => 512 * (at.offsetY | 0) + 2 * (at.offsetX | 0);
   on($("#map"), "click", (event) => load(ofMap(event)));
   on($("#failing"), "click", loadFailing);
   on($("#mlp"), "input", () => look(state.output));

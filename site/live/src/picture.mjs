@@ -6,11 +6,6 @@ import { linesOf, pieces } from "./measuring.mjs";
 export const nameOf = (token) => ["0", "1", "2", "3", "BOS"][token];
 export const mark = (isRight) => (isRight ? "✓" : "✗");
 
-export function strengthInWords(mlp) {
-  const ends = { 0: "without the MLP", 1: "with the MLP's mean" };
-  return ends[mlp] ?? `MLP's mean at ${mlp.toFixed(2)}`;
-}
-
 const HEIGHT = 268;
 const STRIP = HEIGHT - 50; // where the strip of answers begins
 
@@ -39,10 +34,8 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const line = ([from, to, token], thickness) => {
     const places = times(41, (step) => from + ((to - from) * step) / 40);
     const points = places.map((at) => [x(at), y(lines.heights(at)[token])]);
-    return tag("polyline", {
-      points: points.join(" "),
-      class: `${thickness} line${token}`,
-    });
+    const kind = `${thickness} line${token}`;
+    return tag("polyline", { points: points.join(" "), class: kind });
   };
   const strip = ([from, to, token]) => {
     const room = x(to) - x(from);
@@ -85,10 +78,10 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   ].join("");
   const tops = envelope.map(([, , token]) => nameOf(token)).join(" ");
   const verdicts = lines.isRight.map((isRight, t) => `${t} ${mark(isRight)}`);
-  const where = `y${output}, ${strengthInWords(mlp)}: from left to right`;
-  const words = `${where} the highest line is that of ${tops}. Sources: ${verdicts.join(", ")}.`;
-  svg.setAttribute("aria-label", words);
-  return words;
+  const known = { 0: "without the MLP", 1: "with the MLP's mean" };
+  const strength = known[mlp] ?? `MLP's mean at ${mlp.toFixed(2)}`;
+  const where = `y${output}, ${strength}: from left to right`;
+  return `${where} the highest line is that of ${tops}. Sources: ${verdicts.join(", ")}.`;
 }
 
 /** Eight bars, the share of right answers at each output. */
