@@ -314,7 +314,7 @@ async function adopt(weights, name, otherwise) {
   put("#whose", `Shown is ${name}${details}.`);
   draw($("#whose").textContent);
   if (weights === STORED) return;
-  put("#progress", `Done: ${verdict}${failing && ` at${failing}`}.`);
+  put("#progress", `Done: ${verdict}${failing && `; mistakes:${failing}`}.`);
   await recount();
 }
 

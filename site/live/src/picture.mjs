@@ -1,6 +1,6 @@
 /** Drawing: the four lines, and what was counted. */
 
-import { LENGTH, successor, times } from "./model.mjs";
+import { DIGITS, LENGTH, successor, times } from "./model.mjs";
 import { linesOf, pieces } from "./measuring.mjs";
 
 export const nameOf = (token) => ["0", "1", "2", "3", "BOS"][token];
@@ -62,10 +62,11 @@ export function drawLines(svg, model, measured, { output, mlp, place }) {
   const envelope = pieces(ends, lines.says);
   const thin = times(5, (token) => line([...ends, token], "thin"));
   const thick = envelope.map((piece) => line(piece, "thick"));
-  // Each name above its line, at the end where that is higher.
+  // Each name above its line, that of BOS below, at the end where that is higher.
   const names = times(5, (token) => {
-    const spot = 10 + 9 * [2, 3, 0, 1, 4.5][token]; // side by side
-    const height = (x) => y(lines.heights(ends[0] + x / scale)[token]) - 6;
+    const spot = 10 + 9 * [2, 3, 0, 1, 1][token]; // side by side
+    const below = token === DIGITS ? 15 : -6;
+    const height = (x) => y(lines.heights(ends[0] + x / scale)[token]) + below;
     const [left, right] = [height(spot), height(width - spot)];
     const at = right < left ? [width - spot, right] : [spot, left];
     return text(...at, nameOf(token), "name");
