@@ -35,8 +35,7 @@ export function* count(weights, edits) {
 /**
  * What the picture of the lines is made of, as `Lines` in lessons/line.py. [output][D]: `written`
  * and `pushed`, the means of what attention and MLP write; `own`, of what stands there itself.
- * `direction` is where attention's output varies most; `dots` [output][source] are mean places
- * along it.
+ * `direction` is where attention's output varies most; `dots` [output][source] are means along it.
  */
 export function* measure(weights) {
   const model = new Model(weights);

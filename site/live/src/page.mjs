@@ -236,11 +236,10 @@ async function recount() {
   if (mine === counting) say(`Counted: ${words}.`);
 }
 
-function switched({ target }) {
-  const { name, value } = target;
+function switched({ target: { name, value, dataset } }) {
   if (/route|x7/.test(name)) state.output = 0; // x7 is the source of y0
   if (name === "mlp") $("#mlp").value = value === "zero" ? 0 : 1; // the picture follows
-  put("#hint", target.dataset.says ?? "As it is.");
+  put("#hint", dataset.says ?? "As it is.");
   setInput(state.x);
   return recount();
 }

@@ -18,8 +18,8 @@ function tag(name, attributes, inside = "") {
 /** The picture of one output; `place` is that of one input. Returns it in words. */
 export function drawLines(svg, model, measured, { output, mlp, place }) {
   const lines = linesOf(model, measured, output, mlp);
-  const shown = [...lines.dots, place];
-  const [first, last] = [Math.min(...shown), Math.max(...shown)];
+  const reach = (end) => end(...lines.dots, place);
+  const [first, last] = [Math.min, Math.max].map(reach);
   const margin = 0.16 * (last - first) || 1;
   const ends = [first - margin, last + margin];
   // The same at every strength, so that lines are seen to move.
