@@ -50,7 +50,11 @@ ASK = """<form class="ask" hidden><label>Your answer: {} <input required autocom
 def for_page(text: str) -> str:
     """Markdown that leads to pages, and whose badges, pictures from elsewhere, are words."""
     text = re.sub(r"\[!\[Open in Colab\]\(\S+?\)\]\((\S+?)\)", r"[Open in Colab](\1)", text)
-    return text.replace("README.md", "index.md")
+    live = (
+        "[site/live/index.html](site/live/index.html)",
+        '<a href="live/index.html">the live page</a>',
+    )
+    return text.replace("README.md", "index.md").replace(*live).replace("(site/live/", "(live/")
 
 
 def glossary(text: str) -> str:
@@ -132,6 +136,8 @@ def make(folder: Path) -> Path:
     (out / "pictures").mkdir(parents=True)
     for path in LINKED:
         shutil.copytree(ROOT / path, source / path, ignore=shutil.ignore_patterns("weights", "_*"))
+    (source / "live").mkdir()
+    shutil.copy(HERE / "live" / "screen.png", source / "live")
     for text, change in TEXTS.items():
         words = change(for_page((ROOT / f"{text}.md").read_text(encoding="utf-8")))
         (source / f"{text}.md".replace("README", "index")).write_text(words, encoding="utf-8")

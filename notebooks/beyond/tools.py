@@ -1,5 +1,5 @@
 # %% [markdown]
-# Beyond: do the tools tell the truth?
+# # Beyond: do the tools tell the truth?
 #
 # [04_attention](../04_attention.ipynb) patched routes, [05_mlp](../05_mlp.ipynb) read a lens and split a logit, [06_ablation](../06_ablation.ipynb) silenced parts.
 # In a large model one has such tools and nothing else, so nobody can say how often they are wrong.
