@@ -67,8 +67,9 @@ def glossary(text: str) -> str:
 def figure(output, picture: Path, up: str) -> str:
     """A plotly figure as its picture, saved as `picture`, and the data with which page.js draws."""
     png, data = base64.b64decode(output.data["image/png"]), output.data[build.PLOTLY]
-    picture.write_bytes(png)
-    width, height = struct.unpack(">II", png[16:24])
+    width, height = struct.unpack(">II", png[16:24])  # of half the pixels that are shown
+    large = re.search(r'image/webp;base64,([^"]+)', output.data["text/html"])[1]
+    picture.write_bytes(base64.b64decode(large))
     data["layout"]["template"]["layout"].pop("width", None)  # it is as wide as its place
     script = json.dumps(data).replace("</", r"<\/")  # no text in it ends the script
     says = html.escape(output.metadata["image/png"]["alt"])
@@ -88,7 +89,7 @@ def laid_out(name: str, pictures: Path):
     """The saved notebook of this name, with its cells and outputs as a page shows them."""
     notebook, up, cells = build.saved(name), "../" * (name.count("/") + 1), []
     for number, (output, _) in enumerate(build.figures(notebook), 1):
-        picture = pictures / f"{name.replace('/', '-')}-{number}.png"
+        picture = pictures / f"{name.replace('/', '-')}-{number}.webp"
         output.data = nbformat.from_dict({"text/html": figure(output, picture, up)})
     compared = re.findall(r"^compare\((my_\w+)", "\n".join(c.source for c in notebook.cells), re.M)
     there = name in LIVE and (HERE / "live" / "index.html").exists()

@@ -55,7 +55,7 @@ def one_book():
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
                 if "image/png" in data:
-                    output.data = {"image/png": data["image/png"]}
+                    output.data = {"text/html": re.search("<img [^>]*>", data["text/html"])[0]}
                 elif data.get("text/plain", "").startswith("Here is an explorer"):
                     output.data = {
                         "text/plain": "(In a running notebook there is an explorer here.)"

@@ -93,6 +93,7 @@ def lab(series):
         settings.parent.mkdir(parents=True)
         settings.with_suffix(".jupyterlab-settings").write_text(value, encoding="utf-8")
     env = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA")}
+    env["SERIES_PICTURES"] = "no"  # README's environment has no kaleido
     with open(folder / "log", "w", encoding="utf-8") as log:
         where = dict(cwd=series, env=os.environ | env, stdout=log, stderr=log)
         server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *LAB_FLAGS], **where)

@@ -35,7 +35,7 @@ def opened(site, browser):
         page.on("request", lambda asked: wrong.append(asked.url))
         page.goto(f"file://{site}/{'notebooks/' * (name in ALL_NAMES)}{name}.html")
         figures = build.figures(saved(name)) if name in ALL_NAMES else ()
-        return page, [output.data["text/plain"] for output, _ in figures]
+        return page, [build.says(output) for output, _ in figures]
 
     yield open_page
     assert not [what for what in wrong if not what.startswith(("file:", "data:"))]
