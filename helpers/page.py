@@ -31,8 +31,8 @@ CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {bord
 CORNERS += "overflow:hidden}</style>"
 # Where plotly publishes what draws a figure, for pages that do not bring it.
 PLOTLY_JS = "https://cdn.plot.ly/plotly-4.1.1.min.js"
-# Of a picture, in pixels: shown at about 700, it has two for each of them; and on a phone 390 wide
-# letters of size 12 are still 9 high.
+# Of a picture in pixels: the one in the HTML is shown at about 700, and has two for each of them; on
+# a phone 390 wide letters of size 12 are still 9 high. The PNG is WIDTH wide.
 WIDTH, SCALE = 520, 2.5
 # The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
 CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
@@ -114,9 +114,9 @@ def _pictures(figure: dict) -> dict[str, str]:
     except Exception:
         return {}
     few = drawn.quantize(48, Image.Quantize.FASTOCTREE).convert("RGB")  # a third as large
-    half = few.reduce(2).quantize(48, Image.Quantize.FASTOCTREE)
+    small = few.resize((WIDTH, few.height * WIDTH // few.width), Image.Resampling.LANCZOS)
     png, webp = io.BytesIO(), io.BytesIO()
-    half.save(png, "PNG", optimize=True)  # JupyterLab shows it as large as it is
+    small.quantize(48).save(png, "PNG", optimize=True)  # JupyterLab shows it as large as it is
     few.save(webp, "WEBP", lossless=True, method=4)
     made = {"image/png": png, "image/webp": webp}
     return {kind: base64.b64encode(file.getvalue()).decode() for kind, file in made.items()}

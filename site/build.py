@@ -67,7 +67,7 @@ def glossary(text: str) -> str:
 def figure(output, picture: Path, up: str) -> str:
     """A plotly figure as its picture, saved as `picture`, and the data with which page.js draws."""
     png, data = base64.b64decode(output.data["image/png"]), output.data[build.PLOTLY]
-    width, height = struct.unpack(">II", png[16:24])  # of half the pixels that are shown
+    width, height = struct.unpack(">II", png[16:24])  # the picture that is shown has more pixels
     large = re.search(r'image/webp;base64,([^"]+)', output.data["text/html"])[1]
     picture.write_bytes(base64.b64decode(large))
     data["layout"]["template"]["layout"].pop("width", None)  # it is as wide as its place
