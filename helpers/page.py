@@ -31,8 +31,8 @@ CORNERS = "<style scoped>.js-plotly-plot, .plot-img, .jp-RenderedImage img {bord
 CORNERS += "overflow:hidden}</style>"
 # Where plotly publishes what draws a figure, for pages that do not bring it.
 PLOTLY_JS = "https://cdn.plot.ly/plotly-4.1.1.min.js"
-# Of a picture in pixels: the one in the HTML is shown at about 700, and has two for each of them; on
-# a phone 390 wide letters of size 12 are still 9 high. The PNG is WIDTH wide.
+# Of a picture in pixels: that in the HTML is shown at about 700, and has two for each; on a phone
+# 390 wide letters of size 12 are still 9 high. The PNG is WIDTH wide.
 WIDTH, SCALE = 520, 2.5
 # The toolbar offers nothing that leaves this machine, and the wheel scrolls the page.
 CONFIG = dict(displaylogo=False, showSendToCloud=False, plotlyServerURL="", scrollZoom=False)
