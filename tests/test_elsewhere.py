@@ -82,6 +82,7 @@ def test_a_run_shows_its_figures_and_explorers_where_the_server_has_no_plotly(
             page.wait_for_function(connected, timeout=2 * MINUTE)
             page.evaluate("Jupyter.notebook.execute_all_cells()")
         else:
+            page.wait_for_function("window.jupyterapp?.shell?.currentWidget", timeout=2 * MINUTE)
             page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
             command(page, "notebook:run-all-cells")
         # The widgets of today do not start in nbclassic; its figures are seen.
