@@ -78,6 +78,14 @@ def missing(what: str):
     (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
+@pytest.fixture(scope="session")
+def trained():
+    """The model of the notebooks, which no test may change."""
+    from helpers.model import load_trained
+
+    return load_trained()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """The Chromium of this machine, without a window."""
@@ -104,6 +112,13 @@ def read(path) -> str:
 def saved(name: str):
     """The notebook of this name as it is saved."""
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def words_of_figures(name: str) -> list[str]:
+    """What each saved figure of a notebook says in words, in order."""
+    from tools import build  # not for who only runs the notebooks
+
+    return [build.says(output) for output, _ in build.figures(saved(name))]
 
 
 def copy_of_the_series(folder: Path) -> Path:
@@ -133,7 +148,23 @@ def copy_at(folder: Path, address: str) -> Path:
     return folder
 
 
+def committed(tree: Path) -> str:
+    """The address of a repository that holds `tree` as it is."""
+    git = ["git", "-C", tree, "-c", "user.name=series", "-c", "user.email=series@example.org"]
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "as it is"]):
+        subprocess.run([*git, *command], check=True)
+    return tree.as_uri()
+
+
 def python(folder: Path, *command, **env) -> subprocess.CompletedProcess:
     """Run this Python in `folder`, with `env` added to its environment."""
     command, env = [sys.executable, *map(str, command)], os.environ | env
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def every_link_leads_somewhere(folder: Path, *paths) -> None:
+    """By pytest-check-links, which asks no network for what is not a file."""
+    options = ["-n0", "-q", "-p", "no:nbval", "-p", "no:cacheprovider", "-c", os.devnull]
+    links = ["--check-links", "--check-links-ignore=^https:", "--rootdir", folder]
+    done = python(folder, "-m", "pytest", *options, *links, *paths)
+    assert done.returncode == 0, done.stdout

@@ -1,8 +1,7 @@
 """The notebooks as a reader meets them: in JupyterLab, in a real browser.
 
-One JupyterLab on loopback and one Chromium serve all. Nothing from outside is let through: the
-script of CircuitsVis, which a reader's browser takes from a CDN, comes from the installed package.
-A picture of each page as it was left lies in `test-artefacts/`.
+Nothing from outside is let through: the script of CircuitsVis, which a reader's browser takes from
+a CDN, comes from the installed package. A picture of each page as left is in `test-artefacts/`.
 """
 
 import json
@@ -21,7 +20,7 @@ import circuitsvis
 import nbformat
 import pytest
 
-from conftest import ALL_NAMES, ROOT, copy_of_the_series, read, saved
+from conftest import ALL_NAMES, ROOT, copy_of_the_series, read, saved, words_of_figures
 from tools import build
 
 pytestmark = pytest.mark.reader
@@ -39,11 +38,6 @@ def explorers_of(name):
     return [source for source in sources if EXPLORE.search(source)]
 
 
-def words_of_figures(name):
-    """What each saved figure of a notebook says in words."""
-    return [build.says(output) for output, _ in build.figures(saved(name))]
-
-
 # The notebook of each explorer, in the order in which `explorers.ipynb` has them; what they need.
 EXPLORERS = [name for name in ALL_NAMES for _ in explorers_of(name)]
 BEFORE_EXPLORERS = """from helpers.model import load_trained
@@ -52,10 +46,6 @@ from helpers.training import train
 model = load_trained()
 history = train("article", [0], max_steps=30)[1]
 losses, by_output = history["loss"][:, 0], history["accuracy"][:, 0]"""
-
-
-# ---------------------------------------------------------------- one server, one browser
-
 LAB_FLAGS = """--ip=127.0.0.1 --no-browser --allow-root --IdentityProvider.token=
     --ServerApp.disable_check_xsrf=True
     --LabApp.expose_app_in_browser=True --LabApp.news_url=
@@ -92,31 +82,49 @@ def lab(series):
         settings = folder / "CONFIG" / "lab" / "user-settings" / "@jupyterlab" / name
         settings.parent.mkdir(parents=True)
         settings.with_suffix(".jupyterlab-settings").write_text(value, encoding="utf-8")
-    env = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA")}
+    with serving(series, "jupyterlab", *LAB_FLAGS) as address:
+        yield address
+
+
+@contextmanager
+def serving(series, module, *flags):
+    """The address of a server of notebooks, once it answers; its settings are beside `series`."""
+    env = {f"JUPYTER_{name}_DIR": str(series.parent / name) for name in ("CONFIG", "DATA")}
     env["SERIES_PICTURES"] = "no"  # README's environment has no kaleido
-    with open(folder / "log", "w", encoding="utf-8") as log:
+    path = series.parent / f"{module}.log"
+    with open(path, "w", encoding="utf-8") as log:
         where = dict(cwd=series, env=os.environ | env, stdout=log, stderr=log)
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *LAB_FLAGS], **where)
+        server = subprocess.Popen([sys.executable, "-m", module, *flags], **where)
     try:
-        yield address_in(folder / "log")
+        for _ in range(240):
+            if found := re.search(r"http://127\.0\.0\.1:\d+(?=/)", read(path)):
+                break
+            time.sleep(0.5)
+        else:
+            pytest.fail(f"{module} did not answer: {read(path)}")
+        yield found[0]
     finally:
         server.terminate()
         server.wait(60)
 
 
-def address_in(log):
-    """Where the server says that it can be reached, once it can."""
-    for _ in range(240):
-        if found := re.search(r"http://127\.0\.0\.1:\d+(?=/)", read(log)):
-            return found[0]
-        time.sleep(0.5)
-    pytest.fail(f"JupyterLab did not answer: {read(log)}")
+def gate(pages, address, known, script, but=""):
+    """Let nothing in from outside but `script` from a `known` place; the list of what was asked for
+    there. Of the server, nothing with `but` in its address."""
+    outside = []
 
+    def answer(route):
+        url, ours = route.request.url, (address, "data:", "blob:")
+        if url.startswith(ours) and not (but and but in url):
+            return route.continue_()
+        outside.append(url)
+        if not re.fullmatch(known, url):
+            return route.abort()
+        leave = {"Access-Control-Allow-Origin": "*"}  # without it no module comes
+        route.fulfill(body=script, content_type="text/javascript", headers=leave)
 
-def cdn_script():
-    """The script of the installed CircuitsVis as the module that the CDN would send."""
-    script = read(Path(circuitsvis.__file__).parent / "dist" / "cdn" / "iife.js")
-    return f"{script}\nexport const {{render, AttentionHeads}} = CircuitsVis"
+    pages.route("**/*", answer)
+    return outside
 
 
 PANEL = "window.jupyterapp.shell.currentWidget"
@@ -133,23 +141,13 @@ ALL_RUN = f"""() => document.querySelector("{WRONG}") || ({KERNEL}?.status === '
 def opened(lab, browser):
     """A function name -> context in which that notebook is open, with no request to the outside."""
 
+    script = read(Path(circuitsvis.__file__).parent / "dist" / "cdn" / "iife.js")
+    script += "\nexport const {render, AttentionHeads} = CircuitsVis"  # as the CDN's module
+
     @contextmanager
     def open_page(name):
         context = browser.new_context(viewport={"width": 1100, "height": 900})
-        page, outside = context.new_page(), []
-
-        def gate(route):
-            url = route.request.url
-            if url.startswith((lab, "data:", "blob:")):
-                route.continue_()
-            elif CDN.fullmatch(url):
-                leave = {"Access-Control-Allow-Origin": "*"}  # without it no module comes
-                route.fulfill(body=cdn_script(), content_type="text/javascript", headers=leave)
-            else:
-                outside.append(url)
-                route.abort()
-
-        context.route("**/*", gate)
+        outside, page = gate(context, lab, CDN, script), context.new_page()
         try:
             page.goto(f"{lab}/lab/tree/notebooks/{name}.ipynb?reset")
             page.wait_for_selector(f"{NOTEBOOK} .jp-Cell", timeout=2 * MINUTE)
@@ -157,7 +155,7 @@ def opened(lab, browser):
             page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
             yield page
             no_errors(page)
-            assert set(outside) <= {BADGE}
+            assert all(url == BADGE or CDN.fullmatch(url) for url in outside)
         finally:
             page.screenshot(path=ARTEFACTS / f"{name.replace('/', '-')}.png")
             page.evaluate(f"{PANEL}?.sessionContext?.shutdown()")
@@ -167,7 +165,6 @@ def opened(lab, browser):
 
 
 def command(page, name, **arguments):
-    """Begin a command of JupyterLab."""
     start = "([name, how]) => void window.jupyterapp.commands.execute(name, how)"
     page.evaluate(start, [name, arguments])
 
@@ -190,9 +187,6 @@ def axe_finds_nothing_in_either_theme(page):
         command(page, "apputils:change-theme", theme=theme)
         page.wait_for_function(f"document.body.dataset.jpThemeName === {theme!r}", timeout=MINUTE)
         axe.nothing_is_ours(page, NOTEBOOK)
-
-
-# ---------------------------------------------------------------- what was typed elsewhere
 
 
 def ask(url, model=None):
@@ -220,13 +214,9 @@ def test_an_answer_typed_elsewhere_is_shown_and_a_save_changes_nothing(folder, n
     assert [path.read_bytes() for path in pair] == before
 
 
-# ---------------------------------------------------------------- a saved page, and a run
-
-
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_a_saved_notebook_is_shown_whole(name, opened):
-    """Before anything is run: every figure with its words, every drawing, the set-up cell folded,
-    and a sentence where an explorer will be; and axe finds nothing."""
+    """Before anything is run; where an explorer will be, a sentence."""
     words = words_of_figures(name)
     with opened(name) as page:
         assert page.locator(f"{NOTEBOOK} .jp-Cell").count() == len(saved(name).cells)
@@ -254,8 +244,6 @@ def test_a_notebook_runs_through(opened):
         page.wait_for_function(named, timeout=MINUTE)  # half a second after they are drawn
         axe_finds_nothing_in_either_theme(page)
 
-
-# ---------------------------------------------------------------- explorers
 
 CONTROLS = ".jupyter-widgets :is(.noUi-handle, .jupyter-button, input)"
 # The place of the focus among the controls of a cell; how a control looks.
@@ -306,7 +294,6 @@ def move(page, control):
 
 @pytest.mark.parametrize("number", range(len(EXPLORERS)), ids=EXPLORERS)
 def test_an_explorer_answers_to_the_keyboard(number, explorers):
-    """Tab reaches each control, and it shows; the figure follows each."""
     page, cell = explorers[0], explorers[1][number]
     controls = cell.locator(CONTROLS).all()
     resting = [control.evaluate(LOOKS) for control in controls]
@@ -343,10 +330,7 @@ def train_and_stop(page, cell):
 def test_half_a_prompt_is_answered_in_words_and_moves_nothing(explorers):
     cell = explorers[1][EXPLORERS.index("01_dataset")]
     text, figure = cell.locator("input[type=text]"), cell.locator(".js-plotly-plot")
-
-    def way():
-        return figure.bounding_box()["y"] - text.bounding_box()["y"]
-
+    way = lambda: figure.bounding_box()["y"] - text.bounding_box()["y"]  # noqa: E731
     far = way()
     for key, words in (("Backspace", "7 digits so far: type eight"), ("a", "x7 is “a”: type")):
         text.press("End")
@@ -356,7 +340,6 @@ def test_half_a_prompt_is_answered_in_words_and_moves_nothing(explorers):
 
 
 def test_mouse_and_keys_take_turns(explorers):
-    """A button clicked keeps the focus, and the next one follows by keyboard."""
     page, cells = explorers
     cell = cells[EXPLORERS.index("06_ablation")]
     with changes(page, cell):

@@ -18,7 +18,7 @@ import nbformat
 import packaging
 import pytest
 
-from conftest import FOLDER, NO_NETWORK, ROOT, copy_at, missing, read
+from conftest import FOLDER, NO_NETWORK, ROOT, committed, copy_at, missing, read
 from tools import build
 
 # What Colab had in August 2026 of what the notebooks use, and what runs a notebook without a page.
@@ -45,14 +45,6 @@ def redirected(target):
         "GIT_CONFIG_KEY_0": f"url.{target}.insteadOf",
         "GIT_CONFIG_VALUE_0": ADDRESS,
     }
-
-
-def committed(tree):
-    """The address of a repository that holds `tree` as it is."""
-    git = ["git", "-C", tree, "-c", "user.name=series", "-c", "user.email=series@example.org"]
-    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "as it is"]):
-        run(*git, *command, check=True)
-    return tree.as_uri()
 
 
 @pytest.fixture(scope="module")

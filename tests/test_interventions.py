@@ -9,22 +9,17 @@ from helpers import model as M
 from helpers.interventions import NothingChanged, ablate, intervene, mean_of, record
 
 
-@pytest.fixture(scope="module")
-def model():
-    return M.load_trained()
-
-
 def same(value, tokens):
     return value
 
 
-def test_edits_that_do_nothing_raise_before_anything_is_run(model):
+def test_edits_that_do_nothing_raise_before_anything_is_run(trained):
     with pytest.raises(NothingChanged, match="returned the value unchanged"):
-        intervene(model, {"z": same})
+        intervene(trained, {"z": same})
     with pytest.raises(NothingChanged, match="edit of 'post' returned the value"):
-        intervene(model, {"z": torch.zeros(4), "post": same})  # one of two
-    allowed = intervene(model, {"z": same}, effect=False)
-    assert torch.equal(allowed(SOME), M.as_zoo(model)(SOME))
+        intervene(trained, {"z": torch.zeros(4), "post": same})  # one of two
+    allowed = intervene(trained, {"z": same}, effect=False)
+    assert torch.equal(allowed(SOME), M.as_zoo(trained)(SOME))
 
 
 def test_an_edit_that_leaves_one_model_of_a_zoo_alone_raises():
@@ -50,12 +45,12 @@ def test_an_edit_is_judged_on_fixed_random_inputs_of_the_models_own_task():
     assert torch.equal(task.full_sequences(seen[0][:, 1:9], "sum_pairs"), seen[0])
 
 
-def test_zeroing_by_hook_is_zeroing_the_weights(model):
+def test_zeroing_by_hook_is_zeroing_the_weights(trained):
     for name, matrix in (("post", "blocks.0.mlp.out.weight"), ("z", "blocks.0.attn.o.weight")):
-        weights = M.read_weights(model)
+        weights = M.read_weights(trained)
         weights[matrix].zero_()
         by_weights = M.build("article", weights=weights)(SOME[:, :16])[:, 8:]
-        assert torch.allclose(ablate(model, name)(SOME)[0], by_weights, atol=1e-12)
+        assert torch.allclose(ablate(trained, name)(SOME)[0], by_weights, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["article", "sum_pairs"])
@@ -69,37 +64,37 @@ def test_a_bridge_and_its_zoo_give_the_same(kind):
 
 
 @pytest.mark.parametrize("place", ["pattern", "mlp_out"])
-def test_means_are_over_every_input(model, place):
-    values = record(model, place, task.full_sequences())
+def test_means_are_over_every_input(trained, place):
+    values = record(trained, place, task.full_sequences())
     assert values.shape[:3] == (1, task.N_SEQUENCES, 8)
-    assert torch.allclose(mean_of(model, place)[:, 0], values.mean(1), atol=1e-10)
+    assert torch.allclose(mean_of(trained, place)[:, 0], values.mean(1), atol=1e-10)
 
 
-def test_the_mean_and_another_sequences_value_are_what_is_read(model):
-    mean = record(ablate(model, "mlp", "mean"), "mlp_out", SOME)
-    assert torch.allclose(mean, mean_of(model, "mlp_out").expand_as(mean))
+def test_the_mean_and_another_sequences_value_are_what_is_read(trained):
+    mean = record(ablate(trained, "mlp", "mean"), "mlp_out", SOME)
+    assert torch.allclose(mean, mean_of(trained, "mlp_out").expand_as(mean))
     others = task.full_sequences()[interventions.partners(task.N_SEQUENCES)]
-    theirs = record(model, "mlp_out", others[task.number(SOME[:, 1:9])])
-    assert torch.equal(record(ablate(model, "mlp", "resample"), "mlp_out", SOME), theirs)
+    theirs = record(trained, "mlp_out", others[task.number(SOME[:, 1:9])])
+    assert torch.equal(record(ablate(trained, "mlp", "resample"), "mlp_out", SOME), theirs)
 
 
-def test_positions_and_neurons_limit_the_edit(model):
-    full, part = ablate(model, "mlp")(SOME)[0], ablate(model, "mlp", positions=[2])(SOME)[0]
-    clean = M.as_zoo(model)(SOME)[0]
+def test_positions_and_neurons_limit_the_edit(trained):
+    full, part = ablate(trained, "mlp")(SOME)[0], ablate(trained, "mlp", positions=[2])(SOME)[0]
+    clean = M.as_zoo(trained)(SOME)[0]
     assert torch.allclose(part[:, 2], full[:, 2]) and torch.equal(part[:, 3], clean[:, 3])
-    post = record(model, "post", SOME)[0]
+    post = record(trained, "post", SOME)[0]
     fires = (post > 0).flatten(0, 1).any(0).nonzero()[0].item()
-    off = record(ablate(model, "post", neurons=[fires], positions=[2, 3]), "post", SOME)[0]
+    off = record(ablate(trained, "post", neurons=[fires], positions=[2, 3]), "post", SOME)[0]
     assert (off[:, 2:4, fires] == 0).all()
     off[:, 2:4, fires] = post[:, 2:4, fires]
     assert torch.equal(off, post)
 
 
-def test_the_ideal_pattern_looks_at_the_source_and_is_what_is_read(model):
+def test_the_ideal_pattern_looks_at_the_source_and_is_what_is_read(trained):
     pattern = interventions.ideal_pattern()
     names = [task.POSITION_NAMES[row.argmax()] for row in pattern]
     assert names == [f"x{7 - i}" for i in range(8)] and (pattern.sum(1) == 1).all()
-    seen = record(intervene(model, {"pattern": pattern}), "pattern", SOME)
+    seen = record(intervene(trained, {"pattern": pattern}), "pattern", SOME)
     assert torch.equal(seen[0, 5], pattern)
 
 

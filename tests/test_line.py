@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from conftest import read
 from helpers import model, task
 from lessons import line
+from tools import drawings
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,10 @@ def test_the_pictures_draw_the_dots_the_verdicts_and_the_input(lines):
     assert len(on) == 5 and all(sum(column) == 1 for column in zip(*on))
     with pytest.raises(ValueError, match="allowed are 8 digits"):
         line.all_outputs(lines, "123")
+
+
+def test_the_stored_drawing_is_what_the_model_gives(lines):
+    assert read(drawings.FILE) == drawings.draw(lines)
 
 
 def test_the_rulers_touch_the_bowl_from_below(lines):

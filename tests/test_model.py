@@ -139,9 +139,6 @@ def test_a_kind_refuses_what_forward_does_not_compute():
             M.Kind(config)
 
 
-# ---------------------------------------------------------------- the one door
-
-
 def test_a_bridge_knows_its_kind_and_of_another_one_the_configuration_tells_it():
     for kind in M.KINDS:
         bridge = M.build(kind)
@@ -197,9 +194,6 @@ def test_a_part_of_a_zoo_is_those_models_with_their_record():
     assert len(list(failed)) == 4 and failed[-1].seeds == [25]
     with pytest.raises(IndexError):
         failed[4]
-
-
-# ---------------------------------------------------------------- what is stored
 
 
 def test_a_saved_model_is_loaded_as_it_was(tmp_path):

@@ -3,41 +3,26 @@
 import base64
 import html
 import io
-import os
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import pypdf
 import pytest
 from PIL import Image
 
-from conftest import (
-    ALL_NAMES,
-    FOLDER,
-    NAMES,
-    ROOT,
-    contents,
-    copy_at,
-    copy_of_the_series,
-    python,
-    read,
-    saved,
-)
+import conftest
+from conftest import ALL_NAMES, FOLDER, NAMES, ROOT, python, read, saved, words_of_figures
 from helpers.page import PLOTLY_JS
 from tools import build
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+WITHOUT_WORDS = r"""!\[\]\(|<img(?![^>]*\salt=["'][^"'])[^>]*>"""  # a picture of Markdown or HTML
 
 
 @pytest.mark.reader
 def test_every_link_to_a_file_leads_to_one():
-    """By pytest-check-links, which asks no network for the others."""
-    options = ["-n0", "-q", "-p", "no:nbval", "-p", "no:cacheprovider", "-c", os.devnull]
-    links = ["--check-links", "--check-links-ignore=^https:", "--rootdir", ROOT]
-    done = python(ROOT, "-m", "pytest", *options, *links, *PAGES, "notebooks")
-    assert done.returncode == 0, done.stdout
+    conftest.every_link_leads_somewhere(ROOT, *PAGES, "notebooks")
 
 
 def test_readme_links_every_notebook_and_states_its_minutes():
@@ -57,11 +42,6 @@ def test_the_glossary_explains_what_two_notebooks_of_the_course_explain():
     assert shared and {word.removeprefix("the ") for word in shared} <= words
 
 
-def says_of(book):
-    """The words of each figure of a notebook, in order."""
-    return [build.says(output) for output, _ in build.figures(book)]
-
-
 @pytest.mark.parametrize("name", ALL_NAMES)
 def test_saved_figures_are_there_with_and_without_a_script(name):
     """Each has its data, twice; pictures for two screens, twice; one text; and all fit in 1 MiB."""
@@ -77,50 +57,15 @@ def test_saved_figures_are_there_with_and_without_a_script(name):
     assert build.target(name).stat().st_size < 2**20
     outputs = [o for cell in book.cells for o in cell.get("outputs", [])]
     captions = "".join(o.get("data", {}).get("text/html", "") for o in outputs)
-    assert all(len(says) > 20 and html.escape(says) in captions for says in says_of(book))
+    words = words_of_figures(name)
+    assert all(len(says) > 20 and html.escape(says) in captions for says in words)
+    texts = [cell.source for cell in book.cells if cell.cell_type == "markdown"] + [captions]
+    assert not re.findall(WITHOUT_WORDS, "\n".join(texts))
 
 
-@pytest.mark.parametrize("name", ALL_NAMES)
-def test_each_cell_that_shows_something_has_it_saved(name):
-    """Also what is not compared, such as an explorer."""
-    for cell in saved(name).cells:
-        if cell.cell_type == "code" and re.search(r"\b(show|drawing|explore_\w+)\(", cell.source):
-            assert cell.outputs, cell.source
-
-
-class Images(HTMLParser):
-    """Collects the alternative text of every <img>."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.alts = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "img":
-            self.alts.append(dict(attrs).get("alt"))
-
-
-def test_each_picture_of_a_page_has_an_alternative_text():
-    """Those of Markdown, and those of the saved HTML."""
-    texts = {page: read(ROOT / page) for page in PAGES}
-    for name in ALL_NAMES:
-        cells = saved(name).cells
-        texts[name] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
-        outputs = [o for c in cells for o in c.get("outputs", [])]
-        assert all(all(Images(o.get("data", {}).get("text/html", "")).alts) for o in outputs), name
-    for page, text in texts.items():
-        assert all(re.findall(r"!\[([^\]]*)\]\(", text)), f"{page}: a picture without words"
-
-
-@pytest.mark.reader
-def test_html_export_shows_the_figures_in_pictures_and_words(tmp_path):
-    """nbconvert drops alternative texts: the words stand below. The site keeps both."""
-    options = ("--to", "html", "--output-dir", tmp_path)
-    done = python(FOLDER, "-m", "nbconvert", *options, "04_attention.ipynb")
-    assert done.returncode == 0, done.stderr
-    page, said = read(tmp_path / "04_attention.html"), says_of(saved("04_attention"))
-    assert len(Images(page).alts) >= len(said) and all(html.escape(words) in page for words in said)
+@pytest.mark.parametrize("page", PAGES)
+def test_each_picture_of_a_page_has_an_alternative_text(page):
+    assert not re.findall(WITHOUT_WORDS, read(ROOT / page))
 
 
 @pytest.mark.nightly
@@ -129,9 +74,8 @@ def test_the_six_can_be_printed_with_their_figures_and_the_solutions_at_the_end(
     assert done.returncode == 0, done.stderr
     pages = pypdf.PdfReader(tmp_path / "series.pdf").pages
     texts = [" ".join(page.extract_text().split()) for page in pages]
-    starts = [
-        i for name in NAMES for i, text in enumerate(texts) if text.startswith(f"{name[1]} · ")
-    ]
+    begins = [f"{name[1]} · " for name in NAMES]
+    starts = [i for begin in begins for i, text in enumerate(texts) if text.startswith(begin)]
     assert len(starts) == 6 and starts == sorted(starts)
     (end,) = [i for i, text in enumerate(texts) if text.startswith("Solutions")]
     sources = "".join(cell.source for name in NAMES for cell in saved(name).cells)
@@ -139,19 +83,14 @@ def test_the_six_can_be_printed_with_their_figures_and_the_solutions_at_the_end(
     assert sum("Exercise:" in text for text in texts[end:]) and end > starts[-1]
     assert " ".join(texts[end:]).count("Exercise:") == n
     pictures = sum(len(page.images) for page in pages)
-    assert pictures >= sum(len(says_of(saved(name))) for name in NAMES)
-
-
-@pytest.mark.parametrize("name", ALL_NAMES)
-def test_each_notebook_has_one_set_up_cell_and_one_badge(name):
-    cells = [(c.source, c.metadata.get("tags", [])) for c in saved(name).cells]
-    assert [source for source, tags in cells if "setup" in tags] == [build.setup(name)]
-    assert [source for source, tags in cells if "badge" in tags] == [build.badge(name)]
+    assert pictures >= sum(len(words_of_figures(name)) for name in NAMES)
 
 
 def written(copy):
     """README and the notebooks of a copy, with their sources, as they are saved."""
-    return {path: read(path) for path in [copy / "README.md", *contents(copy / "notebooks")]}
+    return {
+        path: read(path) for path in [copy / "README.md", *conftest.contents(copy / "notebooks")]
+    }
 
 
 SCHOOL, OTHER = (f"https://github.com/{who}/series" for who in ("some-school", "another"))
@@ -159,10 +98,10 @@ SCHOOL, OTHER = (f"https://github.com/{who}/series" for who in ("some-school", "
 
 @pytest.mark.nightly
 def test_the_address_of_a_clone_goes_into_badges_and_cells_and_no_fork_fails_by_being_one(tmp_path):
-    copy = copy_of_the_series(tmp_path / "series")
+    copy = conftest.copy_of_the_series(tmp_path / "series")
     nowhere, pyproject = written(copy), copy / "pyproject.toml"
     assert not [p for p, text in nowhere.items() if "Open in Colab" in text or "git clone" in text]
-    copy = copy_at(tmp_path / "clone", SCHOOL)
+    copy = conftest.copy_at(tmp_path / "clone", SCHOOL)
     there = written(copy)
     for name in ALL_NAMES:
         badge = f"/github/some-school/series/blob/main/notebooks/{name}.ipynb"

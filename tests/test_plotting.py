@@ -27,9 +27,6 @@ def figures():
     }
 
 
-# ---------------------------------------------------------------- every figure
-
-
 @pytest.mark.parametrize("name, figure", figures().items())
 def test_figures_have_the_look_and_numbers_that_stay_the_same_everywhere(name, figure):
     text = figure.to_json()
@@ -72,9 +69,6 @@ def test_a_long_title_gets_lines_and_room_and_names_of_panels_theirs():
     assert room >= tops[0] + 3 * 15 and plotting.sized(gallery, 300).layout.margin.t == room
 
 
-# ---------------------------------------------------------------- colours
-
-
 def test_every_colour_with_a_meaning_stands_out_from_the_ground_and_letters_more():
     parts = list(plotting.PART_COLOURS.values())
     meanings = [plotting.TOKEN_COLOURS, parts, plotting.OUTPUT_COLOURS, plotting.NEUTRAL]
@@ -114,9 +108,6 @@ def test_a_colour_is_chosen_by_an_argument_and_never_by_a_name():
     assert {trace.line.color for trace in figure.data} == set(plotting.NEUTRAL)
     figure = plotting.bars({"a": [1], "b": [2]}, x="x", colours={"b": plotting.RED}, **TITLES)
     assert [trace.marker.color for trace in figure.data] == [plotting.NEUTRAL[0], plotting.RED]
-
-
-# ---------------------------------------------------------------- each builder
 
 
 @pytest.mark.parametrize("builder", [plotting.bars, figures_of_research.strips])

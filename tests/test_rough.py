@@ -1,16 +1,11 @@
-"""The series where it is not at home: other processors, odd folders, a kill while it saves."""
+"""The series where it is not at home: other processors, odd folders, two builds at once."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-from conftest import FOLDER, NAMES, NBVAL, ROOT, contents, copy_of_the_series, python, read
-from helpers import storage
-from helpers.model import load_zoo
+from conftest import NAMES, NBVAL, ROOT, contents, copy_of_the_series, python
 
 pytestmark = pytest.mark.nightly
 
@@ -44,40 +39,3 @@ def test_two_builds_at_once_leave_the_notebook_as_it_was(tmp_path):
     build = [sys.executable, "tools/build.py", NAMES[0]]
     assert [one.wait() for one in [subprocess.Popen(build, cwd=series) for _ in range(2)]] == [0, 0]
     assert contents(series) == before
-
-
-SAVING = """
-import sys
-from pathlib import Path
-
-from helpers import storage
-from helpers.model import load_zoo
-from tools import build
-
-folder, zoo = Path(sys.argv[1]), load_zoo("article")
-page = (folder / "page.ipynb").read_text().rstrip(" ")  # one that was killed may have left one
-while True:
-    storage.save(folder / "weights.safetensors", zoo.weights, {})
-    build.write(folder / "page.ipynb", page + " ")
-    build.write(folder / "page.ipynb", page)
-    print("ready", flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_program_that_is_killed_while_it_saves_leaves_its_files_whole(tmp_path):
-    """Weights and a notebook that are written over and over."""
-    zoo, page = load_zoo("article"), tmp_path / "page.ipynb"
-    text = read(FOLDER / "01_dataset.ipynb")
-    page.write_text(text, encoding="utf-8")
-    for seconds in (0.05, 0.1, 0.2, 0.35, 0.5):
-        running = subprocess.Popen(
-            [sys.executable, "-c", SAVING, tmp_path], cwd=ROOT, text=True, stdout=subprocess.PIPE
-        )
-        assert running.stdout.readline() == "ready\n"
-        time.sleep(seconds)
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-        weights, _ = storage.load(tmp_path / "weights.safetensors")
-        assert all((weights[k] == zoo.weights[k]).all() for k in weights)
-        assert read(page) in (text, text + " ")

@@ -1,12 +1,9 @@
 """The series as a site, read in a real browser, from files: nothing else can be asked."""
 
-import os
-
 import axe
 import pytest
 
-from conftest import ALL_NAMES, ROOT, python, saved
-from tools import build
+from conftest import ALL_NAMES, ROOT, every_link_leads_somewhere, python, words_of_figures
 
 pytestmark = pytest.mark.reader
 PAGES = ["index", "search", "GLOSSARY", "CONTRIBUTING", "CHANGELOG", *ALL_NAMES]
@@ -34,8 +31,7 @@ def opened(site, browser):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: wrong.append(asked.url))
         page.goto(f"file://{site}/{'notebooks/' * (name in ALL_NAMES)}{name}.html")
-        figures = build.figures(saved(name)) if name in ALL_NAMES else ()
-        return page, [build.says(output) for output, _ in figures]
+        return page, words_of_figures(name) if name in ALL_NAMES else []
 
     yield open_page
     assert not [what for what in wrong if not what.startswith(("file:", "data:"))]
@@ -70,11 +66,8 @@ def test_without_scripts_every_figure_is_a_picture_and_nothing_is_hidden(name, o
 
 
 def test_every_link_leads_somewhere_and_there_is_something_to_print(site):
-    """Places in a page, and pictures, too; by pytest-check-links, as for the notebooks."""
-    options = ["-n0", "-q", "-p", "no:nbval", "-p", "no:cacheprovider", "-c", os.devnull]
-    links = ["--check-links", "--check-anchors", "--check-links-ignore=^https:", "--rootdir", site]
-    done = python(site, "-m", "pytest", *options, *links, *site.rglob("*.html"))
-    assert done.returncode == 0, done.stdout
+    """Places in a page, and pictures, too."""
+    every_link_leads_somewhere(site, "--check-anchors", *site.rglob("*.html"))
     assert "series.pdf" in (site / "notebooks" / "01_dataset.html").read_text(encoding="utf-8")
 
 

@@ -29,16 +29,6 @@ def test_save_and_load_give_back_the_same_in_one_plain_file(stored):
         assert set(file.keys()) == set(weights) and "note" in file.metadata()
 
 
-def test_an_altered_byte_is_noticed_wherever_it_is(stored):
-    blob = stored.read_bytes()
-    for place in [*range(0, len(blob), 211), *range(8), len(blob) - 1]:
-        changed = bytearray(blob)
-        changed[place] ^= 1
-        stored.write_bytes(changed)
-        with pytest.raises(ValueError, match=r"mine\.safetensors.*cut short or altered"):
-            load(stored)
-
-
 def test_a_safetensors_file_without_our_note_is_refused(stored):
     from safetensors.torch import save_file
 

@@ -1,11 +1,9 @@
 """helpers.task: the rule, the sequences, the split."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
+from conftest import ROOT, python
 from helpers import task, training
 from helpers.evaluation import n_right
 from helpers.model import Kind
@@ -79,8 +77,14 @@ def test_the_split_is_a_shuffled_partition_that_torchs_seed_does_not_change():
         task.split(sequences[:10])
 
 
-def test_import_helpers_is_light():
-    code = "import sys, helpers; assert not {'torch', 'numpy', 'plotly'} & set(sys.modules)"
-    code += "; from helpers import task; assert 'transformer_lens' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+IMPORTS = """import sys, helpers
+assert not {'torch', 'numpy', 'plotly'} & set(sys.modules)
+from lessons import lesson_01, lesson_06
+lesson_01.explore_task()
+lesson_01.check('01-targets', max)
+assert 'transformer_lens' not in sys.modules"""
+
+
+def test_import_helpers_is_light_and_explorers_and_exercises_open_without_the_library():
+    done = python(ROOT, "-c", IMPORTS)
     assert done.returncode == 0, done.stderr

@@ -1,9 +1,6 @@
 """helpers.training: the loop of notebook 03, and that a run is the same everywhere."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -54,31 +51,6 @@ def test_a_model_that_leaves_the_stack_does_not_disturb_the_others():
         recorded = history["loss"][:, i]
         assert torch.equal(recorded.isnan().nonzero().flatten(),
                            torch.arange(history["steps"][i], len(recorded)))  # fmt: skip
-
-
-CODE = """
-import torch
-from helpers.training import train
-torch.set_num_threads(THREADS)
-zoo, history = train("article", [0], max_steps=300)
-print(*[history["loss"][s, 0].item() for s in (0, 99, 199, 299)])
-"""
-
-
-@pytest.mark.nightly
-def test_training_does_not_depend_on_the_processor_or_the_threads():
-    """The same losses with this machine's vector instructions and without: chaos is held off."""
-    runs = []
-    for capability, threads in ((None, 1), (None, 2), ("default", 1)):
-        env = {k: v for k, v in os.environ.items() if k != "ATEN_CPU_CAPABILITY"}
-        env |= {"ATEN_CPU_CAPABILITY": capability} if capability else {}
-        code = CODE.replace("THREADS", str(threads))
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        runs.append([float(loss) for loss in done.stdout.split()])
-    for run in runs[1:]:
-        assert run == pytest.approx(runs[0], abs=1e-9)
-    assert runs[0][-1] < runs[0][0] / 2  # it had learnt by then
 
 
 @pytest.mark.nightly

@@ -81,9 +81,6 @@ def test_look_or_default_is_exact_where_the_rest_is_one_vector():
         assert torch.allclose(census.look_or_default(made), written) == fits
 
 
-# ---------------------------------------------------------------- what the curve tells
-
-
 def test_the_pause_is_where_the_curve_reaches_one_half():
     curve = torch.linspace(0, 1, 101).double()[:, None].repeat(1, 8)
     at, window = census.pause_of(curve), census.WINDOW

@@ -37,17 +37,6 @@ def test_a_constant_that_is_found_does_the_mlps_work(seed, outputs):
         assert evaluation.by_position(zoo)[0, output] == 1
 
 
-@pytest.mark.nightly
-def test_there_is_a_constant_for_seed_0_and_none_where_none_can_be():
-    model = opened(load_zoo("article"), 0)
-    assert constants.constants_for(model.attn + model.stream, model)[0].tolist() == [1] * 8
-    # Without attention y1 to y7 cannot know their sources.
-    assert constants.constants_for(model.stream, model)[0][1:].tolist() == [0] * 7
-
-
-# ---------------------------------------------------------------- the certificate, in balls
-
-
 def balls_of(rows):
     return arb_mat([[arb(float(x)) for x in row] for row in np.atleast_2d(rows)])
 
@@ -150,9 +139,6 @@ def test_where_there_is_no_constant_the_cubes_prove_it(n):
         found.leaves = found.leaves[1:]  # a hole: nobody knows what is in it
         with pytest.raises(AssertionError):
             is_certified(model, output, found)
-
-
-# ---------------------------------------------------------------- lines, and the routes of x7
 
 
 def test_a_line_that_is_found_is_enough_and_the_routes_add_up():

@@ -126,24 +126,6 @@ def test_untrained_models_are_wrong_as_often_as_is_counted(kind, length, as_read
         assert check(as_read(found), arrays(zoo)) == found.wrong
 
 
-def test_what_attention_adds_lies_in_the_box_of_each_node():
-    zoo, found = stored()
-    rng, bias = np.random.default_rng(0), zoo.weights["blocks.0.attn.o.bias"][0]
-    axes = None
-    for node in nodes_of(found.tree):
-        axes = axes if node.axes is None else node.axes  # they hold for the nodes below
-        if node.box is not None:
-            x = torch.from_numpy(rng.integers(0, 4, (50, 8)))
-            x[:, list(node.fixed)] = torch.tensor(list(node.fixed.values()))
-            added = interventions.record(zoo, "attn_out", task.full_sequences(x))
-            added = added[0, :, node.output] - bias
-            along = (added - added.mean(1, keepdim=True)).numpy() @ axes.T
-            assert (along >= node.box[:, 0]).all() and (along <= node.box[:, 1]).all()
-
-
-# ---------------------------------------------------------------- for programs, and with a story
-
-
 def test_what_floats_lose_is_less_than_what_the_proof_allows(monkeypatch):
     """A program in 32 bits against the function of the same weights; times the last divisor."""
     zoo, allowed, plain = stored()[0], np.zeros(8), proof._Case._rounding
@@ -228,9 +210,6 @@ def test_a_proof_comes_back_from_its_file_and_is_of_its_model_only(tmp_path):
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "proof.json").read_bytes()
     with pytest.raises(ValueError, match="proof.json: .*allowed is"):
         proof.load(tmp_path / "proof.json", stored()[0])
-
-
-# ---------------------------------------------------------------- forged proofs
 
 
 def first(record, condition):
