@@ -169,8 +169,3 @@ def test_what_is_wrong_is_shown_with_its_input_and_beside_the_target_once_it_is_
     assert (wrong.data[0].zmin, wrong.data[0].zmax) == (-1, 1)  # less than zero, and seen to be
     assert "-1.00" in str(wrong.data[0].text) and "from -1.00 to 0.00" in says
     assert [note.text for note in right.layout.annotations] == ["yours", "target"]
-
-
-def test_an_unknown_exercise_is_an_error_that_lists_those_there_are():
-    with pytest.raises(KeyError, match="01-targets, 01-forgotten-mod"):
-        LESSONS["01"].check("07-more", 1)

@@ -8,7 +8,6 @@ import pytest
 from samples import contrast
 
 from helpers import page, plotting
-from helpers.task import OUTPUT_NAMES
 from research import figures as figures_of_research
 
 TITLES, WHITE = dict(title="A title", y_title="up"), "#ffffff"
@@ -100,14 +99,6 @@ def test_a_number_in_a_cell_can_be_read_on_its_colour(signed):
         assert contrast(mixed, letters) >= 4.5, value
         assert f"{value:.2f}" in written
     assert trace.hoverinfo == "x+y+z"  # the letters are not said twice
-
-
-def test_a_colour_is_chosen_by_an_argument_and_never_by_a_name():
-    ys = {name: [0.1, 0.2] for name in [*OUTPUT_NAMES, "mlp", "token 0"]}
-    figure = plotting.lines([0, 1], ys, x_title="", **TITLES)
-    assert {trace.line.color for trace in figure.data} == set(plotting.NEUTRAL)
-    figure = plotting.bars({"a": [1], "b": [2]}, x="x", colours={"b": plotting.RED}, **TITLES)
-    assert [trace.marker.color for trace in figure.data] == [plotting.NEUTRAL[0], plotting.RED]
 
 
 @pytest.mark.parametrize("builder", [plotting.bars, figures_of_research.strips])

@@ -14,11 +14,6 @@ def counts(model):
     return (evaluation.by_position(model)[0] * FULL).round().long()
 
 
-@pytest.fixture(scope="module")
-def opened():
-    return census.Opened(load_zoo("article")[0])
-
-
 def test_the_quick_measurements_of_a_model_are_its_row_of_the_survey():
     models = survey.load_models()
     row = survey.row(survey.load_survey(), 500)

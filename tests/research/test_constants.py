@@ -7,11 +7,9 @@ import pytest
 import torch
 from flint import arb, arb_mat, ctx
 
-from helpers import evaluation, interventions, task
+from helpers import evaluation, interventions
 from helpers.model import LN_EPS, load_zoo
 from research import census, constants, proof, routes, survey
-
-FULL = task.N_SEQUENCES
 
 
 def opened(zoo, i):
