@@ -57,8 +57,7 @@ def test_a_run_shows_its_figures_and_explorers_without_a_plotly(server, folder, 
                 page.wait_for_function(connected, timeout=2 * MINUTE)
                 page.evaluate("Jupyter.notebook.execute_all_cells()")
             else:
-                there = "window.jupyterapp?.shell?.currentWidget"
-                page.wait_for_function(there, timeout=2 * MINUTE)
+                page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=2 * MINUTE)
                 page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=2 * MINUTE)
                 command(page, "notebook:run-all-cells")
             # The widgets of today do not start in nbclassic; its figures are seen.
