@@ -113,10 +113,12 @@ def _pictures(figure: dict) -> dict[str, str]:
         drawn = Image.open(io.BytesIO(drawn)).convert("RGB")
     except Exception:
         return {}
-    few = drawn.quantize(48, Image.Quantize.FASTOCTREE).convert("RGB")  # a third as large
+    palette = drawn.quantize(48, Image.Quantize.FASTOCTREE)  # a third as large
+    few = palette.convert("RGB")
     small = few.resize((WIDTH, few.height * WIDTH // few.width), Image.Resampling.LANCZOS)
+    small = small.quantize(palette=palette, dither=Image.Dither.NONE)  # the same colours
     png, webp = io.BytesIO(), io.BytesIO()
-    small.quantize(48).save(png, "PNG", optimize=True)  # JupyterLab shows it as large as it is
+    small.save(png, "PNG", optimize=True)  # JupyterLab shows it as large as it is
     few.save(webp, "WEBP", lossless=True, method=4)
     made = {"image/png": png, "image/webp": webp}
     return {kind: base64.b64encode(file.getvalue()).decode() for kind, file in made.items()}
