@@ -113,7 +113,7 @@ def _pictures(figure: dict) -> dict[str, str]:
         drawn = Image.open(io.BytesIO(drawn)).convert("RGB")
     except Exception:
         return {}
-    palette = drawn.quantize(48, Image.Quantize.FASTOCTREE)  # a third as large
+    palette = drawn.quantize(256, Image.Quantize.FASTOCTREE)  # half as large
     few = palette.convert("RGB")
     small = few.resize((WIDTH, few.height * WIDTH // few.width), Image.Resampling.LANCZOS)
     small = small.quantize(palette=palette, dither=Image.Dither.NONE)  # the same colours
