@@ -63,9 +63,6 @@ def claims() -> dict[str, dict]:
     return {entry["id"]: entry for entry in tomllib.loads(CLAIMS.read_text("utf-8"))["claim"]}
 
 
-# ---------------------------------------------------------------- figures
-
-
 def show(figure, name: str | None = None, says: str | None = None) -> None:
     """Display `figure` with its words, as caption below it and as alternative text: `says`, or
     those of captions.toml under `name`; KeyError for a name that is not there."""
@@ -141,9 +138,6 @@ def drawing(name: str) -> None:
 def _caption(says: str) -> None:
     words = f"{CORNERS}<p><em>{html.escape(says)}</em></p>"
     display({"text/html": words, "text/plain": says}, raw=True)
-
-
-# ---------------------------------------------------------------- numbers
 
 
 def compare(prediction, measured) -> None:

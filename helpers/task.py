@@ -77,10 +77,15 @@ def targets(x, task="reverse_plus_one") -> torch.Tensor:
     rule, x = task if callable(task) else TASKS[one_of(task, TASKS, "task")], torch.as_tensor(x)
     rows = x.reshape(-1, x.shape[-1])
     y, alone = rule(rows.clone()), rule(rows[-1:].clone())  # copies: a rule may write into them
-    right = isinstance(y, torch.Tensor) and y.shape == rows.shape and not y.is_floating_point()
-    if not right or not torch.equal(y[-1:], alone) or ((y < 0) | (y >= DIGITS)).any():
-        made = f"{alone!r} of {rows[-1].tolist()}, and of all {len(rows)} at once {y!r}"
-        raise ValueError(f"the rule makes {made}; allowed: as many digits 0 to 3, always the same")
+    if not isinstance(y, torch.Tensor) or y.shape != rows.shape or y.is_floating_point():
+        made = f"{y.dtype} {list(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
+        given = f"a tensor like the one that it is given, {rows.dtype} {list(rows.shape)}"
+        raise ValueError(f"the rule makes {made}; allowed: {given}")
+    bad = ((y < 0) | (y >= DIGITS)).any(1).nonzero().flatten().tolist()
+    if bad or not torch.equal(y[-1:], alone):
+        made = f"{y[(bad or [-1])[0]].tolist()} of {rows[(bad or [-1])[0]].tolist()}"
+        made += "" if bad else f", and {alone[0].tolist()} when that stands alone"
+        raise ValueError(f"the rule makes {made}; allowed: digits 0 to 3, always the same")
     return y.reshape(x.shape)
 
 
