@@ -47,8 +47,7 @@ model = load_trained()
 history = train("article", [0], max_steps=30)[1]
 losses, by_output = history["loss"][:, 0], history["accuracy"][:, 0]"""
 LAB_FLAGS = """--ip=127.0.0.1 --no-browser --allow-root --IdentityProvider.token=
-    --ServerApp.disable_check_xsrf=True
-    --LabApp.expose_app_in_browser=True --LabApp.news_url=
+    --ServerApp.disable_check_xsrf=True --LabApp.expose_app_in_browser=True --LabApp.news_url=
     --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate""".split()
 LAB_SETTINGS = {  # every cell stays in the page, also out of sight; and nothing pops up
     "notebook-extension/tracker": '{"windowingMode": "none"}',

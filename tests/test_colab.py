@@ -64,7 +64,6 @@ def machine(tmp_path_factory):
 @pytest.mark.reader
 @pytest.mark.parametrize("name", ["04_attention", "06_ablation"])
 def test_single_notebook_runs_and_replaces_nothing(name, machine, tmp_path):
-    """From the work tree, changes included, with an address set."""
     folder, tree = tmp_path / "content", copy_at(tmp_path / "published" / "tree", ADDRESS)
     folder.mkdir()  # no helpers here, and none in the folder above
     path = folder / f"{name}.ipynb"
