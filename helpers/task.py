@@ -81,12 +81,13 @@ def targets(x, task="reverse_plus_one") -> torch.Tensor:
         made = f"{y.dtype} {list(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
         given = f"a tensor like the one that it is given, {rows.dtype} {list(rows.shape)}"
         raise ValueError(f"the rule makes {made}; allowed: {given}")
-    bad = ((y < 0) | (y >= DIGITS)).any(1).nonzero().flatten().tolist()
-    if bad or not torch.equal(y[-1:], alone):
-        made = f"{y[(bad or [-1])[0]].tolist()} of {rows[(bad or [-1])[0]].tolist()}"
-        made += "" if bad else f", and {alone[0].tolist()} when that stands alone"
-        raise ValueError(f"the rule makes {made}; allowed: digits 0 to 3, always the same")
-    return y.reshape(x.shape)
+    for i in ((y < 0) | (y >= DIGITS)).any(1).nonzero().flatten().tolist():
+        made = f"{y[i].tolist()} of {rows[i].tolist()}"
+        raise ValueError(f"the rule makes {made}; allowed: digits from 0 to 3")
+    if not torch.equal(y[-1:], alone):
+        made = f"{y[-1].tolist()} of {rows[-1].tolist()} once, and {alone[0].tolist()} another time"
+        raise ValueError(f"the rule makes {made}; allowed: of the same input always the same")
+    return y.reshape(x.shape).to(x.dtype)
 
 
 def all_inputs(length: int = LENGTH) -> torch.Tensor:

@@ -30,9 +30,9 @@ RULES = [  # and what is said of them
     (lambda x: None, "NoneType; allowed: a tensor like the one that it is given, torch.int64"),
     (lambda x: x[:, 1:], "torch.int64 .2, 7.; allowed: a tensor like the one"),
     (lambda x: x / 2, "torch.float32 .2, 8.; allowed: a tensor like the one"),
-    (lambda x: x + 1, r"\[1, 2, 3, 4, .* of \[0, 1, 2, 3, .*; allowed: digits 0 to 3, always"),
-    (lambda x: torch.randint(4, x.shape), ".*, and .* when that stands alone; allowed: digits"),
-    (lambda x: (x + x.sum(0)) % 4, ".*, and .* when that stands alone; allowed: digits"),
+    (lambda x: x + 1, r"\[1, 2, 3, 4, .* of \[0, 1, 2, 3, .*; allowed: digits from 0 to 3"),
+    (lambda x: torch.randint(4, x.shape), ".* once, and .* another time; allowed: of the same"),
+    (lambda x: (x + x.sum(0)) % 4, ".* once, and .* another time; allowed: of the same"),
 ]
 
 
@@ -47,6 +47,7 @@ def test_a_rule_of_your_own_is_a_task_and_leaves_its_inputs_as_they_are():
         x += 2  # what it is given is its own
         return x % 4
 
+    assert task.targets([1, 2], lambda x: x > 1).tolist() == [0, 1]  # of truth values, too
     zoo, _ = training.train(Kind(task=rule), [0], max_steps=1)
     wanted = torch.cat([task.full_sequences()[:, :9], (task.all_inputs() + 2) % 4], 1)
     assert torch.equal(task.full_sequences(task=rule), wanted)

