@@ -134,7 +134,7 @@ def probe(stream, labels):
 
 # %%
 torch.manual_seed(0)
-some = slice(None, None, 16)  # every 16th input is enough
+some = slice(None, None, 17)  # every 17th input is enough: all digits, everywhere
 for name, labels in {"source": sources, "own token": tokens[:, 8:]}.items():
     found = [probe(before[some, i], labels[some, i]) for i in range(8)]
     print(f"the {name} can be told apart, y0 to y7:", found)

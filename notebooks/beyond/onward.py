@@ -111,7 +111,7 @@ needs = {name: matters(rule) for name, rule in RULES.items()}
 many = [f"{name}, {(n > 0).sum(1).double().mean():.3g}" for name, n in needs.items()]
 title = "Which digit matters to which answer"
 figure = plotting.gallery(needs.values(), needs, title=title, columns=2)
-says = "For each rule, rows y0 to y7, columns x0 to x7: dark where the answer changes."
+says = "Rows y0 to y7, columns x0 to x7: the darker, the more often the answer changes."
 show(figure, says=f"{says} Digits that matter to an answer: {'; '.join(many)}.")
 
 # %% [markdown]
@@ -195,9 +195,9 @@ if OURS:
 
 # %% [markdown]
 # y0 again!
-# In the six notebooks it gave its source about half of its weight, and one would have sworn that it reads its own token; it did not.
+# In the six notebooks it gave its source about half of its weight, and one would have thought that it need not look at all; it had to.
 # Here it gives most of it to a digit that has nothing to do with its answer.
-# So does *this* y0 read its own token? We let attention always write its mean, and ask.
+# Does *this* y0 have to look? We let attention always write its mean, and ask.
 
 # %%
 usual = {"attn_out": interventions.mean_of(model, "attn_out")}
@@ -207,7 +207,8 @@ if OURS:
     claim("onward-y0-reads-itself", without[0])
 
 # %% [markdown]
-# It does: the same oddity in the picture, and another reason.
+# It need not: it reads its own token directly.
+# The same oddity in the picture, and another reason.
 # (`effect=False` means: do not complain if nothing changes.)
 #
 # **Is one number from attention enough?**
@@ -270,8 +271,8 @@ if OURS:
 # The mean of the MLP is no help at all: with it, the model guesses, and with *nothing* in its place it does better.
 # And the lines, which know only that mean, say so too, if not by how much.
 #
-# So what it writes varies with the input, and that matters.
-# And since attention says a single number, perhaps the MLP reads that number, and bends the lines?
+# So perhaps another constant would do, or perhaps what the MLP writes must vary with the input.
+# Since attention says a single number, perhaps the MLP reads that number, and bends the lines?
 # We let it: at y1, for each place, we run the MLP on the stream that has this place in it.
 
 # %%
@@ -280,7 +281,7 @@ def bent(places, output=1):
     stream = lines.start(output, mlp=0) + places[:, None] * lines.direction
     block = model.blocks[0]
     stream = stream + block.mlp(block.ln2(stream[None]))[0]
-    size = stream.std(-1, correction=0, keepdim=True)  # as in 05, undivided
+    size = stream.std(-1, correction=0, keepdim=True)  # undo the last division
     return size * (model.ln_final(stream) @ model.W_U)[:, :4]
 
 
@@ -313,7 +314,7 @@ if OURS:
 
 # %% [markdown]
 # Four curves in place of four lines, and where each answer's dot is (the mean place of all inputs with that answer), its own curve is the highest.
-# It is so at y1 to y7. (The token at the position itself is replaced by its mean here, and that is what y0 reads.)
+# It is so at y1 to y7. (y0 fails: it reads the token at its own position, which is replaced by its mean here.)
 # Could some *other* constant have stood for the MLP? That we have not asked.
 # [beyond/seeds](seeds.ipynb) can decide it for the rule of the series, and calls *bent* what has no such constant.
 #
@@ -445,10 +446,6 @@ def new_model(n_layers, seed):
 
 
 # %%
-print(sum(w.numel() for w in new_model(2, 0).parameters()), "numbers in two layers")
-
-
-# %%
 def one_step(model, adam, tokens, known):
     """The loop of 03, once; the share of right answers where one can know the token."""
     says, wanted = model(tokens)[:, :-1][known], tokens[:, 1:][known]
@@ -528,8 +525,8 @@ def scores(model):
     rows = []
     for pattern in (cache["pattern", 0], cache["pattern", 1]):
         previous = pattern.diagonal(-1, 2, 3)  # [sequence, head, query]
-        weight = (pattern * after_a_copy[:, None]).sum(-1)  # the same; after the last
-        weight = weight[..., :-1].mT[known]  # token nothing is asked: [place, head]
+        weight = (pattern * after_a_copy[:, None]).sum(-1)  # [sequence, head, query]
+        weight = weight[..., :-1].mT[known]  # where one can know: [place, head]
         rows.append(torch.cat([previous.mean((0, 2)), weight.mean(0)]))
     return torch.stack(rows)
 
@@ -637,7 +634,7 @@ header = ["patched at 4 and 9", "query", "key", "value"]
 plotting.table(rows, header, "How far the answer moves")
 
 # %% [markdown]
-# By the key, and by nothing else.
+# By the key, and by next to nothing else.
 # Here is composition: layer 0 notes at each token who came before, and at 15 a query of layer 1 looks for its own token *in these notes*.
 #
 # ## Now ablate
@@ -701,13 +698,13 @@ claim("onward-resampling-is-harder", (kept[4:8, :, 0] - kept[4:8, :, 2]).max())
 # **No previous-token head carries it alone.**
 # With the strongest one silent, about three quarters of the answers or more stay right, in all three seeds.
 # Any one head of layer 1 can be silent, too: about nine answers of ten or more stay right.
-# That is **redundancy**, which a model with one head never shows.
-# But without all four nothing is left.
+# That is **redundancy** among heads, which a model with one head cannot show.
+# But with all four silent next to nothing is left.
 #
 # **Zero and resample disagree.**
-# Silent, the costliest head of seeds 0 and 1 takes about a quarter of the answers with it; with the message of *another* sequence it takes most of them.
+# Silent, the costliest head of seeds 0 and 1 takes a fifth to a quarter of the answers with it; with the message of *another* sequence it takes most of them.
 # Head 1.2 of seed 2 goes from a tenth to four fifths.
-# The rest of the model listens to such a head, and can do without it.
+# The rest of the model listens to such a head, and can mostly do without it.
 # So "this head can go" and "this head does not matter" are two sentences.
 #
 # **The score has missed a head.**
@@ -728,7 +725,7 @@ claim("onward-own-token-head", own[2][costliest[2]] / 100)
 
 # %% [markdown]
 # It does.
-# But the other seeds have such heads, too, and lose little without them; why seed 2 loses most answers, we have not found out.
+# But the other seeds have such heads, too, and lose far less when those are silent; why seed 2 loses most answers, we have not found out.
 # A score finds what it was written to find.
 # The experiment found what we had not thought of.
 #
