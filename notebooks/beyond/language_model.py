@@ -312,7 +312,7 @@ def experiment(pairs, prompt):
 
 # %%
 WORDING = "The capital of {} is the city of"
-clean, corrupted, difference = experiment([("France", "Italy")], WORDING)
+clean, corrupted, difference = experiment([tuple(CAPITALS)[:2]], WORDING)
 start, end = difference(model(clean)), difference(model(corrupted))
 print(f"clean {start.item():+.1f}, corrupted {end.item():+.1f}")
 
@@ -320,7 +320,7 @@ print(f"clean {start.item():+.1f}, corrupted {end.item():+.1f}")
 # Far above zero, and far below: it knows both.
 # (Add countries of your own to the table. A capital that is more than one token, or a longer name against a shorter one, is refused, and you are told why.)
 #
-# Into the clean run we patch the corrupted stream, at one position and before one layer.
+# Into the clean run, that of France, we patch the corrupted stream, at one position and before one layer.
 # Then we see how far the logit difference moves: 0 means that it stays, 1 that it is as for Italy.
 
 # %%
@@ -359,8 +359,8 @@ figure = plotting.heatmap(
 )
 layer = (share[:-1, at_name] - share[1:, at_name]).argmax().item()
 some = (0, layer, layer + 1, len(layers) - 1)
-says = [f"{i} {share[i, at_name]:.0%} and {share[i, -1]:.0%}" for i in some]
-show(figure, says=f"At the name and at the last token, before layer {'; '.join(says)}.")
+says = [f"before layer {i} {share[i, at_name]:.0%}, {share[i, -1]:.0%}" for i in some]
+show(figure, says=f"Moved at the name, and at the last token: {'; '.join(says)}.")
 
 # %% [markdown]
 # No slow wandering.
@@ -504,7 +504,7 @@ if OURS:
 # ### Exercise: another question
 #
 # *★★☆ medium, 15 minutes.*
-# In the place of `CAPITALS` put opposites, such as hot and cold, big and small, good and bad, old and young, and "The opposite of {} is" in the place of both wordings.
+# In the place of the countries and capitals in `CAPITALS` put opposites, such as hot and cold, big and small, good and bad, old and young, and "The opposite of {} is" in the place of both wordings.
 # Run the cells from there on.
 # Does it know them? Does the answer come to the last token in one layer, by one head?
 # (Each word has to be one token.)
