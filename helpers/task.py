@@ -81,8 +81,9 @@ def targets(x, task="reverse_plus_one") -> torch.Tensor:
         made = f"{y.dtype} {list(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
         given = f"a tensor like the one that it is given, {rows.dtype} {list(rows.shape)}"
         raise ValueError(f"the rule makes {made}; allowed: {given}")
-    for i in ((y < 0) | (y >= DIGITS)).any(1).nonzero().flatten().tolist():
-        made = f"{y[i].tolist()} of {rows[i].tolist()}"
+    bad = ((y < 0) | (y >= DIGITS)).any(1)
+    if bad.any():
+        made = f"{y[bad][0].tolist()} of {rows[bad][0].tolist()}"
         raise ValueError(f"the rule makes {made}; allowed: digits from 0 to 3")
     if not torch.equal(y[-1:], alone):
         made = f"{y[-1].tolist()} of {rows[-1].tolist()} once, and {alone[0].tolist()} another time"

@@ -108,8 +108,7 @@ def serving(series, module, *flags):
 
 
 def gate(pages, address, known, script, but=""):
-    """Let nothing in from outside but `script` from a `known` place; the list of what was asked for
-    there. Of the server, nothing with `but` in its address."""
+    """The list of what is asked outside: a `known` place gives `script`; what has `but` fails."""
     outside = []
 
     def answer(route):

@@ -98,9 +98,8 @@ def test_the_six_can_be_printed_with_their_figures_and_the_solutions_at_the_end(
 
 def written(copy):
     """README and the notebooks of a copy, with their sources, as they are saved."""
-    return {
-        path: read(path) for path in [copy / "README.md", *conftest.contents(copy / "notebooks")]
-    }
+    files = [copy / "README.md", *conftest.contents(copy / "notebooks")]
+    return {path: read(path) for path in files}
 
 
 SCHOOL, OTHER = (f"https://github.com/{who}/series" for who in ("some-school", "another"))

@@ -172,6 +172,7 @@ def scores(tokens):
 score = scores(repeated(seed=0))
 compare(my_heads, (score > 0.5).sum())
 claim("language-heads-look-back", (score > 0.5).sum())
+
 # %%
 figure = plotting.heatmap(
     score.round(decimals=2), title="Induction score of every head", top=1, unit="score",
@@ -218,8 +219,8 @@ def give(name, at, cache):
 # %%
 def resampled(heads, cache):
     """Hooks: each of these heads fetches (z) what it fetches in another run."""
-    at = {head: np.s_[:, :, head] for _, head in heads}  # [sequence, position, head]
-    return [give(f"blocks.{i}.attn.hook_z", at[head], cache) for i, head in heads]
+    z = "blocks.{}.attn.hook_z"  # [sequence, position, head, d_head]
+    return [give(z.format(layer), np.s_[:, :, head], cache) for layer, head in heads]
 
 # %% [markdown]
 # If the loss rises, perhaps it rises whatever we take away.
@@ -444,14 +445,14 @@ my_silent = ...  # your answer: a number from 0 to 8 (or leave it)
 
 # %%
 nothing = {Z: torch.zeros(*clean.shape, n_heads, model.cfg.d_head)}
-ALL = slice(None)
+capitals = list(ANSWERS.values())
 
 
 def eight(head, message):
     """The logits of the eight capitals when this head says this: [country, capital]."""
     hook = give(Z, np.s_[:, -1, head], message)
     logits = model.run_with_hooks(clean, fwd_hooks=[hook])[:, -1]
-    return logits[:, list(ANSWERS.values())]
+    return logits[:, capitals]
 
 
 def likeliest(head, message, capital=0):
@@ -484,11 +485,12 @@ def lead(logits):
     return f"{ahead.min():.1f} to {ahead.max():.1f}"
 
 
-print("lead, nothing changed:", lead(eight(carrier, cached(clean, "attn.hook_z"))))
+print("lead, nothing changed:", lead(model(clean)[:, -1, capitals]))
 print("lead, the head silent:", lead(eight(carrier, nothing)))
-print("right with the whole layer silent:", likeliest(ALL, nothing))
+layer_silent = likeliest(slice(None), nothing)  # all its heads
+print("right with the whole layer silent:", layer_silent)
 if OURS:
-    claim("language-silent-layer", likeliest(ALL, nothing))
+    claim("language-silent-layer", layer_silent)
 
 # %% [markdown]
 # Just so: silent, it leaves a smaller lead, sometimes a tiny one, and with its whole layer silent most answers are lost.

@@ -201,10 +201,10 @@ if OURS:
 
 # %%
 usual = {"attn_out": interventions.mean_of(model, "attn_out")}
-without = by_position(interventions.intervene(model, usual, effect=False))[0]
-print("with the mean:", *(f"y{i} {share:.0%}" for i, share in enumerate(without)))
+by_itself = by_position(interventions.intervene(model, usual, effect=False))[0]
+print("with the mean:", *(f"y{i} {share:.0%}" for i, share in enumerate(by_itself)))
 if OURS:
-    claim("onward-y0-reads-itself", without[0])
+    claim("onward-y0-reads-itself", by_itself[0])
 
 # %% [markdown]
 # It need not: it reads its own token directly.
@@ -788,7 +788,6 @@ for name in [name for name in model.hook_dict if ".0.attn.hook_" in name]:
 # **3. Write the metric first.** One number that says how well the model does *the thing you ask about*: a share of right answers, a logit difference. If you cannot write it, you have no question yet.
 #
 # **4. Patch before you ablate.** Patching says where the answer travels, on inputs that the model knows. Then take away what you have found.
-#
 
 # %%
 place = "blocks.1.hook_resid_post"  # after the last layer
@@ -828,7 +827,7 @@ print("where the end is known:", np.isclose(found, metric(model(corrupted))))
 #
 # And traps, all of which we have stepped into:
 #
-# - A hook's `name` is not always the name that you hooked (next cell). `if hook.name == ...` then silently does nothing. 
+# - A hook's `name` is not always the name that you hooked (next cell). `if hook.name == ...` then silently does nothing.
 # - A hook that makes a *new* value must return it. One that writes into `value` has changed it already.
 # - A point that is listed may have to be switched on; the error says how.
 # - One thread is often quicker than many for models as small as these: `torch.set_num_threads(1)`.
